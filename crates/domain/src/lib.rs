@@ -1,0 +1,1 @@
+//! What satgas knows: validation, decisions, folds, evaluation. Pure, no IO, no clock.

@@ -1,0 +1,1 @@
+//! One writer, views, cursors and an injected clock over the journal.

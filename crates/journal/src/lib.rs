@@ -1,0 +1,1 @@
+//! The durable, ordered, hash-chained log. Opaque bytes, no domain knowledge.

@@ -1,0 +1,1 @@
+//! The vocabulary of satgas, generated from proto/.

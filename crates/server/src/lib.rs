@@ -1,0 +1,1 @@
+//! gRPC services, configuration and the run loop.
