@@ -1,1 +1,55 @@
-fn main() {}
+//! The only code generation of the project: `proto/satgas/v1/*.proto` becomes the crate `satgas-proto`. It runs as that crate's
+//! build script, and protox compiles the files, so no `protoc` is needed.
+
+use std::{env, error::Error, fs, path::PathBuf};
+
+use prost::Message as _;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../..");
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    let proto = root.join("proto");
+    let package = proto.join("satgas/v1");
+    println!("cargo:rerun-if-changed={}", package.display());
+    println!("cargo:rerun-if-changed={}", root.join("build.rs").display());
+
+    let mut files: Vec<PathBuf> = fs::read_dir(&package)?.map(|f| f.map(|f| f.path())).collect::<Result<_, _>>()?;
+    files.sort();
+    let mut compiler = protox::Compiler::new([&proto])?;
+    compiler.include_source_info(true).include_imports(true).open_files(&files)?;
+    let descriptors = compiler.file_descriptor_set();
+    let encoded = descriptors.encode_to_vec();
+    fs::write(out.join("descriptors.bin"), &encoded)?;
+
+    tonic_prost_build::configure()
+        .compile_well_known_types(true)
+        .extern_path(".google.protobuf", "::pbjson_types")
+        .bytes(".")
+        .generate_default_stubs(false)
+        .client_mod_attribute(".", "#[cfg(feature = \"grpc\")]")
+        .server_mod_attribute(".", "#[cfg(feature = \"grpc\")]")
+        .compile_fds(descriptors)?;
+    pbjson_build::Builder::new().register_descriptors(&encoded)?.build(&[".satgas.v1"])?;
+    encoded_event_service();
+    Ok(())
+}
+
+/// `EventService` once more, for the server only, with responses that are bytes already: the log's own bytes go out as they are,
+/// encoded once for all subscribers.
+fn encoded_event_service() {
+    let method = |name: &str, route: &str, input: &str| {
+        tonic_build::manual::Method::builder()
+            .name(name)
+            .route_name(route)
+            .input_type(format!("crate::v1::{input}"))
+            .output_type("::bytes::Bytes")
+            .codec_path("crate::encoded::Codec")
+    };
+    let service = tonic_build::manual::Service::builder()
+        .name("EventService")
+        .package("satgas.v1")
+        .method(method("read", "Read", "ReadRequest").build())
+        .method(method("subscribe", "Subscribe", "SubscribeRequest").server_streaming().build())
+        .build();
+    tonic_build::manual::Builder::new().build_client(false).compile(&[service]);
+}

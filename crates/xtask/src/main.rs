@@ -1,3 +1,104 @@
-//! Everything a developer runs: `cargo xtask test | bench | demo`.
+//! Everything a developer runs: `cargo xtask test | demo`.
+//!
+//! `test` is the whole gate: what passes here passes in CI, because CI runs nothing else. Only cargo and npm are expected
+//! on the machine; every other tool is installed by the step that needs it, at a pinned version.
 
-fn main() {}
+mod demo;
+mod layers;
+mod report;
+mod steps;
+mod tools;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::report::Report;
+use crate::steps::Step;
+use crate::workspace::Workspace;
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    about = "What a developer runs",
+    disable_help_subcommand = true
+)]
+struct Xtask {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Run every check and every test, then sum up
+    Test {
+        /// Run only these steps, in the usual order
+        #[arg(long, value_enum, value_delimiter = ',', value_name = "STEP,..")]
+        only: Vec<Step>,
+    },
+    /// Build the release binary and run `satgas demo`
+    Demo {
+        /// Passed on to `satgas demo`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<std::ffi::OsString>,
+    },
+}
+
+fn main() -> ExitCode {
+    run(Xtask::parse().task).unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(task: Task) -> anyhow::Result<ExitCode> {
+    let workspace = Workspace::from_cargo()?;
+    match task {
+        Task::Test { only } => Ok(test(&workspace, &only)),
+        Task::Demo { args } => demo::become_demo(&workspace, &args),
+    }
+}
+
+fn test(workspace: &Workspace, only: &[Step]) -> ExitCode {
+    let mut report = Report::default();
+    for step in Step::IN_ORDER
+        .into_iter()
+        .filter(|step| only.is_empty() || only.contains(step))
+    {
+        report.time(step.name(), || step.run(workspace));
+    }
+    print!("{report}");
+    if report.failed() == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_demo_gets_its_arguments_as_they_were_typed() {
+        let typed = ["xtask", "demo", "--listen", "127.0.0.1:0", "--", "-x"];
+        let Task::Demo { args } = Xtask::parse_from(typed).task else {
+            panic!("demo was typed")
+        };
+        assert_eq!(args, ["--listen", "127.0.0.1:0", "--", "-x"]);
+    }
+
+    #[test]
+    fn steps_are_named_with_commas_between() {
+        let Task::Test { only } = Xtask::parse_from(["xtask", "test", "--only", "fmt,layers"]).task else {
+            panic!("test was typed")
+        };
+        assert_eq!(only, [Step::Fmt, Step::Layers]);
+    }
+
+    #[test]
+    fn a_misspelt_step_is_refused() {
+        assert!(Xtask::try_parse_from(["xtask", "test", "--only", "fnt"]).is_err());
+    }
+}

@@ -1,0 +1,111 @@
+//! The head anchor: the last acknowledged head, kept beside sled's folder.
+//!
+//! sled drops a damaged tail as if it had never been finished. The anchor is the second witness: a log that ends before it, or
+//! has another frame there, has lost something that was acknowledged.
+//!
+//! It is written after every durable commit but not synced, so it survives the death of the process and is a lower bound
+//! after the death of the machine. Two slots are written in turn, in different sectors, so that a torn write leaves the
+//! other one.
+//!
+//! | offset in slot | bytes | field |
+//! |----------------|-------|-------|
+//! | 0              | 4     | magic `F5 53 47 48` |
+//! | 4              | 8     | position, little-endian |
+//! | 12             | 32    | chain hash of the frame that ends there |
+//! | 44             | 4     | CRC-32C of the 44 bytes before, little-endian |
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use crate::Head;
+
+const MAGIC: [u8; 4] = [0xF5, b'S', b'G', b'H'];
+const SLOT_BYTES: usize = 48;
+/// Slots begin in different blocks, whatever the disk's block size up to this.
+const SLOT_DISTANCE_BYTES: u64 = 4096;
+
+/// The open anchor file.
+pub(super) struct Anchor {
+    file: File,
+    /// Which slot is written next.
+    next: u64,
+}
+
+impl Anchor {
+    /// Opens the anchor at `path`, making the file if it is missing, and says what it holds: [`Head::EMPTY`] if nothing.
+    pub(super) fn open(path: &Path) -> io::Result<(Anchor, Head)> {
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let slots = [read_slot(&file, 0)?, read_slot(&file, 1)?];
+        let newest = u64::from(slots[1].position > slots[0].position);
+        let head = slots[usize::from(newest == 1)];
+        Ok((Anchor { file, next: 1 - newest }, head))
+    }
+
+    /// Overwrites the older slot with `head`.
+    pub(super) fn write(&mut self, head: Head) -> io::Result<()> {
+        self.file.write_all_at(&encode(head), self.next * SLOT_DISTANCE_BYTES)?;
+        self.next = 1 - self.next;
+        Ok(())
+    }
+}
+
+fn encode(head: Head) -> [u8; SLOT_BYTES] {
+    let mut slot = [0; SLOT_BYTES];
+    slot[..4].copy_from_slice(&MAGIC);
+    slot[4..12].copy_from_slice(&head.position.to_le_bytes());
+    slot[12..44].copy_from_slice(&head.hash);
+    let crc = crc32c::crc32c(&slot[..44]);
+    slot[44..].copy_from_slice(&crc.to_le_bytes());
+    slot
+}
+
+/// What the slot holds; a slot that is missing, torn or damaged holds nothing.
+fn read_slot(file: &File, slot: u64) -> io::Result<Head> {
+    let mut bytes = [0; SLOT_BYTES];
+    match file.read_exact_at(&mut bytes, slot * SLOT_DISTANCE_BYTES) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(Head::EMPTY),
+        other => other?,
+    }
+    let position = u64::from_le_bytes(bytes[4..12].try_into().expect("eight bytes"));
+    let hash = bytes[12..44].try_into().expect("thirty-two bytes");
+    let head = Head { position, hash };
+    Ok(if encode(head) == bytes { head } else { Head::EMPTY })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(position: u64) -> Head {
+        Head { position, hash: [7; 32] }
+    }
+
+    #[test]
+    fn the_last_head_written_is_found_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("head");
+        assert_eq!(Anchor::open(&path).unwrap().1, Head::EMPTY);
+        for position in 1..5 {
+            let (mut anchor, _) = Anchor::open(&path).unwrap();
+            anchor.write(head(position * 10)).unwrap();
+            anchor.write(head(position * 10 + 1)).unwrap();
+            assert_eq!(Anchor::open(&path).unwrap().1, head(position * 10 + 1));
+        }
+    }
+
+    #[test]
+    fn a_torn_slot_leaves_the_one_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("head");
+        let (mut anchor, _) = Anchor::open(&path).unwrap();
+        (1..=3).for_each(|position| anchor.write(head(position)).unwrap());
+        // Opening an empty file starts with slot 1, so the third write went there.
+        anchor.file.write_all_at(&[0xEE], SLOT_DISTANCE_BYTES + 20).unwrap();
+        let (mut anchor, found) = Anchor::open(&path).unwrap();
+        assert_eq!(found, head(2));
+        anchor.write(head(4)).unwrap();
+        assert_eq!(Anchor::open(&path).unwrap().1, head(4));
+    }
+}

@@ -1,0 +1,71 @@
+//! Responses that are encoded already.
+//!
+//! The log stores events in the very bytes that `ReadResponse` and `SubscribeResponse` carry. `EventService` is generated a second
+//! time here with [`Bytes`] as its response, so that the server sends stored bytes instead of decoding and encoding every event
+//! for every subscriber.
+
+use std::marker::PhantomData;
+
+use bytes::{BufMut as _, Bytes};
+use tonic::{
+    Status,
+    codec::{DecodeBuf, Decoder, EncodeBuf, Encoder},
+};
+
+#[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
+mod generated {
+    include!(concat!(env!("OUT_DIR"), "/satgas.v1.EventService.rs"));
+}
+pub use generated::event_service_server;
+
+/// Decodes requests as messages and sends responses as they are.
+#[derive(Debug)]
+pub struct Codec<Request>(PhantomData<Request>);
+
+impl<Request> Default for Codec<Request> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<Request: prost::Message + Default + Send + 'static> tonic::codec::Codec for Codec<Request> {
+    type Encode = Bytes;
+    type Decode = Request;
+    type Encoder = Verbatim;
+    type Decoder = MessageDecoder<Request>;
+
+    fn encoder(&mut self) -> Verbatim {
+        Verbatim
+    }
+
+    fn decoder(&mut self) -> MessageDecoder<Request> {
+        MessageDecoder(PhantomData)
+    }
+}
+
+/// Sends bytes as they are.
+#[derive(Debug)]
+pub struct Verbatim;
+
+impl Encoder for Verbatim {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, item: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buffer.put(item);
+        Ok(())
+    }
+}
+
+/// Decodes a protobuf message.
+#[derive(Debug)]
+pub struct MessageDecoder<M>(PhantomData<M>);
+
+impl<M: prost::Message + Default> Decoder for MessageDecoder<M> {
+    type Item = M;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<M>, Status> {
+        M::decode(buffer).map(Some).map_err(|error| Status::invalid_argument(format!("not a valid message: {error}")))
+    }
+}
