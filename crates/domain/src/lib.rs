@@ -1,1 +1,25 @@
-//! What satgas knows: validation, decisions, folds, evaluation. Pure, no IO, no clock.
+//! What satgas knows: validation, decisions, folds and evaluation.
+//!
+//! Pure: no IO, no clock, no async, and nothing here fails for a reason from outside. Time and everything else that a decision
+//! depends on is an input, so that the same log always gives the same state.
+//!
+//! - [`validate`]: is a message well-formed by itself?
+//! - [`decide`]: does it fit the state? [`WriteState`](decide::WriteState) is the state that the writer decides against.
+//! - [`views`]: the fold that every query reads, with [`evaluation`](views::Views::evaluate) and warnings.
+//!
+//! Events are trusted: they were decided before they were written, so folding them cannot fail.
+
+pub mod case;
+pub mod decide;
+pub mod event;
+pub mod id;
+pub mod registry;
+pub mod rules;
+pub mod time;
+pub mod validate;
+pub mod views;
+
+mod stored;
+
+/// Hash table with a fast, seeded hasher.
+pub(crate) type Map<K, V> = hashbrown::HashMap<K, V, foldhash::fast::RandomState>;

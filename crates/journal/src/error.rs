@@ -113,8 +113,8 @@ pub enum OpenError {
     },
     /// Records that were acknowledged are gone, or others stand in their place.
     #[error(
-        "acknowledged records from position {missing} on are missing (acknowledged up to {anchored}, found up to {found}): keep \
-         a copy of the folder, then salvage or restore; remove the file `head` only to accept the loss"
+        "acknowledged records from position {missing} on are missing (acknowledged up to {anchored}, found up to {found}): \
+         salvage from `log.kept`, which is how it was before, or restore; remove the file `head` only to accept the loss"
     )]
     AcknowledgedMissing {
         /// The first position that is missing or differs.
@@ -145,6 +145,12 @@ pub enum OpenError {
         version: u8,
         /// The newest version known.
         known: u8,
+    },
+    /// There is no room for the little that opening writes.
+    #[error("the disk of {path} is full: free some space, then start again")]
+    DiskFull {
+        /// The journal's folder.
+        path: PathBuf,
     },
     /// The storage engine does not open the folder.
     #[error(

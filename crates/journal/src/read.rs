@@ -74,7 +74,13 @@ struct Joined {
 
 impl Joined {
     fn new(next: Key) -> Self {
-        Joined { next, single: Bytes::new(), many: BytesMut::new(), count: 0, whole: 0 }
+        Joined {
+            next,
+            single: Bytes::new(),
+            many: BytesMut::new(),
+            count: 0,
+            whole: 0,
+        }
     }
 
     /// Takes what fits of the next frame. Returns whether to go on.
@@ -82,7 +88,10 @@ impl Joined {
         let wanted = self.next;
         let fault = |what: String| Fault::new(wanted.first, what);
         let stored = stored.ok_or_else(|| fault("the frame is missing".into()))?;
-        let (key, bytes) = stored.map_err(|cause| ReadError::Storage { after: wanted.first - 1, cause })?;
+        let (key, bytes) = stored.map_err(|cause| ReadError::Storage {
+            after: wanted.first - 1,
+            cause,
+        })?;
         let frame = Frame::decode(&bytes).map_err(|damage| fault(damage.to_string()))?;
         // Only the first frame may begin before the record wanted.
         let inside = self.is_empty() && wanted.part == 0 && key.part == 0 && key.first < wanted.first;
@@ -96,13 +105,21 @@ impl Joined {
             }
             self.push(body, frame.count);
             let part = if frame.continues { key.part + 1 } else { 0 };
-            self.next = Key { first: key.first + u64::from(frame.count), part };
+            self.next = Key {
+                first: key.first + u64::from(frame.count),
+                part,
+            };
             return Ok(true);
         }
-        let skipped = u32::try_from(wanted.first - key.first).ok().filter(|&skipped| skipped < frame.count);
+        let skipped = u32::try_from(wanted.first - key.first)
+            .ok()
+            .filter(|&skipped| skipped < frame.count);
         let records = skipped.and_then(|skipped| Some((skip(&body, skipped)?, frame.count - skipped)));
         let (start, count) = records.ok_or_else(|| fault("the frame does not hold the record".into()))?;
-        self.next = Key { first: frame.end() + 1, part: 0 };
+        self.next = Key {
+            first: frame.end() + 1,
+            part: 0,
+        };
         Ok(self.push_within(body.slice(start..), count, max_bytes))
     }
 

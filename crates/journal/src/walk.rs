@@ -146,7 +146,7 @@ where
             .ok_or_else(missing)?
             .map_err(|cause| Fault::new(walk.position(), cause))?;
         walk.step(key, bytes.as_ref())?;
-        if walk.frames % 1024 == 0 {
+        if walk.frames.is_multiple_of(1024) {
             progress(walk.position() - 1);
         }
     }

@@ -14,7 +14,7 @@
 //! | 12             | 32    | chain hash of the frame that ends there |
 //! | 44             | 4     | CRC-32C of the 44 bytes before, little-endian |
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -34,13 +34,24 @@ pub(super) struct Anchor {
 }
 
 impl Anchor {
-    /// Opens the anchor at `path`, making the file if it is missing, and says what it holds: [`Head::EMPTY`] if nothing.
-    pub(super) fn open(path: &Path) -> io::Result<(Anchor, Head)> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+    /// Opens and locks the anchor at `path`, making the file if it is missing, and says what it holds: [`Head::EMPTY`] if
+    /// nothing. `None` if another process, or this one, has it open: whoever holds the anchor holds the journal.
+    pub(super) fn open(path: &Path) -> io::Result<Option<(Anchor, Head)>> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
         let slots = [read_slot(&file, 0)?, read_slot(&file, 1)?];
         let newest = u64::from(slots[1].position > slots[0].position);
         let head = slots[usize::from(newest == 1)];
-        Ok((Anchor { file, next: 1 - newest }, head))
+        Ok(Some((Anchor { file, next: 1 - newest }, head)))
     }
 
     /// Overwrites the older slot with `head`.
@@ -79,33 +90,54 @@ mod tests {
     use super::*;
 
     fn head(position: u64) -> Head {
-        Head { position, hash: [7; 32] }
+        Head {
+            position,
+            hash: [7; 32],
+        }
+    }
+
+    fn open(path: &Path) -> (Anchor, Head) {
+        Anchor::open(path).unwrap().expect("nobody else holds it")
     }
 
     #[test]
     fn the_last_head_written_is_found_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("head");
-        assert_eq!(Anchor::open(&path).unwrap().1, Head::EMPTY);
+        let mut last = Head::EMPTY;
         for position in 1..5 {
-            let (mut anchor, _) = Anchor::open(&path).unwrap();
+            let (mut anchor, found) = open(&path);
+            assert_eq!(found, last);
             anchor.write(head(position * 10)).unwrap();
-            anchor.write(head(position * 10 + 1)).unwrap();
-            assert_eq!(Anchor::open(&path).unwrap().1, head(position * 10 + 1));
+            last = head(position * 10 + 1);
+            anchor.write(last).unwrap();
         }
+        assert_eq!(open(&path).1, last);
     }
 
     #[test]
     fn a_torn_slot_leaves_the_one_before() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("head");
-        let (mut anchor, _) = Anchor::open(&path).unwrap();
+        let (mut anchor, _) = open(&path);
         (1..=3).for_each(|position| anchor.write(head(position)).unwrap());
-        // Opening an empty file starts with slot 1, so the third write went there.
+        // The first write to an empty file goes to slot 1, so the third one went there too.
         anchor.file.write_all_at(&[0xEE], SLOT_DISTANCE_BYTES + 20).unwrap();
-        let (mut anchor, found) = Anchor::open(&path).unwrap();
+        drop(anchor);
+        let (mut anchor, found) = open(&path);
         assert_eq!(found, head(2));
         anchor.write(head(4)).unwrap();
-        assert_eq!(Anchor::open(&path).unwrap().1, head(4));
+        drop(anchor);
+        assert_eq!(open(&path).1, head(4));
+    }
+
+    #[test]
+    fn only_one_holds_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("head");
+        let first = open(&path);
+        assert!(Anchor::open(&path).unwrap().is_none());
+        drop(first);
+        open(&path);
     }
 }

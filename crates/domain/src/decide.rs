@@ -1,0 +1,359 @@
+//! Whether a well-formed message fits what is known: the writer's decisions.
+//!
+//! Each `decide_*` is a pure question to [`WriteState`]; [`WriteState::apply`] folds the event that follows, so that the next
+//! decision is made against committed and pending events alike.
+
+use satgas_proto::v1::{self, amendment::Replacement, event::Body, submission::{Content, Reporter}};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Map,
+    case::{Case, Cases, Refusal},
+    id::{Level, SubmissionId},
+    registry::{Registry, Scope},
+    time::{Calendar, Day, Instant, Month},
+    validate::{self, Violations},
+};
+
+/// How far a client's clock may be ahead.
+const SKEW_NS: i64 = 300 * 1_000_000_000;
+/// How far ahead a follow-up may be due: two years.
+const FOLLOW_UP_DAYS_MAX: i32 = 731;
+
+/// Who an event belongs to, as its head says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The reporter.
+    pub scope: Scope,
+    /// The kelurahan: the reporter's own, or where the institution stands.
+    pub area: u32,
+}
+
+/// What the writer decides against.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct WriteState {
+    registry: Registry,
+    cases: Cases,
+    /// Corrections of case reports by the version that they correct: the correction's id, and whether it tells of sexual violence
+    /// against a child.
+    corrected_reports: Map<SubmissionId, Vec<(SubmissionId, bool)>>,
+}
+
+impl WriteState {
+    /// What is registered.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// The cases.
+    #[must_use]
+    pub fn cases(&self) -> &Cases {
+        &self.cases
+    }
+
+    /// Replaces the registry by a draft of it whose entries were decided and are about to be written.
+    pub fn adopt(&mut self, draft: Registry) {
+        self.registry = draft;
+    }
+
+    /// Decides on a submission. Adds to what [`validate::submission`] found already, so that the client hears everything at once.
+    pub fn decide_submission(
+        &self,
+        calendar: &Calendar,
+        s: &v1::Submission,
+        mut v: Violations,
+        now: Instant,
+    ) -> Result<Origin, Vec<v1::Violation>> {
+        let occurred = s.occurred_at.as_ref().and_then(Instant::from_proto);
+        if occurred.is_some_and(|at| at > now.plus_ns(SKEW_NS)) {
+            v.add("occurred_at", "lies in the future: check the device's clock");
+        }
+        let origin = self.origin(&mut v, calendar, s.reporter.as_ref(), occurred);
+        let mut check = Check { state: self, calendar, v, origin, now };
+        match &s.content {
+            Some(Content::MonitoringReport(r)) => check.monitoring_report(r, occurred),
+            Some(Content::SchoolVisit(r)) => check.school_visit(r, occurred),
+            Some(Content::ExposureSignal(r)) => check.exposure_signal(r),
+            Some(Content::CaseReport(r)) => check.case_report(r),
+            Some(Content::Amendment(a)) => check.amendment(a),
+            Some(Content::Retraction(_)) | None => {}
+        }
+        match origin {
+            Some(origin) if check.v.is_empty() => Ok(origin),
+            _ => Err(check.v.into_vec()),
+        }
+    }
+
+    fn origin(&self, v: &mut Violations, calendar: &Calendar, reporter: Option<&Reporter>, occurred: Option<Instant>) -> Option<Origin> {
+        let (field, origin, valid_from) = match reporter? {
+            Reporter::AreaCode(code) => {
+                let Some(area) = self.registry.find_area(code) else {
+                    v.add("area_code", "is not a registered area");
+                    return None;
+                };
+                if self.registry.area(area).level != Level::Kelurahan {
+                    v.add("area_code", "is not a kelurahan");
+                    return None;
+                }
+                ("area_code", Origin { scope: Scope::Area(area), area }, self.registry.area(area).valid_from)
+            }
+            Reporter::InstitutionId(id) => {
+                let Some(index) = self.registry.find_institution(id) else {
+                    v.add("institution_id", "is not a registered institution");
+                    return None;
+                };
+                let institution = self.registry.institution(index);
+                ("institution_id", Origin { scope: Scope::Institution(index), area: institution.area }, institution.valid_from)
+            }
+        };
+        if occurred.is_some_and(|at| at < calendar.start(valid_from)) {
+            v.add("occurred_at", format!("lies before the {field}'s registration"));
+        }
+        Some(origin)
+    }
+
+    /// Decides on a step of a case: who it belongs to, and the case's version after it.
+    pub fn decide_case(&self, c: &v1::CaseCommand, now: Instant) -> Result<(Origin, u64), Refusal> {
+        let mut v = Violations::default();
+        validate::case_command(&mut v, c);
+        let case = self.cases.find_text(&c.case_id);
+        if let Some(at) = c.occurred_at.as_ref().and_then(Instant::from_proto) {
+            if at > now.plus_ns(SKEW_NS) {
+                v.add("occurred_at", "lies in the future: check the device's clock");
+            }
+            if case.is_some_and(|case| at < case.reported) {
+                v.add("occurred_at", "lies before the case was reported");
+            }
+        }
+        if let Some(v1::case_command::Step::OfferReferral(o)) = &c.step
+            && self.registry.find_institution(&o.to_institution_id).is_none()
+        {
+            v.within("offer_referral", |v| v.add("to_institution_id", "is not a registered institution"));
+        }
+        if !v.is_empty() {
+            return Err(Refusal::Invalid(v.into_vec()));
+        }
+        let case = case.ok_or(Refusal::UnknownCase)?;
+        case.decide(c, &self.cases, self.tells_of_a_child(case.id))?;
+        Ok((Origin { scope: case.scope, area: case.area }, case.version + 1))
+    }
+
+    /// Whether any correction of a case report, in effect or waiting, tells of sexual violence against a child. What was said once bars
+    /// mediation until a supervisor decides, so an order of arrival can never open it.
+    fn tells_of_a_child(&self, version: SubmissionId) -> bool {
+        let mut versions = vec![version];
+        let mut seen = 0;
+        while let Some(version) = versions.get(seen).copied() {
+            seen += 1;
+            for (correction, child) in self.corrected_reports.get(&version).into_iter().flatten() {
+                if *child {
+                    return true;
+                }
+                if !versions.contains(correction) {
+                    versions.push(*correction);
+                }
+            }
+        }
+        false
+    }
+
+    /// Folds an event.
+    pub fn apply(&mut self, event: &v1::Event) {
+        match &event.body {
+            Some(Body::Registered(entry)) => {
+                self.registry.apply(entry);
+            }
+            Some(Body::Submitted(s)) => match &s.content {
+                Some(Content::CaseReport(report)) => {
+                    if let Some(case) = reported_case(&self.registry, event, s, report) {
+                        self.cases.add(case);
+                    }
+                }
+                Some(Content::Amendment(a)) => {
+                    if let Some(Replacement::CaseReport(r)) = &a.replacement
+                        && let (Ok(version), Ok(id)) = (SubmissionId::parse(&a.corrects_id), SubmissionId::parse(&s.submission_id))
+                    {
+                        let child = crate::case::is_sexual_violence_against_a_child(r);
+                        self.corrected_reports.entry(version).or_default().push((id, child));
+                    }
+                }
+                _ => {}
+            },
+            Some(Body::CaseAdvanced(step)) => {
+                if let Some(command) = &step.command
+                    && let Some(index) = SubmissionId::parse(&command.case_id).ok().and_then(|id| self.cases.find(id))
+                {
+                    self.cases.get_mut(index).apply(command, step.version, event.position);
+                }
+            }
+            Some(Body::LogOpened(_) | Body::Conflicting(_)) | None => {}
+        }
+    }
+}
+
+/// The reporter of a submission that was decided.
+pub(crate) fn scope_of(registry: &Registry, s: &v1::Submission) -> Option<Scope> {
+    match s.reporter.as_ref()? {
+        Reporter::AreaCode(code) => registry.find_area(code).map(Scope::Area),
+        Reporter::InstitutionId(id) => registry.find_institution(id).map(Scope::Institution),
+    }
+}
+
+/// The case that a decided case report opens.
+pub(crate) fn reported_case(registry: &Registry, event: &v1::Event, s: &v1::Submission, report: &v1::CaseReport) -> Option<Case> {
+    let scope = scope_of(registry, s)?;
+    let id = SubmissionId::parse(&s.submission_id).ok()?;
+    let reported = s.occurred_at.as_ref().and_then(Instant::from_proto)?;
+    Some(Case::reported(id, scope, registry.area_of(scope), event.position, report.clone(), reported))
+}
+
+/// Checks of a record against what is registered.
+struct Check<'a> {
+    state: &'a WriteState,
+    calendar: &'a Calendar,
+    v: Violations,
+    origin: Option<Origin>,
+    now: Instant,
+}
+
+impl Check<'_> {
+    fn registry(&self) -> &Registry {
+        &self.state.registry
+    }
+
+    /// `occurred` is not known for a correction that keeps the original's.
+    fn monitoring_report(&mut self, r: &v1::MonitoringReport, occurred: Option<Instant>) {
+        let month = Month::parse(&r.month);
+        let too_early = month.zip(occurred).is_some_and(|(month, at)| month > self.calendar.month(at));
+        let mut unknown = None;
+        let mut absent = false;
+        match self.registry().find_task_force(&r.task_force_id).map(|index| self.registry().task_force(index)) {
+            None => unknown = Some("is not a registered task force"),
+            Some(t) if self.origin.is_some_and(|origin| origin.scope != t.home) => unknown = Some("does not belong to the reporter"),
+            Some(t) => absent = month.is_some_and(|m| !t.existed(m.first_day(), Day(m.next().first_day().0 - 1))),
+        }
+        let dones = self.done_in_the_future(&r.follow_ups_done);
+        self.v.within("monitoring_report", |v| {
+            if let Some(reason) = unknown {
+                v.add("task_force_id", reason);
+            }
+            if too_early {
+                v.add("month", "had not begun when it was reported on");
+            }
+            if absent {
+                v.add("month", "is one in which the task force did not exist");
+            }
+            add_each(v, dones);
+        });
+    }
+
+    fn school_visit(&mut self, r: &v1::SchoolVisit, occurred: Option<Instant>) {
+        let day = occurred.map(|at| self.calendar.day(at));
+        let school = self.school(&r.school_id, day);
+        let due: Vec<_> = r
+            .follow_ups
+            .iter()
+            .enumerate()
+            .filter_map(|(index, f)| {
+                let (day, due) = day.zip(Day::parse(&f.due_on))?;
+                let reason = if due < day {
+                    "is before the visit"
+                } else if due.0 - day.0 > FOLLOW_UP_DAYS_MAX {
+                    "is more than two years after the visit"
+                } else {
+                    return None;
+                };
+                Some((format!("follow_ups[{index}].due_on"), reason))
+            })
+            .collect();
+        let dones = self.done_in_the_future(&r.follow_ups_done);
+        self.v.within("school_visit", |v| {
+            if let Err(reason) = school {
+                v.add("school_id", reason);
+            }
+            add_each(v, due);
+            add_each(v, dones);
+        });
+    }
+
+    fn exposure_signal(&mut self, r: &v1::ExposureSignal) {
+        let bad: Vec<_> = r
+            .school_ids
+            .iter()
+            .take(50)
+            .enumerate()
+            .filter_map(|(index, id)| Some((format!("school_ids[{index}]"), self.school(id, None).err()?)))
+            .collect();
+        self.v.within("exposure_signal", |v| add_each(v, bad));
+    }
+
+    fn case_report(&mut self, r: &v1::CaseReport) {
+        if r.school_id.is_empty() {
+            return;
+        }
+        if let Err(reason) = self.school(&r.school_id, None) {
+            self.v.within("case_report", |v| v.add("school_id", reason));
+        }
+    }
+
+    fn amendment(&mut self, a: &v1::Amendment) {
+        let occurred = a.occurred_at.as_ref().and_then(Instant::from_proto);
+        let outer = std::mem::take(&mut self.v);
+        match &a.replacement {
+            Some(Replacement::MonitoringReport(r)) => self.monitoring_report(r, occurred),
+            Some(Replacement::SchoolVisit(r)) => self.school_visit(r, occurred),
+            Some(Replacement::ExposureSignal(r)) => self.exposure_signal(r),
+            Some(Replacement::CaseReport(r)) => self.case_report(r),
+            None => {}
+        }
+        let inner = std::mem::replace(&mut self.v, outer).into_vec();
+        let future = occurred.is_some_and(|at| at > self.now.plus_ns(SKEW_NS));
+        let valid_from = self.origin.map(|origin| self.calendar.start(match origin.scope {
+            Scope::Area(area) => self.registry().area(area).valid_from,
+            Scope::Institution(institution) => self.registry().institution(institution).valid_from,
+        }));
+        self.v.within("amendment", |v| {
+            if future {
+                v.add("occurred_at", "lies in the future");
+            }
+            if occurred.zip(valid_from).is_some_and(|(at, from)| at < from) {
+                v.add("occurred_at", "lies before the reporter's registration");
+            }
+            for violation in inner {
+                v.add(&violation.field, violation.reason);
+            }
+        });
+    }
+
+    /// A registered school, existing on the day if one is given.
+    fn school(&self, id: &str, day: Option<Day>) -> Result<(), &'static str> {
+        let Some(index) = self.registry().find_institution(id) else { return Err("is not a registered institution") };
+        let school = self.registry().institution(index);
+        if !school.is_school() {
+            return Err("is not a school");
+        }
+        let existed = |day: Day| school.valid_from <= day && school.valid_until.is_none_or(|until| until >= day);
+        if day.is_some_and(|day| !existed(day)) {
+            return Err("did not exist on that day");
+        }
+        Ok(())
+    }
+
+    fn done_in_the_future(&self, dones: &[v1::FollowUpDone]) -> Vec<(String, &'static str)> {
+        let today = self.calendar.day(self.now.plus_ns(SKEW_NS));
+        let future = |d: &v1::FollowUpDone| Day::parse(&d.done_on).is_some_and(|day| day > today);
+        dones
+            .iter()
+            .enumerate()
+            .filter(|(_, d)| future(d))
+            .map(|(index, _)| (format!("follow_ups_done[{index}].done_on"), "lies in the future"))
+            .collect()
+    }
+}
+
+fn add_each(v: &mut Violations, bad: Vec<(String, &'static str)>) {
+    for (field, reason) in bad {
+        v.add(&field, reason);
+    }
+}

@@ -1,0 +1,359 @@
+//! Areas, institutions, task forces and members: what is registered, and whether an entry fits.
+//!
+//! Things are numbered in the order in which they were registered and never go away, so an index stays valid for ever. An entry
+//! states the whole of a thing; registering it again with other content changes it, with the same content does nothing.
+
+use std::collections::BTreeMap;
+
+use satgas_proto::v1::{self, registry_entry::Entry, task_force::Home};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Map,
+    id::{Level, is_within},
+    time::Day,
+    validate::{self, Violations},
+};
+
+/// Who a record belongs to: an area or an institution, by index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Scope {
+    /// An area.
+    Area(u32),
+    /// An institution.
+    Institution(u32),
+}
+
+/// An area.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Area {
+    /// As registered.
+    #[serde(with = "crate::stored")]
+    pub message: v1::Area,
+    /// Its level.
+    pub level: Level,
+    /// First day of records.
+    pub valid_from: Day,
+    /// Institutions that stand in it.
+    pub institutions: Vec<u32>,
+    /// Task forces whose home it is.
+    pub task_forces: Vec<u32>,
+}
+
+/// An institution.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Institution {
+    /// As registered.
+    #[serde(with = "crate::stored")]
+    pub message: v1::Institution,
+    /// Where it stands.
+    pub area: u32,
+    /// First day.
+    pub valid_from: Day,
+    /// Last day.
+    pub valid_until: Option<Day>,
+    /// Task forces whose home it is.
+    pub task_forces: Vec<u32>,
+}
+
+impl Institution {
+    /// Whether it is a school.
+    #[must_use]
+    pub fn is_school(&self) -> bool {
+        self.message.kind() == v1::InstitutionKind::Sekolah
+    }
+}
+
+/// A task force.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TaskForce {
+    /// As registered.
+    #[serde(with = "crate::stored")]
+    pub message: v1::TaskForce,
+    /// Where it works.
+    pub home: Scope,
+    /// First day.
+    pub formed: Day,
+    /// Last day.
+    pub dissolved: Option<Day>,
+    /// Its members, past ones included.
+    pub members: Vec<u32>,
+}
+
+impl TaskForce {
+    /// Whether it existed on at least one day from `first` to `last`.
+    #[must_use]
+    pub fn existed(&self, first: Day, last: Day) -> bool {
+        self.formed <= last && self.dissolved.is_none_or(|d| d >= first)
+    }
+}
+
+/// A member of a task force.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Member {
+    /// As registered.
+    #[serde(with = "crate::stored")]
+    pub message: v1::Member,
+    /// The task force.
+    pub task_force: u32,
+    /// First day.
+    pub joined: Day,
+    /// Last day.
+    pub left: Option<Day>,
+    /// First and last day of each training's validity.
+    pub trainings: Vec<(Day, Day)>,
+}
+
+/// What registering an entry does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It is new.
+    Created,
+    /// It was known with other content.
+    Changed,
+    /// It was known with the same content: no event.
+    Unchanged,
+}
+
+/// All that is registered.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Registry {
+    areas: Vec<Area>,
+    institutions: Vec<Institution>,
+    task_forces: Vec<TaskForce>,
+    members: Vec<Member>,
+    area_index: Map<String, u32>,
+    institution_index: Map<String, u32>,
+    task_force_index: Map<String, u32>,
+    member_index: Map<String, u32>,
+    /// Areas in the order of their codes.
+    areas_by_code: BTreeMap<String, u32>,
+}
+
+const KNOWN_HOME: &str = "cannot be changed: dissolve this task force and form another";
+const NOT_KELURAHAN: &str = "is not the code of a kelurahan";
+
+impl Registry {
+    /// Area by index.
+    #[must_use]
+    pub fn area(&self, index: u32) -> &Area {
+        &self.areas[index as usize]
+    }
+
+    /// Institution by index.
+    #[must_use]
+    pub fn institution(&self, index: u32) -> &Institution {
+        &self.institutions[index as usize]
+    }
+
+    /// Task force by index.
+    #[must_use]
+    pub fn task_force(&self, index: u32) -> &TaskForce {
+        &self.task_forces[index as usize]
+    }
+
+    /// Member by index.
+    #[must_use]
+    pub fn member(&self, index: u32) -> &Member {
+        &self.members[index as usize]
+    }
+
+    /// All areas, institutions, task forces and members, in the order of their indexes.
+    #[must_use]
+    pub fn all(&self) -> (&[Area], &[Institution], &[TaskForce], &[Member]) {
+        (&self.areas, &self.institutions, &self.task_forces, &self.members)
+    }
+
+    /// Index of an area by code.
+    #[must_use]
+    pub fn find_area(&self, code: &str) -> Option<u32> {
+        self.area_index.get(code).copied()
+    }
+
+    /// Index of an institution by id.
+    #[must_use]
+    pub fn find_institution(&self, id: &str) -> Option<u32> {
+        self.institution_index.get(id).copied()
+    }
+
+    /// Index of a task force by id.
+    #[must_use]
+    pub fn find_task_force(&self, id: &str) -> Option<u32> {
+        self.task_force_index.get(id).copied()
+    }
+
+    /// Areas of a level within a prefix, by code.
+    pub fn areas_within<'a>(&'a self, prefix: &'a str, level: Level) -> impl Iterator<Item = u32> + 'a {
+        self.areas_by_code
+            .range::<str, _>((std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded))
+            .take_while(move |(code, _)| code.starts_with(prefix))
+            .filter(move |(code, index)| is_within(code, prefix) && self.area(**index).level == level)
+            .map(|(_, index)| *index)
+    }
+
+    /// The area of a scope: itself, or where the institution stands.
+    #[must_use]
+    pub fn area_of(&self, scope: Scope) -> u32 {
+        match scope {
+            Scope::Area(area) => area,
+            Scope::Institution(institution) => self.institution(institution).area,
+        }
+    }
+
+    /// Task forces whose home is the scope.
+    #[must_use]
+    pub fn task_forces_of(&self, scope: Scope) -> &[u32] {
+        match scope {
+            Scope::Area(area) => &self.area(area).task_forces,
+            Scope::Institution(institution) => &self.institution(institution).task_forces,
+        }
+    }
+
+    fn find_kelurahan(&self, code: &str) -> Option<u32> {
+        self.find_area(code).filter(|index| self.area(*index).level == Level::Kelurahan)
+    }
+
+    fn find_home(&self, home: &Home) -> Option<Scope> {
+        match home {
+            Home::AreaCode(code) => self.find_kelurahan(code).map(Scope::Area),
+            Home::InstitutionId(id) => self.find_institution(id).map(Scope::Institution),
+        }
+    }
+
+    /// Decides what registering an entry does, or why it is refused.
+    pub fn decide(&self, entry: &v1::RegistryEntry) -> Result<Change, Vec<v1::Violation>> {
+        let mut v = Violations::default();
+        validate::registry_entry(&mut v, entry);
+        let known = match &entry.entry {
+            None => None,
+            Some(Entry::Area(a)) => {
+                let parent = a.code.rsplit_once('.').map_or("", |(parent, _)| parent);
+                if matches!(Level::of(&a.code), Some(Level::Kecamatan | Level::Kelurahan)) && self.find_area(parent).is_none() {
+                    v.within("area", |v| v.add("code", "has a parent that is not registered: register that first"));
+                }
+                self.find_area(&a.code).map(|i| self.area(i).message == *a)
+            }
+            Some(Entry::Institution(i)) => {
+                if self.find_kelurahan(&i.area_code).is_none() {
+                    v.within("institution", |v| v.add("area_code", format!("{NOT_KELURAHAN} that is registered")));
+                }
+                self.find_institution(&i.institution_id).map(|k| self.institution(k).message == *i)
+            }
+            Some(Entry::TaskForce(t)) => {
+                let home = t.home.as_ref().and_then(|home| self.find_home(home));
+                let known = self.find_task_force(&t.task_force_id).map(|k| self.task_force(k));
+                v.within("task_force", |v| match (&t.home, home) {
+                    (Some(Home::AreaCode(_)), None) => v.add("area_code", format!("{NOT_KELURAHAN} that is registered")),
+                    (Some(Home::InstitutionId(_)), None) => v.add("institution_id", "is not registered"),
+                    (_, Some(home)) if known.is_some_and(|k| k.home != home) => v.add("home", KNOWN_HOME),
+                    _ => {}
+                });
+                known.map(|k| k.message == *t)
+            }
+            Some(Entry::Member(m)) => {
+                let task_force = self.find_task_force(&m.task_force_id);
+                let known = self.member_index.get(&m.member_id).map(|k| self.member(*k));
+                v.within("member", |v| match task_force {
+                    None => v.add("task_force_id", "is not registered"),
+                    Some(task_force) if known.is_some_and(|k| k.task_force != task_force) => {
+                        v.add("task_force_id", "cannot be changed: let the member leave and join under another member_id");
+                    }
+                    Some(_) => {}
+                });
+                known.map(|k| k.message == *m)
+            }
+        };
+        if !v.is_empty() {
+            return Err(v.into_vec());
+        }
+        Ok(match known {
+            None => Change::Created,
+            Some(false) => Change::Changed,
+            Some(true) => Change::Unchanged,
+        })
+    }
+
+    /// Folds an entry that was decided. Returns the scope that it touches.
+    pub fn apply(&mut self, entry: &v1::RegistryEntry) -> Option<Scope> {
+        match entry.entry.as_ref()? {
+            Entry::Area(a) => self.apply_area(a),
+            Entry::Institution(i) => self.apply_institution(i),
+            Entry::TaskForce(t) => self.apply_task_force(t),
+            Entry::Member(m) => self.apply_member(m),
+        }
+    }
+
+    fn apply_area(&mut self, a: &v1::Area) -> Option<Scope> {
+        let (level, valid_from) = (Level::of(&a.code)?, Day::parse(&a.valid_from)?);
+        if let Some(index) = self.find_area(&a.code) {
+            let area = &mut self.areas[index as usize];
+            (area.message, area.valid_from) = (a.clone(), valid_from);
+            return Some(Scope::Area(index));
+        }
+        let index = next_index(self.areas.len());
+        self.area_index.insert(a.code.clone(), index);
+        self.areas_by_code.insert(a.code.clone(), index);
+        self.areas.push(Area { message: a.clone(), level, valid_from, institutions: Vec::new(), task_forces: Vec::new() });
+        Some(Scope::Area(index))
+    }
+
+    fn apply_institution(&mut self, i: &v1::Institution) -> Option<Scope> {
+        let area = self.find_kelurahan(&i.area_code)?;
+        let (valid_from, valid_until) = (Day::parse(&i.valid_from)?, Day::parse(&i.valid_until));
+        let index = match self.find_institution(&i.institution_id) {
+            Some(index) => {
+                let institution = &mut self.institutions[index as usize];
+                let before = std::mem::replace(&mut institution.area, area);
+                (institution.message, institution.valid_from, institution.valid_until) = (i.clone(), valid_from, valid_until);
+                self.areas[before as usize].institutions.retain(|k| *k != index);
+                index
+            }
+            None => {
+                let index = next_index(self.institutions.len());
+                self.institution_index.insert(i.institution_id.clone(), index);
+                self.institutions.push(Institution { message: i.clone(), area, valid_from, valid_until, task_forces: Vec::new() });
+                index
+            }
+        };
+        self.areas[area as usize].institutions.push(index);
+        Some(Scope::Institution(index))
+    }
+
+    fn apply_task_force(&mut self, t: &v1::TaskForce) -> Option<Scope> {
+        let home = self.find_home(t.home.as_ref()?)?;
+        let (formed, dissolved) = (Day::parse(&t.formed_on)?, Day::parse(&t.dissolved_on));
+        if let Some(index) = self.find_task_force(&t.task_force_id) {
+            let known = &mut self.task_forces[index as usize];
+            (known.message, known.formed, known.dissolved) = (t.clone(), formed, dissolved);
+            return Some(home);
+        }
+        let index = next_index(self.task_forces.len());
+        self.task_force_index.insert(t.task_force_id.clone(), index);
+        self.task_forces.push(TaskForce { message: t.clone(), home, formed, dissolved, members: Vec::new() });
+        match home {
+            Scope::Area(area) => self.areas[area as usize].task_forces.push(index),
+            Scope::Institution(institution) => self.institutions[institution as usize].task_forces.push(index),
+        }
+        Some(home)
+    }
+
+    fn apply_member(&mut self, m: &v1::Member) -> Option<Scope> {
+        let task_force = self.find_task_force(&m.task_force_id)?;
+        let trainings = m.trainings.iter().filter_map(|t| Some((Day::parse(&t.valid_from)?, Day::parse(&t.valid_until)?))).collect();
+        let (joined, left) = (Day::parse(&m.joined_on)?, Day::parse(&m.left_on));
+        let member = Member { message: m.clone(), task_force, joined, left, trainings };
+        if let Some(index) = self.member_index.get(&m.member_id) {
+            self.members[*index as usize] = member;
+        } else {
+            let index = next_index(self.members.len());
+            self.member_index.insert(m.member_id.clone(), index);
+            self.members.push(member);
+            self.task_forces[task_force as usize].members.push(index);
+        }
+        Some(self.task_force(task_force).home)
+    }
+}
+
+fn next_index(len: usize) -> u32 {
+    u32::try_from(len).expect("fewer than 2^32 things are registered")
+}

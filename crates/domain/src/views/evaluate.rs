@@ -1,0 +1,365 @@
+//! Evaluations: `docs/evaluation.md` in code.
+//!
+//! A [`Window`] holds what is the same for every subject of a query; a [`Tally`] adds up one subject, or all kelurahan of an area.
+
+use satgas_proto::v1::{self, IndicatorKind, evaluation};
+
+use super::{Ledger, Views};
+use crate::{
+    id::Level,
+    registry::Scope,
+    time::{DAY_NS, Day, Instant, Month, Period},
+};
+
+/// Whom to evaluate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject<'a> {
+    /// An area of any level, by code.
+    Area(&'a str),
+    /// An institution, by id.
+    Institution(&'a str),
+}
+
+/// Which evaluations to list, and how.
+#[derive(Clone, Debug)]
+pub struct ListQuery<'a> {
+    /// The period.
+    pub period: Period,
+    /// Only areas within this prefix.
+    pub prefix: &'a str,
+    /// Their level.
+    pub level: Level,
+    /// Their order.
+    pub order: v1::EvaluationOrder,
+    /// The time as of which deadlines are judged.
+    pub now: Instant,
+}
+
+/// What is the same for every subject.
+struct Window {
+    start: Instant,
+    end: Instant,
+    cut: Instant,
+    now: Instant,
+    today: Day,
+    first_day: Day,
+    last_day: Day,
+    first_month: Month,
+    last_month: Month,
+    cut_month: Month,
+    cut_day: Day,
+    /// Months whose report is due by now, with first and last day and the deadline.
+    months: Vec<(Month, Day, Day, Instant)>,
+}
+
+/// Numerator and denominator.
+type Fraction = (u64, u64);
+
+#[derive(Default)]
+struct Tally {
+    completeness: Fraction,
+    timeliness: Fraction,
+    coverage: Fraction,
+    follow_ups: Fraction,
+    responses: Fraction,
+    training: Fraction,
+    visits: u64,
+    pupils: u64,
+    signals: u64,
+    last: Option<Instant>,
+    reported: u64,
+    open: u64,
+    closed: u64,
+    overdue: u64,
+    in_shelter: u64,
+    response_times_s: Vec<u64>,
+    conflicts: u64,
+}
+
+fn count((numerator, denominator): &mut Fraction, counts: bool) {
+    *denominator += 1;
+    *numerator += u64::from(counts);
+}
+
+impl Views {
+    /// Evaluates one subject, or `None` if it is not registered. The basis lacks the head's hash, which only the log knows.
+    #[must_use]
+    pub fn evaluate(&self, subject: Subject<'_>, period: &Period, now: Instant) -> Option<v1::Evaluation> {
+        let window = self.window(period, now);
+        match subject {
+            Subject::Area(code) => Some(self.evaluate_area(self.registry.find_area(code)?, period, &window)),
+            Subject::Institution(id) => {
+                let index = self.registry.find_institution(id)?;
+                let mut tally = Tally::default();
+                self.tally(Scope::Institution(index), &window, &mut tally);
+                let institution = &self.registry.institution(index).message;
+                let subject = evaluation::Subject::InstitutionId(institution.institution_id.clone());
+                Some(self.evaluation(subject, &institution.name, period, &window, tally))
+            }
+        }
+    }
+
+    /// Evaluates all areas that a query asks for, in its order.
+    #[must_use]
+    pub fn list(&self, query: &ListQuery<'_>) -> Vec<v1::Evaluation> {
+        let window = self.window(&query.period, query.now);
+        let areas = self.registry.areas_within(query.prefix, query.level);
+        let mut list: Vec<_> = areas.map(|area| self.evaluate_area(area, &query.period, &window)).collect();
+        sort(&mut list, query.order);
+        list
+    }
+
+    fn evaluate_area(&self, index: u32, period: &Period, window: &Window) -> v1::Evaluation {
+        let area = self.registry.area(index);
+        let mut tally = Tally::default();
+        if area.level == Level::Kelurahan {
+            self.tally(Scope::Area(index), window, &mut tally);
+        } else {
+            for kelurahan in self.registry.areas_within(&area.message.code, Level::Kelurahan) {
+                self.tally(Scope::Area(kelurahan), window, &mut tally);
+            }
+        }
+        self.evaluation(evaluation::Subject::AreaCode(area.message.code.clone()), &area.message.name, period, window, tally)
+    }
+
+    fn window(&self, period: &Period, now: Instant) -> Window {
+        let calendar = self.calendar();
+        let (first_day, after) = (period.first.first_day(), period.after().first_day());
+        let (start, end) = (calendar.start(first_day), calendar.start(after));
+        let cut = end.min(now);
+        let last = cut.plus_ns(-1);
+        let months = period.each_month().filter_map(|month| {
+            let next = month.next().first_day();
+            let deadline = calendar.start(Day(next.0 + self.rules.report_days));
+            (deadline <= now).then_some((month, month.first_day(), Day(next.0 - 1), deadline))
+        });
+        Window {
+            start,
+            end,
+            cut,
+            now,
+            today: calendar.day(now),
+            first_day,
+            last_day: Day(after.0 - 1),
+            first_month: period.first,
+            last_month: Month(period.after().0 - 1),
+            cut_month: calendar.month(last),
+            cut_day: calendar.day(last),
+            months: months.collect(),
+        }
+    }
+
+    fn tally(&self, scope: Scope, window: &Window, tally: &mut Tally) {
+        let ledger = match scope {
+            Scope::Area(area) => &self.areas[area as usize],
+            Scope::Institution(institution) => &self.institutions[institution as usize],
+        };
+        self.tally_task_forces(scope, window, tally);
+        if let Scope::Area(area) = scope {
+            self.tally_schools(area, window, tally);
+        }
+        self.tally_activity(ledger, window, tally);
+        self.tally_follow_ups(ledger, window, tally);
+        self.tally_cases(ledger, window, tally);
+        tally.conflicts += ledger.conflicts;
+    }
+
+    fn tally_task_forces(&self, scope: Scope, window: &Window, tally: &mut Tally) {
+        for index in self.registry.task_forces_of(scope) {
+            let task_force = self.registry.task_force(*index);
+            let reports = &self.reports[*index as usize];
+            for (month, first, last, deadline) in &window.months {
+                if !task_force.existed(*first, *last) {
+                    continue;
+                }
+                let received = reports.get(month).map_or(&[][..], Vec::as_slice);
+                count(&mut tally.completeness, !received.is_empty());
+                count(&mut tally.timeliness, received.iter().any(|r| self.records.get(*r).received < *deadline));
+            }
+            let day = window.cut_day;
+            if !task_force.existed(day, day) {
+                continue;
+            }
+            for member in task_force.members.iter().map(|member| self.registry.member(*member)) {
+                if member.joined <= day && member.left.is_none_or(|left| left >= day) {
+                    count(&mut tally.training, member.trainings.iter().any(|(from, until)| *from <= day && day <= *until));
+                }
+            }
+        }
+    }
+
+    fn tally_schools(&self, area: u32, window: &Window, tally: &mut Tally) {
+        let calendar = self.calendar();
+        for index in &self.registry.area(area).institutions {
+            let school = self.registry.institution(*index);
+            let existed = calendar.start(school.valid_from) < window.cut
+                && school.valid_until.is_none_or(|until| calendar.start(until.next()) > window.start);
+            if school.is_school() && existed {
+                let months = &self.institutions[*index as usize].visited;
+                count(&mut tally.coverage, months.range(window.first_month..=window.last_month).any(|(_, visits)| *visits > 0));
+            }
+        }
+    }
+
+    fn tally_activity(&self, ledger: &Ledger, window: &Window, tally: &mut Tally) {
+        for cell in ledger.months.range(window.first_month..=window.last_month).map(|(_, cell)| cell) {
+            tally.visits += cell.visits;
+            tally.pupils += cell.pupils;
+            tally.signals += cell.signals;
+        }
+        tally.last = tally.last.max(self.last_activity(ledger, window.cut_month, window.cut));
+    }
+
+    /// Latest occurred of a standing record before `before`, which lies in or directly after `month`.
+    pub(super) fn last_activity(&self, ledger: &Ledger, month: Month, before: Instant) -> Option<Instant> {
+        ledger.months.range(..=month).rev().find_map(|(_, cell)| {
+            let last = cell.last?;
+            if last < before {
+                return Some(last);
+            }
+            cell.records.iter().map(|record| self.records.get(*record).occurred).filter(|at| *at < before).max()
+        })
+    }
+
+    fn tally_follow_ups(&self, ledger: &Ledger, window: &Window, tally: &mut Tally) {
+        // The due time is the start of the day after: it has passed when that day has begun.
+        let last = window.last_day.min(Day(window.today.0 - 1));
+        if window.first_day > last {
+            return;
+        }
+        for (due, agreed) in ledger.due.range(window.first_day..=last) {
+            for (visit, number) in agreed {
+                let done = self.done.get(&(self.records.get(*visit).id, *number));
+                count(&mut tally.follow_ups, done.is_some_and(|days| days.iter().any(|day| day <= due)));
+            }
+        }
+        for case in ledger.cases.iter().map(|case| self.cases.get(*case)).filter(|case| !case.is_merged()) {
+            for f in case.follow_ups.iter().filter(|f| (window.first_day..=last).contains(&f.due)) {
+                let due = self.calendar().start(f.due.next());
+                count(&mut tally.follow_ups, f.completed.is_some_and(|at| at < due));
+            }
+        }
+    }
+
+    fn tally_cases(&self, ledger: &Ledger, window: &Window, tally: &mut Tally) {
+        let within = |at: Instant| window.start <= at && at < window.end;
+        for index in &ledger.cases {
+            let case = self.cases.get(*index);
+            if case.is_merged() {
+                continue;
+            }
+            let due = self.response_due[*index as usize];
+            if within(due) && due <= window.now {
+                count(&mut tally.responses, case.first_response.is_some_and(|at| at <= due));
+            }
+            if within(case.reported) {
+                tally.reported += 1;
+                if let Some(at) = case.first_response {
+                    tally.response_times_s.push(u64::try_from((at.0 - case.reported.0) / 1_000_000_000).unwrap_or(0));
+                }
+            }
+            tally.in_shelter += u64::from(case.in_shelter_at(window.cut));
+            if case.reported >= window.cut {
+                continue;
+            }
+            match case.closed_at(window.cut) {
+                Some(at) => tally.closed += u64::from(within(at)),
+                None => {
+                    tally.open += 1;
+                    tally.overdue += u64::from(self.is_overdue(*index, window.cut));
+                }
+            }
+        }
+    }
+
+    /// Whether a case had at `time` a response or follow-up overdue.
+    fn is_overdue(&self, index: u32, time: Instant) -> bool {
+        let case = self.cases.get(index);
+        let response = self.response_due[index as usize] <= time && case.first_response.is_none_or(|at| at >= time);
+        response
+            || case.follow_ups.iter().any(|f| self.calendar().start(f.due.next()) <= time && f.completed.is_none_or(|at| at >= time))
+    }
+
+    fn evaluation(
+        &self,
+        subject: evaluation::Subject,
+        name: &str,
+        period: &Period,
+        window: &Window,
+        mut tally: Tally,
+    ) -> v1::Evaluation {
+        let fractions = [tally.completeness, tally.timeliness, tally.coverage, tally.follow_ups, tally.responses, tally.training];
+        tally.response_times_s.sort_unstable();
+        v1::Evaluation {
+            subject: Some(subject),
+            name: name.to_owned(),
+            period: Some(period.to_proto(self.calendar())),
+            indicators: (IndicatorKind::ReportingCompleteness as i32..).zip(fractions).map(|(kind, (numerator, denominator))| {
+                v1::Indicator { kind, applicable: denominator > 0, numerator, denominator }
+            }).collect(),
+            score: self.score(&fractions),
+            activity: Some(v1::ActivityFigures {
+                visits: tally.visits,
+                pupils_reached: tally.pupils,
+                exposure_signals: tally.signals,
+                days_since_last_activity: tally.last.map(|last| u32::try_from((window.cut.0 - last.0) / DAY_NS).unwrap_or(0)),
+            }),
+            cases: Some(v1::CaseFigures {
+                reported: tally.reported,
+                open: tally.open,
+                closed: tally.closed,
+                overdue: tally.overdue,
+                in_shelter: tally.in_shelter,
+                first_response_median_s: nearest_rank(&tally.response_times_s, 50),
+                first_response_p90_s: nearest_rank(&tally.response_times_s, 90),
+            }),
+            open_conflicts: tally.conflicts,
+            basis: Some(self.basis(window.now)),
+        }
+    }
+
+    /// What figures of now are made of. The head's hash is for the caller to add.
+    #[must_use]
+    pub fn basis(&self, now: Instant) -> v1::Basis {
+        v1::Basis {
+            position: self.position,
+            head_hash: Vec::new().into(),
+            as_of: Some(now.to_proto()),
+            rule_set: self.rules.name.clone(),
+            sample_data: self.sample_data,
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
+    fn score(&self, fractions: &[Fraction; 6]) -> Option<f64> {
+        let (mut sum, mut weights) = (0.0, 0.0);
+        for ((numerator, denominator), weight) in fractions.iter().zip(self.rules.weights) {
+            if *denominator > 0 {
+                sum += weight * (*numerator as f64 / *denominator as f64);
+                weights += weight;
+            }
+        }
+        (weights > 0.0).then(|| (100.0 * sum / weights * 100.0).round() / 100.0)
+    }
+}
+
+/// The element at rank ceil(p n / 100) of a sorted list, counted from 1.
+fn nearest_rank(sorted: &[u64], percent: usize) -> Option<u64> {
+    let rank = (sorted.len() * percent).div_ceil(100);
+    sorted.get(rank.checked_sub(1)?).copied()
+}
+
+fn sort(list: &mut [v1::Evaluation], order: v1::EvaluationOrder) {
+    use v1::EvaluationOrder as Order;
+    // The list comes by code and the sort is stable, so equal ones stay by code; those without the figure come last.
+    let silent = |e: &v1::Evaluation| e.activity.as_ref().and_then(|a| a.days_since_last_activity);
+    let key = |score: Option<f64>, empty: f64| score.unwrap_or(empty);
+    match order {
+        Order::Unspecified => {}
+        Order::ScoreAscending => list.sort_by(|a, b| key(a.score, f64::MAX).total_cmp(&key(b.score, f64::MAX))),
+        Order::ScoreDescending => list.sort_by(|a, b| key(b.score, -1.0).total_cmp(&key(a.score, -1.0))),
+        Order::Name => list.sort_by(|a, b| a.name.cmp(&b.name)),
+        // Never active is the longest silence of all.
+        Order::SilentLongest => list.sort_by_key(|e| std::cmp::Reverse(silent(e).map_or(u64::MAX, u64::from))),
+    }
+}

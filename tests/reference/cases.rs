@@ -1,0 +1,123 @@
+//! What is asked of a case: when a response is due, when it came, whether the case is open, what was planned and completed.
+
+use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
+use satgas_proto::v1::{self, case_command::Step};
+
+use super::{
+    ledger::{Case, Ledger},
+    time::{day, instant, three_working_days_after},
+};
+
+/// A follow-up planned in a case.
+pub(crate) struct Planned {
+    pub(crate) number: u32,
+    pub(crate) due_on: Date,
+    pub(crate) completed_at: Option<Timestamp>,
+}
+
+impl Case {
+    /// Each step with the time at which it was taken, in version order.
+    fn taken(&self) -> impl Iterator<Item = (Timestamp, &Step)> {
+        self.steps.iter().map(|command| {
+            let step = command.step.as_ref().expect("a command has a step");
+            (instant(command.occurred_at.as_ref()), step)
+        })
+    }
+
+    /// Whether the case is a duplicate that was merged into another.
+    pub(crate) fn merged(&self) -> bool {
+        self.taken().any(|(_, step)| matches!(step, Step::Merge(_)))
+    }
+
+    /// The latest assessed risk.
+    fn risk(&self) -> v1::Risk {
+        let mut risk = v1::Risk::Unspecified;
+        for (_, step) in self.taken() {
+            if let Step::Assess(assess) = step {
+                risk = assess.risk();
+            }
+        }
+        risk
+    }
+
+    /// When the first response is due, for a case whose report occurred at `occurred`.
+    pub(crate) fn response_due(&self, occurred: Timestamp, zone: &TimeZone) -> Timestamp {
+        match self.risk() {
+            v1::Risk::Tinggi => occurred + SignedDuration::from_hours(1),
+            v1::Risk::Sedang => occurred + SignedDuration::from_hours(6),
+            v1::Risk::Rendah | v1::Risk::Unspecified => three_working_days_after(occurred, zone),
+        }
+    }
+
+    /// When a service or the shelter first reached the victim.
+    pub(crate) fn first_response(&self) -> Option<Timestamp> {
+        let responses =
+            self.taken().filter(|(_, step)| matches!(step, Step::RecordService(_) | Step::AdmitToShelter(_)));
+        responses.map(|(at, _)| at).min()
+    }
+
+    /// The time of the close that holds at `at`, or `None` when the case is not closed then.
+    pub(crate) fn closed_at(&self, at: Timestamp) -> Option<Timestamp> {
+        let mut closed = None;
+        for (taken_at, step) in self.taken() {
+            match step {
+                Step::Close(_) if taken_at < at => closed = Some(taken_at),
+                Step::Reopen(_) if taken_at < at => closed = None,
+                _ => {}
+            }
+        }
+        closed
+    }
+
+    /// Whether the victim is in the shelter at `at`.
+    pub(crate) fn in_shelter_at(&self, at: Timestamp) -> bool {
+        let mut inside = false;
+        for (taken_at, step) in self.taken() {
+            match step {
+                Step::AdmitToShelter(_) if taken_at < at => inside = true,
+                Step::DischargeFromShelter(_) if taken_at < at => inside = false,
+                _ => {}
+            }
+        }
+        inside
+    }
+
+    /// The follow-ups planned, in version order.
+    pub(crate) fn planned(&self) -> Vec<Planned> {
+        let mut planned = Vec::new();
+        for (_, step) in self.taken() {
+            if let Step::PlanFollowUp(plan) = step {
+                let follow_up = plan.follow_up.as_ref().expect("a plan names a follow-up");
+                planned.push(Planned {
+                    number: follow_up.number,
+                    due_on: day(&follow_up.due_on),
+                    completed_at: self.completed(follow_up.number),
+                });
+            }
+        }
+        planned
+    }
+
+    fn completed(&self, number: u32) -> Option<Timestamp> {
+        let mut completions =
+            self.taken().filter(|(_, step)| matches!(step, Step::CompleteFollowUp(done) if done.number == number));
+        completions.next().map(|(at, _)| at)
+    }
+}
+
+impl Ledger {
+    /// When the report of a case occurred.
+    pub(crate) fn reported_at(&self, case: &Case) -> Timestamp {
+        self.report_of(case).occurred
+    }
+
+    /// Whether a case was reported before `at` and is not closed at `at`.
+    pub(crate) fn open_at(&self, case: &Case, at: Timestamp) -> bool {
+        self.reported_at(case) < at && case.closed_at(at).is_none()
+    }
+
+    /// When the first response to a case is due.
+    pub(crate) fn response_due(&self, case: &Case) -> Timestamp {
+        case.response_due(self.reported_at(case), &self.zone)
+    }
+}

@@ -1,0 +1,292 @@
+//! What the log says once every event was taken in log order: the registry, the records in their current version, the cases, and
+//! what is in conflict or waits. Built anew from the first event each time it is asked for.
+
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use satgas_proto::v1::{self, amendment::Replacement, submission::Content, submission::Reporter};
+
+use super::time::instant;
+
+/// A record in its current version.
+pub(crate) struct Record {
+    pub(crate) position: u64,
+    pub(crate) reporter: Reporter,
+    /// The record's id, then each amendment that took effect. The last one is current.
+    pub(crate) versions: Vec<String>,
+    pub(crate) received: Timestamp,
+    pub(crate) occurred: Timestamp,
+    pub(crate) replacement: Replacement,
+    pub(crate) withdrawn: bool,
+}
+
+impl Record {
+    pub(crate) fn id(&self) -> &str {
+        &self.versions[0]
+    }
+
+    fn current(&self) -> &str {
+        &self.versions[self.versions.len() - 1]
+    }
+}
+
+/// A case: its report is a record, its steps are in version order.
+pub(crate) struct Case {
+    pub(crate) case_id: String,
+    pub(crate) area_code: String,
+    pub(crate) institution_id: Option<String>,
+    pub(crate) steps: Vec<v1::CaseCommand>,
+}
+
+/// A submission that waits for an id.
+pub(crate) struct Waiting {
+    pub(crate) position: u64,
+    pub(crate) waits_for_id: String,
+    submission: v1::Submission,
+}
+
+/// A submission that only a person can decide on.
+pub(crate) struct Conflict {
+    pub(crate) position: u64,
+    pub(crate) cause: v1::ConflictCause,
+    pub(crate) reporter: Reporter,
+}
+
+/// All that the log says.
+pub(crate) struct Ledger {
+    pub(crate) zone: TimeZone,
+    pub(crate) areas: Vec<v1::Area>,
+    pub(crate) institutions: Vec<v1::Institution>,
+    pub(crate) task_forces: Vec<v1::TaskForce>,
+    pub(crate) members: Vec<v1::Member>,
+    pub(crate) records: Vec<Record>,
+    pub(crate) cases: Vec<Case>,
+    pub(crate) conflicts: Vec<Conflict>,
+    pub(crate) held: Vec<Waiting>,
+}
+
+impl Ledger {
+    /// Takes every event in log order.
+    pub(crate) fn of(events: &[v1::Event]) -> Self {
+        let mut ledger = Self {
+            zone: TimeZone::UTC,
+            areas: Vec::new(),
+            institutions: Vec::new(),
+            task_forces: Vec::new(),
+            members: Vec::new(),
+            records: Vec::new(),
+            cases: Vec::new(),
+            conflicts: Vec::new(),
+            held: Vec::new(),
+        };
+        for event in events {
+            ledger.take(event);
+        }
+        ledger.conflicts.sort_by_key(|conflict| conflict.position);
+        ledger.held.sort_by_key(|held| held.position);
+        ledger
+    }
+
+    fn take(&mut self, event: &v1::Event) {
+        use v1::event::Body;
+        match event.body.as_ref().expect("every event has a body") {
+            Body::LogOpened(opened) => {
+                self.zone = TimeZone::get(&opened.time_zone).expect("the log names a time zone that exists");
+            }
+            Body::Registered(entry) => self.register(entry),
+            Body::Submitted(submission) => self.submit(event, submission),
+            Body::Conflicting(conflicting) => {
+                let submission = conflicting.submission.as_ref().expect("a conflict keeps the submission");
+                self.conflicts.push(Conflict {
+                    position: event.position,
+                    cause: conflicting.cause(),
+                    reporter: reporter(submission),
+                });
+            }
+            Body::CaseAdvanced(advanced) => {
+                let command = advanced.command.as_ref().expect("a step keeps its command");
+                let mut cases = self.cases.iter_mut();
+                let case = cases.find(|case| case.case_id == command.case_id).expect("only a known case advances");
+                case.steps.push(command.clone());
+            }
+        }
+    }
+
+    fn register(&mut self, entry: &v1::RegistryEntry) {
+        use v1::registry_entry::Entry;
+        match entry.entry.as_ref().expect("an entry states something") {
+            Entry::Area(new) => {
+                self.areas.retain(|old| old.code != new.code);
+                self.areas.push(new.clone());
+            }
+            Entry::Institution(new) => {
+                self.institutions.retain(|old| old.institution_id != new.institution_id);
+                self.institutions.push(new.clone());
+            }
+            Entry::TaskForce(new) => {
+                self.task_forces.retain(|old| old.task_force_id != new.task_force_id);
+                self.task_forces.push(new.clone());
+            }
+            Entry::Member(new) => {
+                self.members.retain(|old| old.member_id != new.member_id);
+                self.members.push(new.clone());
+            }
+        }
+    }
+
+    fn submit(&mut self, event: &v1::Event, submission: &v1::Submission) {
+        let replacement = match submission.content.as_ref().expect("a submission has content") {
+            Content::Amendment(_) | Content::Retraction(_) => {
+                self.correct(event.position, submission);
+                return;
+            }
+            Content::MonitoringReport(report) => Replacement::MonitoringReport(report.clone()),
+            Content::SchoolVisit(visit) => Replacement::SchoolVisit(visit.clone()),
+            Content::ExposureSignal(signal) => Replacement::ExposureSignal(signal.clone()),
+            Content::CaseReport(report) => {
+                self.open_case(submission);
+                Replacement::CaseReport(report.clone())
+            }
+        };
+        self.records.push(Record {
+            position: event.position,
+            reporter: reporter(submission),
+            versions: vec![submission.submission_id.clone()],
+            received: instant(event.recorded_at.as_ref()),
+            occurred: instant(submission.occurred_at.as_ref()),
+            replacement,
+            withdrawn: false,
+        });
+        self.release(&submission.submission_id);
+    }
+
+    fn open_case(&mut self, submission: &v1::Submission) {
+        let (area_code, institution_id) = match reporter(submission) {
+            Reporter::AreaCode(code) => (code, None),
+            Reporter::InstitutionId(id) => (self.area_of_institution(&id), Some(id)),
+        };
+        self.cases.push(Case {
+            case_id: submission.submission_id.clone(),
+            area_code,
+            institution_id,
+            steps: Vec::new(),
+        });
+    }
+
+    /// Tries an amendment or a retraction against what is known at this moment.
+    fn correct(&mut self, position: u64, submission: &v1::Submission) {
+        let target = target_of(submission).to_owned();
+        let Some(index) = self.records.iter().position(|record| record.versions.contains(&target)) else {
+            self.held.push(Waiting { position, waits_for_id: target, submission: submission.clone() });
+            return;
+        };
+        let verdict = match &submission.content {
+            Some(Content::Amendment(amendment)) => self.amend(index, submission, amendment),
+            Some(Content::Retraction(_)) => self.retract(index, submission),
+            _ => unreachable!("only amendments and retractions correct"),
+        };
+        match verdict {
+            Err(cause) => self.conflicts.push(Conflict { position, cause, reporter: reporter(submission) }),
+            Ok(Some(version)) => self.release(&version),
+            Ok(None) => {}
+        }
+    }
+
+    /// Puts an amendment into effect and returns the id that becomes known, or the cause of a conflict.
+    fn amend(
+        &mut self,
+        index: usize,
+        submission: &v1::Submission,
+        amendment: &v1::Amendment,
+    ) -> Result<Option<String>, v1::ConflictCause> {
+        let record = &mut self.records[index];
+        let replacement = amendment.replacement.as_ref().expect("an amendment has a replacement");
+        if record.current() != amendment.corrects_id {
+            return Err(v1::ConflictCause::AlreadyAmended);
+        }
+        if record.withdrawn {
+            return Err(v1::ConflictCause::Retracted);
+        }
+        if record.reporter != reporter(submission) || kind(&record.replacement) != kind(replacement) {
+            return Err(v1::ConflictCause::TargetDoesNotFit);
+        }
+        record.versions.push(submission.submission_id.clone());
+        record.replacement = replacement.clone();
+        if amendment.occurred_at.is_some() {
+            record.occurred = instant(amendment.occurred_at.as_ref());
+        }
+        Ok(Some(submission.submission_id.clone()))
+    }
+
+    fn retract(&mut self, index: usize, submission: &v1::Submission) -> Result<Option<String>, v1::ConflictCause> {
+        let record = &mut self.records[index];
+        if record.reporter != reporter(submission) {
+            return Err(v1::ConflictCause::TargetDoesNotFit);
+        }
+        if matches!(record.replacement, Replacement::CaseReport(_)) {
+            return Err(v1::ConflictCause::CaseReportRetracted);
+        }
+        record.withdrawn = true;
+        Ok(None)
+    }
+
+    /// Tries again all that waited for an id, in log order, each with what it sets free before the next.
+    fn release(&mut self, known_id: &str) {
+        let (mut free, still): (Vec<Waiting>, Vec<Waiting>) =
+            self.held.drain(..).partition(|waiting| waiting.waits_for_id == known_id);
+        self.held = still;
+        free.sort_by_key(|waiting| waiting.position);
+        for waiting in free {
+            self.correct(waiting.position, &waiting.submission);
+        }
+    }
+
+    /// Kelurahan in which an institution stands, or empty when it is not registered.
+    pub(crate) fn area_of_institution(&self, institution_id: &str) -> String {
+        let found = self.institutions.iter().find(|known| known.institution_id == institution_id);
+        found.map(|known| known.area_code.clone()).unwrap_or_default()
+    }
+
+    /// The records that were not withdrawn.
+    pub(crate) fn standing(&self) -> impl Iterator<Item = &Record> {
+        self.records.iter().filter(|record| !record.withdrawn)
+    }
+
+    /// The report of a case.
+    pub(crate) fn report_of(&self, case: &Case) -> &Record {
+        self.records.iter().find(|record| record.id() == case.case_id).expect("a case begins with its report")
+    }
+
+    /// Whether any standing report or visit says that a follow-up of a visit was done, and by `until` when that is given.
+    pub(crate) fn says_done(&self, visit_id: &str, number: u32, until: Option<Date>) -> bool {
+        for record in self.standing() {
+            let done = match &record.replacement {
+                Replacement::MonitoringReport(report) => &report.follow_ups_done,
+                Replacement::SchoolVisit(visit) => &visit.follow_ups_done,
+                Replacement::ExposureSignal(_) | Replacement::CaseReport(_) => continue,
+            };
+            for done in done {
+                let in_time = until.is_none_or(|last| super::time::day(&done.done_on) <= last);
+                if done.visit_id == visit_id && done.number == number && in_time {
+                    return true;
+                }
+            }
+        }
+        false
+    }
+}
+
+/// Who reports.
+pub(crate) fn reporter(submission: &v1::Submission) -> Reporter {
+    submission.reporter.clone().expect("a submission has a reporter")
+}
+
+fn target_of(submission: &v1::Submission) -> &str {
+    match &submission.content {
+        Some(Content::Amendment(amendment)) => &amendment.corrects_id,
+        Some(Content::Retraction(retraction)) => &retraction.retracts_id,
+        _ => unreachable!("only amendments and retractions have a target"),
+    }
+}
+
+fn kind(replacement: &Replacement) -> std::mem::Discriminant<Replacement> {
+    std::mem::discriminant(replacement)
+}
