@@ -1,2 +1,373 @@
-//! placeholder
+//! The seeded model test: random histories are played against a server by several clients at once, and every figure that the
+//! server gives is compared with the slow reference over the same log at the same time.
+//!
+//! It also holds the server to these: views rebuilt from zero equal the live ones; a subscriber that comes and goes sees every
+//! position once and in order; what was acknowledged is in the log exactly once.
+//!
+//! `SATGAS_MODEL_SEEDS` widens it: `200` plays the seeds 0 to 199, `17..18` only the seed 17.
+
 mod reference;
+mod support;
+
+use std::{collections::BTreeSet, ops::Range};
+
+use anyhow::{Context as _, anyhow, ensure};
+use jiff::{SignedDuration, Timestamp};
+use rand::{RngExt as _, SeedableRng as _, seq::IndexedRandom as _};
+use rand_chacha::ChaCha8Rng;
+use satgas_proto::v1::{self, AreaLevel, EvaluationOrder, event::Body};
+use tokio::sync::watch;
+use tonic::transport::Channel;
+
+use reference::{Subject, compare, history::CLIENTS, history::History};
+use support::{Outcome, Running, answers};
+
+const SEEDS: Range<u64> = 0..25;
+/// Seeds that are played side by side.
+const SIDE_BY_SIDE: usize = 2;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_random_histories_every_answer_of_the_server_is_the_reference_s() -> anyhow::Result<()> {
+    let mut waiting = seeds()?;
+    let mut playing = tokio::task::JoinSet::new();
+    loop {
+        while playing.len() < SIDE_BY_SIDE
+            && let Some(seed) = waiting.next()
+        {
+            playing.spawn(async move { check_seed(seed).await.with_context(|| format!("seed {seed}")) });
+        }
+        let Some(played) = playing.join_next().await else { return Ok(()) };
+        played??;
+    }
+}
+
+/// The seeds to play: the default ones, or those of the environment.
+fn seeds() -> anyhow::Result<Range<u64>> {
+    let Ok(wanted) = std::env::var("SATGAS_MODEL_SEEDS") else { return Ok(SEEDS) };
+    let (from, until) = wanted.split_once("..").unwrap_or(("0", &wanted));
+    Ok(from.parse()?..until.parse()?)
+}
+
+/// Plays one history, with comparisons on the way and after it, and restarts the server.
+async fn check_seed(seed: u64) -> anyhow::Result<()> {
+    let history = History::of(seed);
+    let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x5a75_6a61);
+    let running = Running::start(history.start).await?;
+    let channel = running.connect().await?;
+    let (end, followers) = followers(&running, seed);
+    let outcome = play(&history, &running, &channel, &mut rng).await?;
+
+    let events = support::read_all(&channel, 33).await?;
+    end.send_replace(Some(head(&events)));
+    check_log(&events)?;
+    check_receipts(&events, &outcome)?;
+    check_followers(&events, followers).await?;
+
+    let last = history.waves.last().context("a history has waves")?.at;
+    pass_time(&history, &running, &channel, &events, last, &mut rng).await?;
+    let now = last + SignedDuration::from_hours(24 * 60);
+    running.set_clock(now);
+    check_answers(&channel, &events, &history.periods, now).await?;
+    check_orders(&channel, &events, &history.periods, now).await?;
+    check_restarts(running, &channel, &events, &history.periods, now).await
+}
+
+/// Plays all waves; after some of them everything is compared for a few periods.
+async fn play(
+    history: &History,
+    running: &Running,
+    channel: &Channel,
+    rng: &mut ChaCha8Rng,
+) -> anyhow::Result<Outcome> {
+    let mut channels = Vec::new();
+    for _ in 0..CLIENTS {
+        channels.push(running.connect().await?);
+    }
+    let mut outcome = Outcome::default();
+    for wave in &history.waves {
+        running.set_clock(wave.at);
+        outcome.extend(support::play(&channels, wave).await?);
+        if rng.random_bool(0.15) {
+            let events = support::read_all(channel, 1_000).await?;
+            check_answers(channel, &events, &few(&history.periods, rng), wave.at).await?;
+        }
+    }
+    Ok(outcome)
+}
+
+/// Lets time pass with nothing new in the log: deadlines pass all the same.
+async fn pass_time(
+    history: &History,
+    running: &Running,
+    channel: &Channel,
+    events: &[v1::Event],
+    last: Timestamp,
+    rng: &mut ChaCha8Rng,
+) -> anyhow::Result<()> {
+    let mut hours: Vec<i64> = (0..3).map(|_| rng.random_range(1..24 * 50)).collect();
+    hours.sort_unstable();
+    for hours in hours {
+        let now = last + SignedDuration::from_hours(hours);
+        running.set_clock(now);
+        check_answers(channel, events, &few(&history.periods, rng), now).await?;
+    }
+    Ok(())
+}
+
+fn few(periods: &[String], rng: &mut ChaCha8Rng) -> Vec<String> {
+    periods.sample(rng, 3).cloned().collect()
+}
+
+fn head(events: &[v1::Event]) -> u64 {
+    events.last().map_or(0, |event| event.position)
+}
+
+/// Positions are 1, 2, 3 and so on, time does not go back, and a case's version grows by one with each step.
+fn check_log(events: &[v1::Event]) -> anyhow::Result<()> {
+    for (event, expected) in events.iter().zip(1..) {
+        ensure!(event.position == expected, "position {} stands where {expected} belongs", event.position);
+    }
+    for pair in events.windows(2) {
+        let time = |event: &v1::Event| reference::time::instant(event.recorded_at.as_ref());
+        ensure!(time(&pair[0]) <= time(&pair[1]), "the log's time goes back at {}", pair[1].position);
+    }
+    let steps: Vec<(&str, u64)> = events
+        .iter()
+        .filter_map(|event| match &event.body {
+            Some(Body::CaseAdvanced(advanced)) => advanced.command.as_ref().map(|step| (&*step.case_id, advanced.version)),
+            _ => None,
+        })
+        .collect();
+    for (index, (case_id, version)) in steps.iter().enumerate() {
+        let before = steps[..index].iter().filter(|(other, _)| other == case_id).count() as u64;
+        ensure!(*version == before + 2, "step {} of case {case_id} has version {version}", before + 1);
+    }
+    Ok(())
+}
+
+/// Everything acknowledged is in the log where its receipt says, nothing is there twice, and a refused one is not there.
+fn check_receipts(events: &[v1::Event], outcome: &Outcome) -> anyhow::Result<()> {
+    let submissions: Vec<(u64, &v1::Submission)> = events.iter().filter_map(submission_of).collect();
+    for (submission, receipt) in &outcome.receipts {
+        let id = &submission.submission_id;
+        let found: Vec<u64> =
+            submissions.iter().filter(|(_, kept)| *kept == submission).map(|(position, _)| *position).collect();
+        let expected = if receipt.position == 0 { vec![] } else { vec![receipt.position] };
+        ensure!(found == expected, "{id} is at {found:?}, and its receipt is {receipt:?}");
+        let rejected = receipt.status() == v1::ReceiptStatus::Rejected;
+        ensure!(rejected == (receipt.position == 0), "{id} got the receipt {receipt:?}");
+        ensure!(rejected != receipt.violations.is_empty(), "{id} got the receipt {receipt:?}");
+    }
+    for (command, receipt) in &outcome.steps {
+        let is_it = |event: &&v1::Event| match &event.body {
+            Some(Body::CaseAdvanced(advanced)) => advanced.command.as_ref() == Some(command),
+            _ => false,
+        };
+        let found: Vec<u64> = events.iter().filter(is_it).map(|event| event.position).collect();
+        ensure!(found == [receipt.position], "step {} is at {found:?}, not {}", command.command_id, receipt.position);
+    }
+    let accepted = outcome.receipts.len() + outcome.steps.len();
+    let refused = outcome.refused.len();
+    ensure!(accepted > 2 * refused, "{accepted} taken, {refused} refused, so little is tested: {:?}", outcome.refused);
+    Ok(())
+}
+
+fn submission_of(event: &v1::Event) -> Option<(u64, &v1::Submission)> {
+    match event.body.as_ref()? {
+        Body::Submitted(submission) => Some((event.position, submission)),
+        Body::Conflicting(conflicting) => Some((event.position, conflicting.submission.as_ref()?)),
+        _ => None,
+    }
+}
+
+type Follower = (Option<v1::EventFilter>, tokio::task::JoinHandle<anyhow::Result<Vec<u64>>>);
+
+/// Starts subscribers that come and go: of everything, of an area, of some kinds, of an institution.
+fn followers(running: &Running, seed: u64) -> (watch::Sender<Option<u64>>, Vec<Follower>) {
+    let (end, ends) = watch::channel(None);
+    let filters = [
+        None,
+        Some(v1::EventFilter { area_prefix: "53.71.04".into(), ..v1::EventFilter::default() }),
+        Some(v1::EventFilter {
+            kinds: vec![v1::EventKind::SchoolVisit.into(), v1::EventKind::Amendment.into()],
+            ..v1::EventFilter::default()
+        }),
+        Some(v1::EventFilter { institution_id: "90000001".into(), ..v1::EventFilter::default() }),
+    ];
+    let follow = |(filter, salt): (Option<v1::EventFilter>, u64)| {
+        let following = support::follow(running.url(), filter.clone(), seed.wrapping_add(salt << 32), ends.clone());
+        (filter, tokio::spawn(following))
+    };
+    let followers = filters.into_iter().zip(1..).map(follow).collect();
+    (end, followers)
+}
+
+/// Each subscriber saw each event that its filter lets through once and in order.
+async fn check_followers(events: &[v1::Event], followers: Vec<Follower>) -> anyhow::Result<()> {
+    for (filter, follower) in followers {
+        let lets_through = |event: &&v1::Event| filter.as_ref().is_none_or(|filter| support::lets_through(filter, event));
+        let expected: Vec<u64> = events.iter().filter(lets_through).map(|event| event.position).collect();
+        let seen = follower.await??;
+        ensure!(seen == expected, "a subscriber with {filter:?} saw {seen:?} instead of {expected:?}");
+    }
+    Ok(())
+}
+
+/// Everybody who can be evaluated: each area of each level and each institution.
+fn subjects(events: &[v1::Event]) -> Vec<Subject> {
+    let mut subjects = BTreeSet::new();
+    for event in events {
+        if let Some(Body::Registered(entry)) = &event.body {
+            match &entry.entry {
+                Some(v1::registry_entry::Entry::Area(area)) => subjects.insert((0, area.code.clone())),
+                Some(v1::registry_entry::Entry::Institution(it)) => subjects.insert((1, it.institution_id.clone())),
+                _ => false,
+            };
+        }
+    }
+    let subject = |(kind, id)| if kind == 0 { Subject::Area(id) } else { Subject::Institution(id) };
+    subjects.into_iter().map(subject).collect()
+}
+
+/// Compares every answer of the server at `now` with the reference over `events`, which is the whole log.
+async fn check_answers(
+    channel: &Channel,
+    events: &[v1::Event],
+    periods: &[String],
+    now: Timestamp,
+) -> anyhow::Result<()> {
+    let head = head(events);
+    let at = format!("at position {head} as of {now}");
+    for subject in subjects(events) {
+        for period in periods {
+            let served = answers::evaluation(channel, &subject, period, head).await?;
+            let what = format!("{subject:?} in {period} {at}");
+            let expected = reference::evaluate(events, &subject, period, now);
+            compare::evaluation(&served, &expected).map_err(|difference| anyhow!("{what}: {difference}"))?;
+            let basis = served.basis.with_context(|| format!("{what}: no basis"))?;
+            let right = basis.position == head
+                && basis.as_of == Some(reference::time::message(now))
+                && basis.rule_set == "bawaan-1"
+                && !basis.sample_data;
+            ensure!(right, "{what}: the basis is {basis:?}");
+        }
+    }
+    let warnings = answers::warnings(channel, head).await?;
+    compare::warnings(&warnings, &reference::warnings(events, now)).map_err(|difference| anyhow!("{at}: {difference}"))?;
+    let conflicts = answers::conflicts(channel, head).await?;
+    compare::conflicts(&conflicts, &reference::conflicts(events)).map_err(|difference| anyhow!("{at}: {difference}"))?;
+    let held = answers::held(channel, head).await?;
+    compare::held(&held, &reference::held(events)).map_err(|difference| anyhow!("{at}: {difference}"))?;
+    for (position, submission) in
+        conflicts.iter().map(|it| (it.position, &it.submission)).chain(held.iter().map(|it| (it.position, &it.submission)))
+    {
+        let kept = events.iter().filter_map(submission_of).find(|(kept, _)| *kept == position).map(|(_, kept)| kept);
+        ensure!(kept == submission.as_ref(), "{at}: the submission listed for {position} is not the log's");
+    }
+    Ok(())
+}
+
+/// Compares the lists of evaluations: every level, every order, and inside one kecamatan.
+async fn check_orders(
+    channel: &Channel,
+    events: &[v1::Event],
+    periods: &[String],
+    now: Timestamp,
+) -> anyhow::Result<()> {
+    let period = &periods[periods.len() / 2];
+    let orders = [
+        EvaluationOrder::Unspecified,
+        EvaluationOrder::ScoreAscending,
+        EvaluationOrder::ScoreDescending,
+        EvaluationOrder::Name,
+        EvaluationOrder::SilentLongest,
+    ];
+    for (level, segments) in [(AreaLevel::Kota, 2), (AreaLevel::Kecamatan, 3), (AreaLevel::Kelurahan, 4)] {
+        for area_prefix in ["", "53.71.05"] {
+            for order in orders {
+                let mut expected = Vec::new();
+                for subject in subjects(events) {
+                    if let Subject::Area(code) = &subject
+                        && code.split('.').count() == segments
+                        && code.starts_with(area_prefix)
+                    {
+                        expected.push(reference::evaluate(events, &subject, period, now));
+                    }
+                }
+                sort(&mut expected, order);
+                let request = v1::ListEvaluationsRequest {
+                    period: period.clone(),
+                    area_prefix: area_prefix.into(),
+                    level: level.into(),
+                    order: order.into(),
+                    page_size: 2,
+                    page_token: String::new(),
+                    min_position: head(events),
+                };
+                let served = answers::evaluations(channel, request).await?;
+                let what = format!("{} in {area_prefix:?} by {}", level.as_str_name(), order.as_str_name());
+                let codes = |list: &[v1::Evaluation]| list.iter().map(|it| format!("{:?}", it.subject)).collect::<Vec<_>>();
+                compare::lists("evaluation", &codes(&served), &codes(&expected))
+                    .and_then(|()| served.iter().zip(&expected).try_for_each(|(it, other)| compare::evaluation(it, other)))
+                    .map_err(|difference| anyhow!("list of {what} in {period} as of {now}: {difference}"))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Sorts evaluations that stand by code. The sorting is stable, so equal ones stay by code; those without the figure come last.
+fn sort(evaluations: &mut [v1::Evaluation], order: EvaluationOrder) {
+    let score = |evaluation: &v1::Evaluation| evaluation.score;
+    match order {
+        EvaluationOrder::Unspecified => {}
+        EvaluationOrder::ScoreAscending => evaluations
+            .sort_by(|a, b| score(a).unwrap_or(f64::INFINITY).total_cmp(&score(b).unwrap_or(f64::INFINITY))),
+        EvaluationOrder::ScoreDescending => {
+            evaluations.sort_by(|a, b| score(b).unwrap_or(-1.0).total_cmp(&score(a).unwrap_or(-1.0)));
+        }
+        EvaluationOrder::Name => evaluations.sort_by(|a, b| a.name.cmp(&b.name)),
+        EvaluationOrder::SilentLongest => {
+            let days = |it: &v1::Evaluation| it.activity.and_then(|activity| activity.days_since_last_activity);
+            evaluations.sort_by_key(|it| days(it).map_or(i64::MAX, |days| -i64::from(days)));
+        }
+    }
+}
+
+/// Restarts the server with its checkpoints and without: every answer stays as it was, to the last field.
+async fn check_restarts(
+    mut running: Running,
+    channel: &Channel,
+    events: &[v1::Event],
+    periods: &[String],
+    now: Timestamp,
+) -> anyhow::Result<()> {
+    let before = all_answers(channel, events, periods).await?;
+    for keep_checkpoints in [true, false] {
+        running = running.restart(keep_checkpoints).await?;
+        let channel = running.connect().await?;
+        let after = all_answers(&channel, events, periods).await?;
+        let how = if keep_checkpoints { "with its checkpoints" } else { "from zero" };
+        compare::lists("answer", &after, &before).map_err(|difference| {
+            anyhow!("restarted {how} at {now}, the answers differ from those before (named reference): {difference}")
+        })?;
+    }
+    running.stop().await
+}
+
+/// Everything the server says, in words, with nothing left out.
+async fn all_answers(channel: &Channel, events: &[v1::Event], periods: &[String]) -> anyhow::Result<Vec<String>> {
+    let head = head(events);
+    let mut all = Vec::new();
+    let log = support::read_all(channel, 100).await?;
+    all.extend(log.iter().map(|event| format!("{event:?}")));
+    for subject in subjects(events) {
+        for period in periods {
+            all.push(format!("{:?}", answers::evaluation(channel, &subject, period, head).await?));
+        }
+    }
+    all.extend(answers::warnings(channel, head).await?.iter().map(|warning| format!("{warning:?}")));
+    all.extend(answers::conflicts(channel, head).await?.iter().map(|conflict| format!("{conflict:?}")));
+    all.extend(answers::held(channel, head).await?.iter().map(|held| format!("{held:?}")));
+    Ok(all)
+}

@@ -8,7 +8,6 @@ use super::time::instant;
 
 /// A record in its current version.
 pub(crate) struct Record {
-    pub(crate) position: u64,
     pub(crate) reporter: Reporter,
     /// The record's id, then each amendment that took effect. The last one is current.
     pub(crate) versions: Vec<String>,
@@ -147,7 +146,6 @@ impl Ledger {
             }
         };
         self.records.push(Record {
-            position: event.position,
             reporter: reporter(submission),
             versions: vec![submission.submission_id.clone()],
             received: instant(event.recorded_at.as_ref()),

@@ -4,10 +4,13 @@
 //! there to be compared with the server's folds; where both agree on many histories, neither is likely to be wrong.
 
 mod cases;
+pub(crate) mod compare;
 mod examples;
 mod figures;
+pub(crate) mod history;
 mod ledger;
-pub mod time;
+pub(crate) mod steps;
+pub(crate) mod time;
 mod warnings;
 
 use jiff::Timestamp;
@@ -19,7 +22,7 @@ use time::Period;
 
 /// Who is evaluated.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Subject {
+pub(crate) enum Subject {
     /// An area of any level, by its official code.
     Area(String),
     /// An institution, by its id.
@@ -27,7 +30,7 @@ pub enum Subject {
 }
 
 /// Evaluates a subject for a period as of `now`, from all of `events`. The basis is left unset.
-pub fn evaluate(events: &[v1::Event], subject: &Subject, period: &str, now: Timestamp) -> v1::Evaluation {
+pub(crate) fn evaluate(events: &[v1::Event], subject: &Subject, period: &str, now: Timestamp) -> v1::Evaluation {
     let ledger = Ledger::of(events);
     let period = Period::parse(period, &ledger.zone);
     let mut sum = Figures::default();
@@ -53,17 +56,17 @@ pub fn evaluate(events: &[v1::Event], subject: &Subject, period: &str, now: Time
 
 /// The early warnings that stand at `now`, the most urgent first. Only what the page lays down is filled in: kind, subject,
 /// fingerprint, since, and for a group that spreads also its schools, areas and latest signal.
-pub fn warnings(events: &[v1::Event], now: Timestamp) -> Vec<v1::Warning> {
+pub(crate) fn warnings(events: &[v1::Event], now: Timestamp) -> Vec<v1::Warning> {
     warnings::of(&Ledger::of(events), now)
 }
 
 /// Position and cause of each open conflict, by position.
-pub fn conflicts(events: &[v1::Event]) -> Vec<(u64, v1::ConflictCause)> {
+pub(crate) fn conflicts(events: &[v1::Event]) -> Vec<(u64, v1::ConflictCause)> {
     Ledger::of(events).conflicts.iter().map(|conflict| (conflict.position, conflict.cause)).collect()
 }
 
 /// Position of each submission that waits and the id that it waits for, by position.
-pub fn held(events: &[v1::Event]) -> Vec<(u64, String)> {
+pub(crate) fn held(events: &[v1::Event]) -> Vec<(u64, String)> {
     Ledger::of(events).held.iter().map(|held| (held.position, held.waits_for_id.clone())).collect()
 }
 

@@ -1,4 +1,147 @@
-//! The command line.
+//! The command line: one file a command, and nothing that another client could not do over the public services. Only `serve`,
+//! `verify` and `demo` know the server itself.
+//!
+//! Exit codes: 0 done; 1 failed; 2 done, but some records were rejected or are in conflict; 64 the command line itself is wrong.
 
-/// The version of this build.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+mod backoff;
+mod case;
+mod codes;
+mod conflicts;
+mod connect;
+mod evaluate;
+mod events;
+mod failure;
+mod held;
+mod logging;
+mod new_id;
+mod print;
+mod registry;
+mod serve;
+mod submit;
+mod time;
+mod verify;
+mod warnings;
+mod watch;
+
+use std::{io, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+use crate::connect::Connection;
+
+/// Some records were rejected or are in conflict.
+const EXIT_PARTLY: u8 = 2;
+/// The command line is wrong. Not clap's 2, which scripts would take for rejected records.
+const EXIT_USAGE: u8 = 64;
+
+/// Records, evaluates and streams the work of the task forces against sexual violence.
+#[derive(Debug, Parser)]
+#[command(name = "satgas", version, propagate_version = true)]
+struct Cli {
+    /// The server to ask
+    #[arg(long, global = true, value_name = "URL", env = "SATGAS_SERVER_URL", default_value = "http://127.0.0.1:5371")]
+    server: String,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server
+    Serve(serve::Args),
+    /// Send records from a file
+    Submit(submit::Args),
+    /// Print new submission ids
+    NewId(new_id::Args),
+    /// Import and list areas, institutions, task forces and members
+    #[command(subcommand)]
+    Registry(registry::Command),
+    /// Open, show and list cases, and take them step by step through their life
+    #[command(subcommand)]
+    Case(case::Command),
+    /// Evaluate task forces
+    Evaluate(evaluate::Args),
+    /// Follow evaluations as they change
+    Watch(watch::Args),
+    /// Read or follow the log
+    Events(events::Args),
+    /// List the early warnings that stand now
+    Warnings(warnings::Args),
+    /// List records that a person must decide between
+    Conflicts(conflicts::Args),
+    /// List corrections and withdrawals whose target has not arrived yet
+    Held(held::Args),
+    /// Check a data folder from its first byte to its last, while no server uses it
+    Verify(verify::Args),
+}
+
+/// Runs the command that the process was started with.
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(answer) => {
+            // Help and version are errors to clap. When even this cannot be printed, nobody is listening.
+            let _ = answer.print();
+            return if answer.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    let server_url = cli.server.clone();
+    match execute(cli) {
+        Ok(code) => code,
+        Err(error) if stopped_listening(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("satgas: {}", failure::sentence(&error, &server_url));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        // A channel can only be made inside a runtime.
+        let server = || Connection::to(&cli.server);
+        match cli.command {
+            Command::Serve(args) => serve::run(args).await,
+            Command::Submit(args) => submit::run(args, &server()?).await,
+            Command::NewId(args) => new_id::run(&args),
+            Command::Registry(command) => registry::run(command, &server()?).await,
+            Command::Case(command) => case::run(command, &server()?).await,
+            Command::Evaluate(args) => evaluate::run(args, &server()?).await,
+            Command::Watch(args) => watch::run(args, &server()?).await,
+            Command::Events(args) => events::run(args, &server()?).await,
+            Command::Warnings(args) => warnings::run(args, &server()?).await,
+            Command::Conflicts(args) => conflicts::run(args, &server()?).await,
+            Command::Held(args) => held::run(args, &server()?).await,
+            Command::Verify(args) => verify::run(&args),
+        }
+    })
+}
+
+/// Whether the reader of a pipe has had enough, as in `satgas events | head`.
+fn stopped_listening(error: &anyhow::Error) -> bool {
+    let io_kind = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref::<serde_json::Error>() {
+        Some(json) => json.io_error_kind(),
+        None => cause.downcast_ref::<io::Error>().map(io::Error::kind),
+    };
+    error.chain().any(|cause| io_kind(cause) == Some(io::ErrorKind::BrokenPipe))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_tree_of_commands_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_closed_pipe_is_no_failure() {
+        let closed = anyhow::Error::from(io::Error::from(io::ErrorKind::BrokenPipe)).context("printing");
+        assert!(stopped_listening(&closed));
+        assert!(!stopped_listening(&anyhow::anyhow!("anything else")));
+    }
+}

@@ -3,10 +3,7 @@
 //! The same state serves the writer, which decides on it, and the views, which show it.
 
 use pbjson_types::Timestamp;
-use satgas_proto::v1::{
-    self, CaseStatus, ReferralStatus, Risk,
-    case_command::Step,
-};
+use satgas_proto::v1::{self, CaseStatus, ReferralStatus, Risk, case_command::Step};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -98,7 +95,14 @@ pub struct Case {
 impl Case {
     /// A case that was just reported.
     #[must_use]
-    pub fn reported(id: SubmissionId, scope: Scope, area: u32, position: u64, report: v1::CaseReport, reported: Instant) -> Self {
+    pub fn reported(
+        id: SubmissionId,
+        scope: Scope,
+        area: u32,
+        position: u64,
+        report: v1::CaseReport,
+        reported: Instant,
+    ) -> Self {
         Self {
             id,
             scope,
@@ -201,7 +205,9 @@ impl Case {
             (_, Step::Reopen(_)) => "the case is not closed",
             (_, Step::CompleteFollowUp(_)) => "no follow-up is open",
             (_, Step::OfferReferral(_)) => "a referral is offered already",
-            (_, Step::AcceptReferral(_) | Step::RejectReferral(_) | Step::RevokeReferral(_)) => "no referral is offered",
+            (_, Step::AcceptReferral(_) | Step::RejectReferral(_) | Step::RevokeReferral(_)) => {
+                "no referral is offered"
+            }
             (_, Step::AdmitToShelter(_)) => "the victim is in the shelter already",
             (_, Step::DischargeFromShelter(_)) => "the victim is not in the shelter",
             (_, Step::RecordVerdict(_)) => "no legal stage was recorded",
@@ -224,7 +230,10 @@ impl Case {
             return Err(self.refuse(self.why_not(step)));
         }
         match step {
-            Step::RecordService(s) if s.service() == v1::Service::Mediasi && (told_of_a_child || is_sexual_violence_against_a_child(&self.report)) => {
+            Step::RecordService(s)
+                if s.service() == v1::Service::Mediasi
+                    && (told_of_a_child || is_sexual_violence_against_a_child(&self.report)) =>
+            {
                 Err(self.refuse("mediation is refused for sexual violence against a child"))
             }
             Step::PlanFollowUp(p) => {
@@ -241,7 +250,9 @@ impl Case {
             },
             Step::Merge(m) => match cases.find_text(&m.into_case_id) {
                 None => Err(self.refuse("the case to merge into does not exist")),
-                Some(into) if into.is_merged() => Err(self.refuse("the case to merge into was itself merged: name the one that goes on")),
+                Some(into) if into.is_merged() => {
+                    Err(self.refuse("the case to merge into was itself merged: name the one that goes on"))
+                }
                 Some(_) => Ok(()),
             },
             _ => Ok(()),
@@ -266,7 +277,9 @@ impl Case {
                 self.respond(at);
             }
             Step::PlanFollowUp(p) => {
-                if let Some((message, due)) = p.follow_up.as_ref().and_then(|f| Some((f.clone(), Day::parse(&f.due_on)?))) {
+                if let Some((message, due)) =
+                    p.follow_up.as_ref().and_then(|f| Some((f.clone(), Day::parse(&f.due_on)?)))
+                {
                     self.follow_ups.push(FollowUp { message, due, completed: None, position });
                 }
             }
@@ -327,11 +340,18 @@ impl Case {
             reported_at: time(self.reported),
             first_response_at: self.first_response.and_then(time),
             response_due_at: time(response_due),
-            services: self.services.iter().map(|(service, at)| v1::GivenService { service: *service, given_at: time(*at) }).collect(),
+            services: self
+                .services
+                .iter()
+                .map(|(service, at)| v1::GivenService { service: *service, given_at: time(*at) })
+                .collect(),
             follow_ups: self
                 .follow_ups
                 .iter()
-                .map(|f| v1::CaseFollowUp { follow_up: Some(f.message.clone()), completed_at: f.completed.and_then(time) })
+                .map(|f| v1::CaseFollowUp {
+                    follow_up: Some(f.message.clone()),
+                    completed_at: f.completed.and_then(time),
+                })
                 .collect(),
             referred_to_institution_id: self.referred_to.clone(),
             referral_status: self.referral,
@@ -349,7 +369,10 @@ impl Case {
 /// Whether a report tells of sexual violence against a child, electronic-based violence included.
 #[must_use]
 pub fn is_sexual_violence_against_a_child(report: &v1::CaseReport) -> bool {
-    let child = matches!(report.victim_age(), v1::AgeGroup::AgeGroup05 | v1::AgeGroup::AgeGroup612 | v1::AgeGroup::AgeGroup1317);
+    let child = matches!(
+        report.victim_age(),
+        v1::AgeGroup::AgeGroup05 | v1::AgeGroup::AgeGroup612 | v1::AgeGroup::AgeGroup1317
+    );
     child && (report.violence.contains(&v1::Violence::Seksual.into()) || !report.electronic.is_empty())
 }
 
@@ -372,6 +395,13 @@ impl Cases {
         self.index.insert(case.id, index);
         self.cases.push(case);
         index
+    }
+
+    /// Takes the last added case out again.
+    pub(crate) fn remove_last(&mut self) {
+        if let Some(case) = self.cases.pop() {
+            self.index.remove(&case.id);
+        }
     }
 
     /// Index of a case.

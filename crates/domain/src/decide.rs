@@ -3,7 +3,12 @@
 //! Each `decide_*` is a pure question to [`WriteState`]; [`WriteState::apply`] folds the event that follows, so that the next
 //! decision is made against committed and pending events alike.
 
-use satgas_proto::v1::{self, amendment::Replacement, event::Body, submission::{Content, Reporter}};
+use satgas_proto::v1::{
+    self,
+    amendment::Replacement,
+    event::Body,
+    submission::{Content, Reporter},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -52,11 +57,6 @@ impl WriteState {
         &self.cases
     }
 
-    /// Replaces the registry by a draft of it whose entries were decided and are about to be written.
-    pub fn adopt(&mut self, draft: Registry) {
-        self.registry = draft;
-    }
-
     /// Decides on a submission. Adds to what [`validate::submission`] found already, so that the client hears everything at once.
     pub fn decide_submission(
         &self,
@@ -85,7 +85,13 @@ impl WriteState {
         }
     }
 
-    fn origin(&self, v: &mut Violations, calendar: &Calendar, reporter: Option<&Reporter>, occurred: Option<Instant>) -> Option<Origin> {
+    fn origin(
+        &self,
+        v: &mut Violations,
+        calendar: &Calendar,
+        reporter: Option<&Reporter>,
+        occurred: Option<Instant>,
+    ) -> Option<Origin> {
         let (field, origin, valid_from) = match reporter? {
             Reporter::AreaCode(code) => {
                 let Some(area) = self.registry.find_area(code) else {
@@ -104,7 +110,11 @@ impl WriteState {
                     return None;
                 };
                 let institution = self.registry.institution(index);
-                ("institution_id", Origin { scope: Scope::Institution(index), area: institution.area }, institution.valid_from)
+                (
+                    "institution_id",
+                    Origin { scope: Scope::Institution(index), area: institution.area },
+                    institution.valid_from,
+                )
             }
         };
         if occurred.is_some_and(|at| at < calendar.start(valid_from)) {
@@ -158,9 +168,11 @@ impl WriteState {
         false
     }
 
-    /// Folds an event.
-    pub fn apply(&mut self, event: &v1::Event) {
+    /// Folds an event that is about to be written. What it returns takes it back, should the write be refused; of several events, the
+    /// last first.
+    pub fn apply(&mut self, event: &v1::Event) -> Undo {
         match &event.body {
+            // Whoever registers keeps the registry as it was: one copy for all entries.
             Some(Body::Registered(entry)) => {
                 self.registry.apply(entry);
             }
@@ -168,14 +180,17 @@ impl WriteState {
                 Some(Content::CaseReport(report)) => {
                     if let Some(case) = reported_case(&self.registry, event, s, report) {
                         self.cases.add(case);
+                        return Undo::CaseAdded;
                     }
                 }
                 Some(Content::Amendment(a)) => {
                     if let Some(Replacement::CaseReport(r)) = &a.replacement
-                        && let (Ok(version), Ok(id)) = (SubmissionId::parse(&a.corrects_id), SubmissionId::parse(&s.submission_id))
+                        && let (Ok(version), Ok(id)) =
+                            (SubmissionId::parse(&a.corrects_id), SubmissionId::parse(&s.submission_id))
                     {
                         let child = crate::case::is_sexual_violence_against_a_child(r);
                         self.corrected_reports.entry(version).or_default().push((id, child));
+                        return Undo::ReportCorrected(version);
                     }
                 }
                 _ => {}
@@ -184,12 +199,45 @@ impl WriteState {
                 if let Some(command) = &step.command
                     && let Some(index) = SubmissionId::parse(&command.case_id).ok().and_then(|id| self.cases.find(id))
                 {
+                    let before = Box::new(self.cases.get(index).clone());
                     self.cases.get_mut(index).apply(command, step.version, event.position);
+                    return Undo::CaseChanged(index, before);
                 }
             }
             Some(Body::LogOpened(_) | Body::Conflicting(_)) | None => {}
         }
+        Undo::Nothing
     }
+
+    /// Takes an event back.
+    pub fn undo(&mut self, undo: Undo) {
+        match undo {
+            Undo::Nothing => {}
+            Undo::Registered(before) => self.registry = *before,
+            Undo::CaseAdded => self.cases.remove_last(),
+            Undo::CaseChanged(index, before) => *self.cases.get_mut(index) = *before,
+            Undo::ReportCorrected(version) => {
+                if let Some(corrections) = self.corrected_reports.get_mut(&version) {
+                    corrections.pop();
+                }
+            }
+        }
+    }
+}
+
+/// What takes an event back out of the write state.
+#[derive(Debug)]
+pub enum Undo {
+    /// It changed nothing.
+    Nothing,
+    /// Entries were registered: the registry before them.
+    Registered(Box<Registry>),
+    /// A case was added.
+    CaseAdded,
+    /// A case was changed: the case before.
+    CaseChanged(u32, Box<Case>),
+    /// A case report of this version was corrected.
+    ReportCorrected(SubmissionId),
 }
 
 /// The reporter of a submission that was decided.
@@ -201,7 +249,12 @@ pub(crate) fn scope_of(registry: &Registry, s: &v1::Submission) -> Option<Scope>
 }
 
 /// The case that a decided case report opens.
-pub(crate) fn reported_case(registry: &Registry, event: &v1::Event, s: &v1::Submission, report: &v1::CaseReport) -> Option<Case> {
+pub(crate) fn reported_case(
+    registry: &Registry,
+    event: &v1::Event,
+    s: &v1::Submission,
+    report: &v1::CaseReport,
+) -> Option<Case> {
     let scope = scope_of(registry, s)?;
     let id = SubmissionId::parse(&s.submission_id).ok()?;
     let reported = s.occurred_at.as_ref().and_then(Instant::from_proto)?;
@@ -230,7 +283,9 @@ impl Check<'_> {
         let mut absent = false;
         match self.registry().find_task_force(&r.task_force_id).map(|index| self.registry().task_force(index)) {
             None => unknown = Some("is not a registered task force"),
-            Some(t) if self.origin.is_some_and(|origin| origin.scope != t.home) => unknown = Some("does not belong to the reporter"),
+            Some(t) if self.origin.is_some_and(|origin| origin.scope != t.home) => {
+                unknown = Some("does not belong to the reporter")
+            }
             Some(t) => absent = month.is_some_and(|m| !t.existed(m.first_day(), Day(m.next().first_day().0 - 1))),
         }
         let dones = self.done_in_the_future(&r.follow_ups_done);
@@ -309,10 +364,12 @@ impl Check<'_> {
         }
         let inner = std::mem::replace(&mut self.v, outer).into_vec();
         let future = occurred.is_some_and(|at| at > self.now.plus_ns(SKEW_NS));
-        let valid_from = self.origin.map(|origin| self.calendar.start(match origin.scope {
-            Scope::Area(area) => self.registry().area(area).valid_from,
-            Scope::Institution(institution) => self.registry().institution(institution).valid_from,
-        }));
+        let valid_from = self.origin.map(|origin| {
+            self.calendar.start(match origin.scope {
+                Scope::Area(area) => self.registry().area(area).valid_from,
+                Scope::Institution(institution) => self.registry().institution(institution).valid_from,
+            })
+        });
         self.v.within("amendment", |v| {
             if future {
                 v.add("occurred_at", "lies in the future");

@@ -73,7 +73,13 @@ impl<'a> Head<'a> {
     /// Bytes that [`encode`](Self::encode) writes with a body of `body_len` bytes.
     #[must_use]
     pub fn encoded_len(&self, body_field: u32, body_len: usize) -> usize {
-        let text = |field, text: &str| if text.is_empty() { 0 } else { encoding::key_len(field) + encoding::encoded_len_varint(text.len() as u64) + text.len() };
+        let text = |field, text: &str| {
+            if text.is_empty() {
+                0
+            } else {
+                encoding::key_len(field) + encoding::encoded_len_varint(text.len() as u64) + text.len()
+            }
+        };
         encoding::uint64::encoded_len(1, &self.position)
             + encoding::message::encoded_len(2, &self.recorded_at)
             + encoding::int32::encoded_len(3, &self.kind)
@@ -106,6 +112,11 @@ impl<'a> Head<'a> {
 
     /// Reads the head of an encoded event and nothing of its body.
     pub fn peek(event: &'a [u8]) -> Result<Self, Malformed> {
+        Self::split(event).map(|(head, _, _)| head)
+    }
+
+    /// Splits an encoded event into its head, the field number of its body (0 when there is none) and the encoded body.
+    pub fn split(event: &'a [u8]) -> Result<(Self, u32, &'a [u8]), Malformed> {
         let mut head = Self::default();
         let mut rest = event;
         while !rest.is_empty() {
@@ -117,19 +128,23 @@ impl<'a> Head<'a> {
                 3 => head.kind = i32::try_from(encoding::decode_varint(&mut rest)?).unwrap_or_default(),
                 4 => head.area_code = take_text(&mut rest)?,
                 5 => head.institution_id = take_text(&mut rest)?,
-                // Fields are in order, so the body is next and the head is complete.
-                _ => break,
+                // Fields are in order, so this is the body and the head is complete.
+                _ => return Ok((head, field, take_bytes(&mut rest)?)),
             }
         }
-        Ok(head)
+        Ok((head, 0, rest))
     }
 }
 
-fn take_text<'a>(rest: &mut &'a [u8]) -> Result<&'a str, Malformed> {
+fn take_bytes<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], Malformed> {
     let len = usize::try_from(encoding::decode_varint(rest)?).map_err(|_| Malformed)?;
-    let (text, after) = rest.split_at_checked(len).ok_or(Malformed)?;
+    let (bytes, after) = rest.split_at_checked(len).ok_or(Malformed)?;
     *rest = after;
-    std::str::from_utf8(text).map_err(|_| Malformed)
+    Ok(bytes)
+}
+
+fn take_text<'a>(rest: &mut &'a [u8]) -> Result<&'a str, Malformed> {
+    std::str::from_utf8(take_bytes(rest)?).map_err(|_| Malformed)
 }
 
 #[cfg(test)]
@@ -145,19 +160,19 @@ mod tests {
         for (area, institution) in [("53.71.04.1001", ""), ("", "999"), ("", "")] {
             let event = v1::Event {
                 position: 70_000,
-                recorded_at: Some(recorded_at.clone()),
+                recorded_at: Some(recorded_at),
                 kind: EventKind::SchoolVisit.into(),
                 area_code: area.to_owned(),
                 institution_id: institution.to_owned(),
                 body: Some(Body::Submitted(submission.clone())),
             };
-            let head = Head { position: 70_000, recorded_at: recorded_at.clone(), kind: 7, area_code: area, institution_id: institution };
+            let head = Head { position: 70_000, recorded_at, kind: 7, area_code: area, institution_id: institution };
             let body = submission.encode_to_vec();
             let mut spliced = Vec::new();
             head.encode(SUBMITTED, &body, &mut spliced);
             assert_eq!(spliced, event.encode_to_vec());
             assert_eq!(spliced.len(), head.encoded_len(SUBMITTED, body.len()));
-            assert_eq!(Head::peek(&spliced), Ok(head));
+            assert_eq!(Head::split(&spliced), Ok((head, SUBMITTED, body.as_slice())));
         }
         assert!(Head::peek(&[0x22, 0x05, b'a']).is_err(), "a text longer than the event");
     }

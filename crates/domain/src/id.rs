@@ -101,7 +101,8 @@ pub fn format_hash(hash: &[u8; 32]) -> String {
 /// Whether a text is a name that people chose for a thing: 1 to `max` of the characters a-z, A-Z, 0-9, '.', '_' and '-'.
 #[must_use]
 pub fn is_token(text: &str, max: usize) -> bool {
-    (1..=max).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+    (1..=max).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 }
 
 #[cfg(test)]
@@ -122,7 +123,8 @@ mod tests {
         assert_eq!(Level::of("53.71.04.1001"), Some(Level::Kelurahan));
         assert_eq!(Level::of("53.71.04"), Some(Level::Kecamatan));
         assert_eq!(Level::of("53.71"), Some(Level::Kota));
-        for bad in ["", "53", "53.7", "53.71.4", "53.71.04.101", "53.71.04.1001.1", "53.71.", "53.71.04.10a1", "53,71"] {
+        for bad in ["", "53", "53.7", "53.71.4", "53.71.04.101", "53.71.04.1001.1", "53.71.", "53.71.04.10a1", "53,71"]
+        {
             assert_eq!(Level::of(bad), None, "{bad}");
         }
     }
@@ -131,7 +133,12 @@ mod tests {
     fn only_the_canonical_form_of_version_7_is_an_id() {
         let good = "01970f3e-8b1c-7000-8000-000000000001";
         assert_eq!(SubmissionId::parse(good).map(|id| id.to_string()), Ok(good.to_owned()));
-        for bad in ["01970F3E-8B1C-7000-8000-000000000001", "01970f3e8b1c70008000000000000001", "01970f3e-8b1c-4000-8000-000000000001", ""] {
+        for bad in [
+            "01970F3E-8B1C-7000-8000-000000000001",
+            "01970f3e8b1c70008000000000000001",
+            "01970f3e-8b1c-4000-8000-000000000001",
+            "",
+        ] {
             assert!(SubmissionId::parse(bad).is_err(), "{bad}");
         }
     }

@@ -228,7 +228,9 @@ impl Registry {
             None => None,
             Some(Entry::Area(a)) => {
                 let parent = a.code.rsplit_once('.').map_or("", |(parent, _)| parent);
-                if matches!(Level::of(&a.code), Some(Level::Kecamatan | Level::Kelurahan)) && self.find_area(parent).is_none() {
+                if matches!(Level::of(&a.code), Some(Level::Kecamatan | Level::Kelurahan))
+                    && self.find_area(parent).is_none()
+                {
                     v.within("area", |v| v.add("code", "has a parent that is not registered: register that first"));
                 }
                 self.find_area(&a.code).map(|i| self.area(i).message == *a)
@@ -243,7 +245,9 @@ impl Registry {
                 let home = t.home.as_ref().and_then(|home| self.find_home(home));
                 let known = self.find_task_force(&t.task_force_id).map(|k| self.task_force(k));
                 v.within("task_force", |v| match (&t.home, home) {
-                    (Some(Home::AreaCode(_)), None) => v.add("area_code", format!("{NOT_KELURAHAN} that is registered")),
+                    (Some(Home::AreaCode(_)), None) => {
+                        v.add("area_code", format!("{NOT_KELURAHAN} that is registered"))
+                    }
                     (Some(Home::InstitutionId(_)), None) => v.add("institution_id", "is not registered"),
                     (_, Some(home)) if known.is_some_and(|k| k.home != home) => v.add("home", KNOWN_HOME),
                     _ => {}
@@ -256,7 +260,10 @@ impl Registry {
                 v.within("member", |v| match task_force {
                     None => v.add("task_force_id", "is not registered"),
                     Some(task_force) if known.is_some_and(|k| k.task_force != task_force) => {
-                        v.add("task_force_id", "cannot be changed: let the member leave and join under another member_id");
+                        v.add(
+                            "task_force_id",
+                            "cannot be changed: let the member leave and join under another member_id",
+                        );
                     }
                     Some(_) => {}
                 });
@@ -293,7 +300,13 @@ impl Registry {
         let index = next_index(self.areas.len());
         self.area_index.insert(a.code.clone(), index);
         self.areas_by_code.insert(a.code.clone(), index);
-        self.areas.push(Area { message: a.clone(), level, valid_from, institutions: Vec::new(), task_forces: Vec::new() });
+        self.areas.push(Area {
+            message: a.clone(),
+            level,
+            valid_from,
+            institutions: Vec::new(),
+            task_forces: Vec::new(),
+        });
         Some(Scope::Area(index))
     }
 
@@ -304,14 +317,21 @@ impl Registry {
             Some(index) => {
                 let institution = &mut self.institutions[index as usize];
                 let before = std::mem::replace(&mut institution.area, area);
-                (institution.message, institution.valid_from, institution.valid_until) = (i.clone(), valid_from, valid_until);
+                (institution.message, institution.valid_from, institution.valid_until) =
+                    (i.clone(), valid_from, valid_until);
                 self.areas[before as usize].institutions.retain(|k| *k != index);
                 index
             }
             None => {
                 let index = next_index(self.institutions.len());
                 self.institution_index.insert(i.institution_id.clone(), index);
-                self.institutions.push(Institution { message: i.clone(), area, valid_from, valid_until, task_forces: Vec::new() });
+                self.institutions.push(Institution {
+                    message: i.clone(),
+                    area,
+                    valid_from,
+                    valid_until,
+                    task_forces: Vec::new(),
+                });
                 index
             }
         };
@@ -339,7 +359,11 @@ impl Registry {
 
     fn apply_member(&mut self, m: &v1::Member) -> Option<Scope> {
         let task_force = self.find_task_force(&m.task_force_id)?;
-        let trainings = m.trainings.iter().filter_map(|t| Some((Day::parse(&t.valid_from)?, Day::parse(&t.valid_until)?))).collect();
+        let trainings = m
+            .trainings
+            .iter()
+            .filter_map(|t| Some((Day::parse(&t.valid_from)?, Day::parse(&t.valid_until)?)))
+            .collect();
         let (joined, left) = (Day::parse(&m.joined_on)?, Day::parse(&m.left_on));
         let member = Member { message: m.clone(), task_force, joined, left, trainings };
         if let Some(index) = self.member_index.get(&m.member_id) {

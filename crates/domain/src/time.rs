@@ -280,14 +280,29 @@ mod tests {
         for code in ["2026", "2026-S1", "2026-S2", "2026-Q1", "2026-Q4", "2026-01", "2026-12"] {
             assert_eq!(Period::parse(code).map(|p| p.code()).as_deref(), Some(code));
         }
-        for bad in ["", "26", "2026-", "2026-0", "2026-13", "2026-00", "2026-Q5", "2026-S3", "2026-1", "1999", "2026-01-01", "2026-+1", "２０２６"] {
+        for bad in [
+            "",
+            "26",
+            "2026-",
+            "2026-0",
+            "2026-13",
+            "2026-00",
+            "2026-Q5",
+            "2026-S3",
+            "2026-1",
+            "1999",
+            "2026-01-01",
+            "2026-+1",
+            "２０２６",
+        ] {
             assert_eq!(Period::parse(bad), None, "{bad}");
         }
     }
 
     #[test]
     fn saturday_and_sunday_are_the_weekend() {
-        let days = ["2026-11-20", "2026-11-21", "2026-11-22", "2026-11-23"].map(|d| Day::parse(d).unwrap().is_weekend());
+        let days =
+            ["2026-11-20", "2026-11-21", "2026-11-22", "2026-11-23"].map(|d| Day::parse(d).unwrap().is_weekend());
         assert_eq!(days, [false, true, true, false]);
     }
 }

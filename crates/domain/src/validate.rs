@@ -74,7 +74,14 @@ impl Violations {
     fn text(&mut self, field: &str, text: &str, min: usize, max: usize) {
         // Counting characters is only needed when there are more bytes than characters allowed.
         if text.len() < min || (text.len() > max && text.chars().count() > max) {
-            self.add(field, if min > 0 { format!("is not {min} to {max} characters long") } else { format!("is longer than {max} characters") });
+            self.add(
+                field,
+                if min > 0 {
+                    format!("is not {min} to {max} characters long")
+                } else {
+                    format!("is longer than {max} characters")
+                },
+            );
         }
         if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
             self.add(field, "has a control character other than a line break or tab");
@@ -90,7 +97,9 @@ impl Violations {
     fn time(&mut self, field: &str, time: Option<&Timestamp>) {
         match time {
             None => self.add(field, "is missing"),
-            Some(time) if Instant::from_proto(time).is_none() => self.add(field, "is not a time of the years 2000 to 2199"),
+            Some(time) if Instant::from_proto(time).is_none() => {
+                self.add(field, "is not a time of the years 2000 to 2199")
+            }
             Some(_) => {}
         }
     }
@@ -236,7 +245,8 @@ fn follow_up_done(v: &mut Violations, f: &v1::FollowUpDone) {
 }
 
 fn exposure_signal(v: &mut Violations, r: &v1::ExposureSignal) {
-    const FINGERPRINT: &str = "is not a keyed hash of 64 lower-case hexadecimal digits; never send the link or name itself";
+    const FINGERPRINT: &str =
+        "is not a keyed hash of 64 lower-case hexadecimal digits; never send the link or name itself";
     v.code::<v1::Platform>("platform", r.platform);
     v.require(parse_hash(&r.group_fingerprint).is_some(), "group_fingerprint", FINGERPRINT);
     v.require(!r.school_ids.is_empty(), "school_ids", "is missing: name at least one school");
@@ -249,10 +259,18 @@ fn exposure_signal(v: &mut Violations, r: &v1::ExposureSignal) {
     v.count("estimated_members", r.estimated_members, 0, 1_000_000);
     v.codes::<v1::ContentKind>("contents", &r.contents, 5);
     v.each("evidence", &r.evidence, 20, |v, e| {
-        v.require(parse_hash(&e.sha256).is_some(), "sha256", "is not a SHA-256 of 64 lower-case hexadecimal digits; never send the evidence itself");
+        v.require(
+            parse_hash(&e.sha256).is_some(),
+            "sha256",
+            "is not a SHA-256 of 64 lower-case hexadecimal digits; never send the evidence itself",
+        );
         v.require(is_media_type(&e.media_type), "media_type", "is not a media type such as image/jpeg");
         v.text("custody_place", &e.custody_place, 1, 200);
-        v.require(e.content.is_empty(), "content", "is refused: the server takes a hash and never the evidence itself; keep it with its custodian");
+        v.require(
+            e.content.is_empty(),
+            "content",
+            "is refused: the server takes a hash and never the evidence itself; keep it with its custodian",
+        );
     });
 }
 
@@ -266,7 +284,11 @@ fn case_report(v: &mut Violations, r: &v1::CaseReport) {
     v.codes::<v1::Violence>("violence", &r.violence, 7);
     v.codes::<v1::ElectronicViolence>("electronic", &r.electronic, 3);
     let sexual = r.violence.contains(&v1::Violence::Seksual.into());
-    v.require(r.electronic.is_empty() || sexual, "violence", "lacks VIOLENCE_SEKSUAL, which electronic-based sexual violence is");
+    v.require(
+        r.electronic.is_empty() || sexual,
+        "violence",
+        "lacks VIOLENCE_SEKSUAL, which electronic-based sexual violence is",
+    );
     v.code::<v1::Place>("place", r.place);
     v.code::<v1::AgeGroup>("victim_age", r.victim_age);
     v.code::<v1::Sex>("victim_sex", r.victim_sex);
@@ -340,7 +362,11 @@ pub fn registry_entry(v: &mut Violations, e: &v1::RegistryEntry) {
     match &e.entry {
         None => v.add("entry", "is missing"),
         Some(Entry::Area(a)) => v.within("area", |v| {
-            v.require(crate::id::Level::of(&a.code).is_some(), "code", "is not an official code such as 53.71, 53.71.04 or 53.71.04.1001");
+            v.require(
+                crate::id::Level::of(&a.code).is_some(),
+                "code",
+                "is not an official code such as 53.71, 53.71.04 or 53.71.04.1001",
+            );
             v.text("name", &a.name, 1, 100);
             v.day("valid_from", &a.valid_from);
         }),

@@ -1,1 +1,166 @@
-//! One writer, views, cursors and an injected clock over the journal.
+//! One writer, views, cursors and an injected clock over the journal. No network.
+//!
+//! The way of a record: [`Engine::submit`] encodes and checks it by itself, the [writer](self::writer) decides it against the state and
+//! appends it with others as one commit, one sync makes all of them durable, they are acknowledged; the [fold](self::fold) takes the
+//! commit into the views; every [`Cursor`] wakes.
+//!
+//! Invariants:
+//! - What was acknowledged is durable; what readers and views see was committed before.
+//! - One thread decides and appends. One thread folds. Both are joined by [`Engine::shutdown`].
+//! - Everything that waits is bounded: the queue by [`Options::queue_bytes_max`], a commit by its bytes, the tail kept in memory by
+//!   [`Options::tail_bytes_max`]. A subscriber holds a position and nothing else.
+//! - Views and indexes are folds of the log: deleting their checkpoints changes nothing but the time that opening takes.
+
+mod checkpoint;
+pub mod clock;
+mod cursor;
+mod error;
+mod fold;
+mod ids;
+mod open;
+mod submit;
+mod tail;
+mod writer;
+
+use std::{path::PathBuf, sync::Arc};
+
+use parking_lot::{Mutex, RwLock};
+use satgas_domain::views::Views;
+use satgas_journal::{Head, Journal};
+use tokio::sync::{Semaphore, mpsc, watch};
+
+pub use self::{
+    clock::{Clock, ManualClock, SystemClock},
+    cursor::{Cursor, Filter, Page},
+    error::{OpenError, QueryError, ReadError, WriteError},
+    submit::{CaseError, Registered},
+};
+use self::{tail::Tail, writer::Job};
+
+/// How an engine is set up.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Folder of the checkpoints; `None` keeps none.
+    pub checkpoints: Option<PathBuf>,
+    /// Time zone of a new log, such as "Asia/Makassar". A log that exists keeps its own.
+    pub time_zone: String,
+    /// Whether a new log is of invented data. A log that exists keeps its own.
+    pub sample_data: bool,
+    /// Bytes of submissions that may wait for the writer.
+    pub queue_bytes_max: usize,
+    /// Bytes of the latest commits that are kept in memory for subscribers.
+    pub tail_bytes_max: usize,
+    /// Events between two checkpoints.
+    pub checkpoint_every: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            checkpoints: None,
+            time_zone: "Asia/Makassar".to_owned(),
+            sample_data: false,
+            queue_bytes_max: 32 * 1024 * 1024,
+            tail_bytes_max: 16 * 1024 * 1024,
+            checkpoint_every: 500_000,
+        }
+    }
+}
+
+/// The engine. Clones share it.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+/// What the threads and all handles share.
+struct Shared {
+    journal: Arc<dyn Journal>,
+    clock: Arc<dyn Clock>,
+    jobs: mpsc::Sender<Job>,
+    /// Bytes free in the queue.
+    room: Arc<Semaphore>,
+    queue_bytes_max: u32,
+    /// The last durable record.
+    head: watch::Receiver<Head>,
+    tail: Arc<Tail>,
+    views: Arc<RwLock<Folded>>,
+    /// Position up to which the views are folded.
+    folded: watch::Receiver<u64>,
+    threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
+}
+
+/// The views and the head that they stand at.
+pub struct Folded {
+    /// The views.
+    pub views: Views,
+    /// The head of the log at the views' position.
+    pub head: Head,
+}
+
+impl Engine {
+    /// Opens an engine over a journal: restores checkpoints, folds what came after them, and starts the writer. Blocks.
+    pub fn open(journal: Arc<dyn Journal>, clock: Arc<dyn Clock>, options: &Options) -> Result<Self, OpenError> {
+        open::open(journal, clock, options)
+    }
+
+    /// The last durable record.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        *self.shared.head.borrow()
+    }
+
+    /// Time by the engine's clock.
+    #[must_use]
+    pub fn now(&self) -> satgas_domain::time::Instant {
+        satgas_domain::time::Instant::from_jiff(self.shared.clock.now())
+    }
+
+    /// Looks at the views once they have reached `min_position`. `look` runs under a read lock: it must not block or be slow.
+    pub async fn query<R>(&self, min_position: u64, look: impl FnOnce(&Folded) -> R) -> Result<R, QueryError> {
+        self.reach(min_position).await?;
+        Ok(look(&self.shared.views.read()))
+    }
+
+    /// Waits until the views have folded the event at `position`, which must not lie beyond the head.
+    async fn reach(&self, position: u64) -> Result<(), QueryError> {
+        let mut folded = self.shared.folded.clone();
+        if *folded.borrow_and_update() >= position {
+            return Ok(());
+        }
+        let head = self.head().position;
+        if position > head {
+            return Err(QueryError::BeyondHead { position, head });
+        }
+        folded.wait_for(|folded| *folded >= position).await.map(|_| ()).map_err(|_| QueryError::Closed)
+    }
+
+    /// Tells of every advance of the views' position; for watchers.
+    #[must_use]
+    pub fn folded(&self) -> watch::Receiver<u64> {
+        self.shared.folded.clone()
+    }
+
+    /// A cursor that stands after `position`, which must not lie beyond the head.
+    pub fn cursor(&self, position: u64, filter: Filter) -> Result<Cursor, ReadError> {
+        Cursor::new(Arc::clone(&self.shared), position, filter)
+    }
+
+    /// Reads and checks the whole log. Blocks for as long as it takes.
+    pub fn verify(&self, progress: &mut dyn FnMut(u64)) -> Result<satgas_journal::Verified, satgas_journal::Fault> {
+        self.shared.journal.verify(progress)
+    }
+
+    /// Stops taking submissions, answers those in the queue, writes checkpoints and joins both threads. Blocks.
+    pub fn shutdown(&self) {
+        // A full queue empties itself, so this is taken in the end; a closed one has its order already.
+        if self.shared.jobs.blocking_send(Job::Stop).is_err() {
+            tracing::debug!("the writer has stopped already");
+        }
+        for thread in self.shared.threads.lock().drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the engine panicked");
+            }
+        }
+    }
+}

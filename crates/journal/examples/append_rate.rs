@@ -34,10 +34,7 @@ fn plain_file(path: &Path) {
         file.sync_data().expect("synced");
         syncs += 1;
     }
-    println!(
-        "plain file, {RECORD_BYTES} B and fdatasync: {:.0}/s",
-        f64::from(syncs) / start.elapsed().as_secs_f64()
-    );
+    println!("plain file, {RECORD_BYTES} B and fdatasync: {:.0}/s", f64::from(syncs) / start.elapsed().as_secs_f64());
 }
 
 fn journal(path: &Path, records_per_commit: usize) {
@@ -59,9 +56,7 @@ fn journal(path: &Path, records_per_commit: usize) {
     let blobs = fs::read_dir(path.join("log/blobs")).expect("sled's folder").count();
     let read = rate(position, || read_all(&journal));
     let verify = rate(position, || assert!(journal.verify(&mut |_| ()).is_ok()));
-    let last = rate(100_000, || {
-        (0..100_000).for_each(|_| assert!(journal.read(position - 1, 4096).is_ok()))
-    });
+    let last = rate(100_000, || (0..100_000).for_each(|_| assert!(journal.read(position - 1, 4096).is_ok())));
     println!(
         "{records_per_commit:>14} {:>10.0} {:>10.0} {:>14.0} {blobs:>6} {:>8.3} {read:>15.0} {verify:>17.0} {last:>27.0}",
         f64::from(commits) / seconds,

@@ -6,33 +6,19 @@ use crate::{AppendError, COMMIT_BYTES_MAX, Head, RECORD_BYTES_MAX, Records};
 /// Refuses what no implementation may take: a stale position, a record or a commit over its limit.
 pub(crate) fn admit(head: Head, expected: u64, records: &Records) -> Result<(), AppendError> {
     if expected != head.position {
-        return Err(AppendError::WrongPosition {
-            expected,
-            head: head.position,
-        });
+        return Err(AppendError::WrongPosition { expected, head: head.position });
     }
     let within = |what, bytes, limit| {
-        if bytes > limit {
-            Err(AppendError::TooLarge { what, bytes, limit })
-        } else {
-            Ok(())
-        }
+        if bytes > limit { Err(AppendError::TooLarge { what, bytes, limit }) } else { Ok(()) }
     };
     within("a commit", records.bytes().len(), COMMIT_BYTES_MAX)?;
-    records
-        .iter()
-        .try_for_each(|record| within("a record", record.len(), RECORD_BYTES_MAX))
+    records.iter().try_for_each(|record| within("a record", record.len(), RECORD_BYTES_MAX))
 }
 
 /// Cuts admitted records into frames that follow `head`, hands each to `each` in log order, and returns the new head.
 /// Frames are filled greedily and cut between records; a record longer than a body has its frames to itself.
 pub(crate) fn cut(head: Head, records: &Records, mut each: impl FnMut(Key, &[u8])) -> Head {
-    let mut writer = Writer {
-        head,
-        part: 0,
-        scratch: Vec::new(),
-        each: &mut each,
-    };
+    let mut writer = Writer { head, part: 0, scratch: Vec::new(), each: &mut each };
     let ends = records.ends();
     let mut from = 0;
     let mut start = 0;
@@ -44,15 +30,7 @@ pub(crate) fn cut(head: Head, records: &Records, mut each: impl FnMut(Key, &[u8]
         if fits == 0 {
             writer.long_record(body, last);
         } else {
-            writer.frame(
-                body,
-                fits,
-                Pieces {
-                    continued: false,
-                    continues: false,
-                },
-                last,
-            );
+            writer.frame(body, fits, Pieces { continued: false, continues: false }, last);
         }
         from = to;
         start = ends[to - 1];
@@ -77,20 +55,14 @@ impl<Each: FnMut(Key, &[u8])> Writer<'_, Each> {
         let pieces = framed.len().div_ceil(BODY_BYTES_MAX);
         for (index, piece) in framed.chunks(BODY_BYTES_MAX).enumerate() {
             let ends_here = index + 1 == pieces;
-            let sides = Pieces {
-                continued: index > 0,
-                continues: !ends_here,
-            };
+            let sides = Pieces { continued: index > 0, continues: !ends_here };
             self.frame(piece, usize::from(ends_here), sides, last && ends_here);
         }
     }
 
     fn frame(&mut self, body: &[u8], count: usize, sides: Pieces, last: bool) {
         let frame = Frame {
-            key: Key {
-                first: self.head.position + 1,
-                part: self.part,
-            },
+            key: Key { first: self.head.position + 1, part: self.part },
             last,
             continues: sides.continues,
             continued: sides.continued,
@@ -100,10 +72,7 @@ impl<Each: FnMut(Key, &[u8])> Writer<'_, Each> {
         };
         let hash = frame.encode(&mut self.scratch);
         (self.each)(frame.key, &self.scratch);
-        self.head = Head {
-            position: frame.end(),
-            hash,
-        };
+        self.head = Head { position: frame.end(), hash };
         self.part = if sides.continues { self.part + 1 } else { 0 };
     }
 }
@@ -118,44 +87,26 @@ mod tests {
             records.push(&vec![0xAB; size]);
         }
         let mut frames = Vec::new();
-        cut(
-            Head {
-                position: 9,
-                hash: [1; 32],
-            },
-            &records,
-            |_, frame| frames.push(frame.to_vec()),
-        );
+        cut(Head { position: 9, hash: [1; 32] }, &records, |_, frame| frames.push(frame.to_vec()));
         frames
     }
 
     fn shape(frames: &[Vec<u8>]) -> Vec<(u64, u16, u32, bool)> {
         let decoded = frames.iter().map(|bytes| Frame::decode(bytes).unwrap());
-        decoded
-            .map(|frame| (frame.key.first, frame.key.part, frame.count, frame.last))
-            .collect()
+        decoded.map(|frame| (frame.key.first, frame.key.part, frame.count, frame.last)).collect()
     }
 
     #[test]
     fn small_records_share_frames_and_only_the_last_frame_ends_the_commit() {
         let frames = frames(&[300; 60]);
-        assert_eq!(
-            shape(&frames),
-            [(10, 0, 23, false), (33, 0, 23, false), (56, 0, 14, true)]
-        );
+        assert_eq!(shape(&frames), [(10, 0, 23, false), (33, 0, 23, false), (56, 0, 14, true)]);
         assert!(frames.iter().all(|bytes| bytes.len() <= crate::frame::FRAME_BYTES_MAX));
     }
 
     #[test]
     fn a_long_record_has_its_frames_to_itself() {
         let frames = frames(&[10, 2 * BODY_BYTES_MAX, 10]);
-        let expected = [
-            (10, 0, 1, false),
-            (11, 0, 0, false),
-            (11, 1, 0, false),
-            (11, 2, 1, false),
-            (12, 0, 1, true),
-        ];
+        let expected = [(10, 0, 1, false), (11, 0, 0, false), (11, 1, 0, false), (11, 2, 1, false), (12, 0, 1, true)];
         assert_eq!(shape(&frames), expected);
     }
 
@@ -163,10 +114,7 @@ mod tests {
     fn the_longest_record_that_fits_is_not_split() {
         // Tag and a varint of two bytes stand before it.
         assert_eq!(shape(&frames(&[BODY_BYTES_MAX - 3])), [(10, 0, 1, true)]);
-        assert_eq!(
-            shape(&frames(&[BODY_BYTES_MAX - 2])),
-            [(10, 0, 0, false), (10, 1, 1, true)]
-        );
+        assert_eq!(shape(&frames(&[BODY_BYTES_MAX - 2])), [(10, 0, 0, false), (10, 1, 1, true)]);
     }
 
     #[test]
@@ -175,18 +123,9 @@ mod tests {
         records.push(&vec![0; RECORD_BYTES_MAX]);
         assert!(admit(Head::EMPTY, 0, &records).is_ok());
         records.push(&vec![0; RECORD_BYTES_MAX + 1]);
-        assert!(matches!(
-            admit(Head::EMPTY, 0, &records),
-            Err(AppendError::TooLarge { what: "a record", .. })
-        ));
+        assert!(matches!(admit(Head::EMPTY, 0, &records), Err(AppendError::TooLarge { what: "a record", .. })));
         (0..8).for_each(|_| records.push(&vec![0; RECORD_BYTES_MAX]));
-        assert!(matches!(
-            admit(Head::EMPTY, 0, &records),
-            Err(AppendError::TooLarge { what: "a commit", .. })
-        ));
-        assert!(matches!(
-            admit(Head::EMPTY, 1, &records),
-            Err(AppendError::WrongPosition { expected: 1, head: 0 })
-        ));
+        assert!(matches!(admit(Head::EMPTY, 0, &records), Err(AppendError::TooLarge { what: "a commit", .. })));
+        assert!(matches!(admit(Head::EMPTY, 1, &records), Err(AppendError::WrongPosition { expected: 1, head: 0 })));
     }
 }

@@ -17,50 +17,17 @@ pub struct Case {
 
 /// Every case.
 pub const CASES: &[Case] = &[
-    Case {
-        name: "a_fresh_journal_is_empty",
-        run: a_fresh_journal_is_empty,
-    },
-    Case {
-        name: "what_is_appended_is_read_back_in_order",
-        run: what_is_appended_is_read_back_in_order,
-    },
-    Case {
-        name: "an_append_at_another_position_changes_nothing",
-        run: an_append_at_another_position_changes_nothing,
-    },
-    Case {
-        name: "appending_nothing_writes_nothing",
-        run: appending_nothing_writes_nothing,
-    },
-    Case {
-        name: "reads_can_start_anywhere_and_are_bounded",
-        run: reads_can_start_anywhere_and_are_bounded,
-    },
-    Case {
-        name: "records_of_every_length_come_back",
-        run: records_of_every_length_come_back,
-    },
-    Case {
-        name: "a_read_beyond_the_head_is_refused",
-        run: a_read_beyond_the_head_is_refused,
-    },
-    Case {
-        name: "every_commit_ends_at_a_frame_hash",
-        run: every_commit_ends_at_a_frame_hash,
-    },
-    Case {
-        name: "verify_counts_what_was_appended",
-        run: verify_counts_what_was_appended,
-    },
-    Case {
-        name: "too_long_a_record_is_refused",
-        run: too_long_a_record_is_refused,
-    },
-    Case {
-        name: "readers_beside_the_writer_see_whole_prefixes",
-        run: readers_beside_the_writer_see_whole_prefixes,
-    },
+    Case { name: "a_fresh_journal_is_empty", run: a_fresh_journal_is_empty },
+    Case { name: "what_is_appended_is_read_back_in_order", run: what_is_appended_is_read_back_in_order },
+    Case { name: "an_append_at_another_position_changes_nothing", run: an_append_at_another_position_changes_nothing },
+    Case { name: "appending_nothing_writes_nothing", run: appending_nothing_writes_nothing },
+    Case { name: "reads_can_start_anywhere_and_are_bounded", run: reads_can_start_anywhere_and_are_bounded },
+    Case { name: "records_of_every_length_come_back", run: records_of_every_length_come_back },
+    Case { name: "a_read_beyond_the_head_is_refused", run: a_read_beyond_the_head_is_refused },
+    Case { name: "every_commit_ends_at_a_frame_hash", run: every_commit_ends_at_a_frame_hash },
+    Case { name: "verify_counts_what_was_appended", run: verify_counts_what_was_appended },
+    Case { name: "too_long_a_record_is_refused", run: too_long_a_record_is_refused },
+    Case { name: "readers_beside_the_writer_see_whole_prefixes", run: readers_beside_the_writer_see_whole_prefixes },
 ];
 
 /// Appends records of `lengths` as one commit. What they hold depends on their position.
@@ -119,10 +86,7 @@ pub fn survives_reopening<J: Journal>(mut open: impl FnMut() -> J) {
 
 fn check_chunk(chunk: &Chunk, after: u64, max_bytes: usize) {
     assert_eq!(chunk.first, after + 1, "a chunk follows the reader's position");
-    assert!(
-        chunk.count <= 1 || chunk.body.len() <= max_bytes,
-        "a chunk of several records keeps the limit"
-    );
+    assert!(chunk.count <= 1 || chunk.body.len() <= max_bytes, "a chunk of several records keeps the limit");
     let framed: usize = chunk.records().map(|(_, record)| record.len()).sum();
     assert!(framed <= chunk.body.len());
 }
@@ -130,10 +94,7 @@ fn check_chunk(chunk: &Chunk, after: u64, max_bytes: usize) {
 fn a_fresh_journal_is_empty(journal: &dyn Journal) {
     assert_eq!(journal.head(), Head::EMPTY);
     assert_eq!(journal.read(0, 1000).expect("position 0 can be read"), Chunk::empty(0));
-    assert_eq!(
-        journal.frame_hash(0).expect("position 0 exists"),
-        Some(Head::EMPTY.hash)
-    );
+    assert_eq!(journal.frame_hash(0).expect("position 0 exists"), Some(Head::EMPTY.hash));
     let verified = journal.verify(&mut |_| ()).expect("an empty log is sound");
     assert_eq!((verified.records, verified.head), (0, Head::EMPTY));
 }
@@ -153,10 +114,7 @@ fn an_append_at_another_position_changes_nothing(journal: &dyn Journal) {
     records.push(b"too late");
     for expected in [0, 1, 3, u64::MAX] {
         let refused = journal.append(expected, &records);
-        assert!(
-            matches!(refused, Err(AppendError::WrongPosition { head: 2, .. })),
-            "{refused:?}"
-        );
+        assert!(matches!(refused, Err(AppendError::WrongPosition { head: 2, .. })), "{refused:?}");
     }
     assert_eq!(journal.head(), head);
     expect_records(journal, &[8, 8], 1000);
@@ -164,10 +122,7 @@ fn an_append_at_another_position_changes_nothing(journal: &dyn Journal) {
 
 fn appending_nothing_writes_nothing(journal: &dyn Journal) {
     let head = append(journal, &[8]);
-    assert_eq!(
-        journal.append(1, &Records::new()).expect("nothing is always taken"),
-        head
-    );
+    assert_eq!(journal.append(1, &Records::new()).expect("nothing is always taken"), head);
     assert_eq!(journal.verify(&mut |_| ()).expect("the log is sound").commits, 1);
 }
 
@@ -188,20 +143,8 @@ fn reads_can_start_anywhere_and_are_bounded(journal: &dyn Journal) {
 
 fn records_of_every_length_come_back(journal: &dyn Journal) {
     let edge = BODY_BYTES_MAX;
-    let lengths = [
-        0,
-        1,
-        127,
-        128,
-        edge - 4,
-        edge - 3,
-        edge - 2,
-        edge,
-        2 * edge - 3,
-        2 * edge,
-        5 * edge,
-        RECORD_BYTES_MAX,
-    ];
+    let lengths =
+        [0, 1, 127, 128, edge - 4, edge - 3, edge - 2, edge, 2 * edge - 3, 2 * edge, 5 * edge, RECORD_BYTES_MAX];
     append(journal, &lengths);
     lengths.iter().for_each(|&len| {
         append(journal, &[len]);
@@ -211,36 +154,25 @@ fn records_of_every_length_come_back(journal: &dyn Journal) {
     for max_bytes in [0, edge, 3 * edge, usize::MAX] {
         expect_records(journal, &all, max_bytes);
     }
-    assert_eq!(
-        journal.verify(&mut |_| ()).expect("the log is sound").records,
-        all.len() as u64
-    );
+    assert_eq!(journal.verify(&mut |_| ()).expect("the log is sound").records, all.len() as u64);
 }
 
 fn a_read_beyond_the_head_is_refused(journal: &dyn Journal) {
     append(journal, &[8]);
     assert!(journal.read(1, 1000).expect("the head can be read from").is_empty());
     for after in [2, u64::MAX] {
-        assert!(matches!(
-            journal.read(after, 1000),
-            Err(ReadError::BeyondHead { head: 1, .. })
-        ));
+        assert!(matches!(journal.read(after, 1000), Err(ReadError::BeyondHead { head: 1, .. })));
     }
 }
 
 fn every_commit_ends_at_a_frame_hash(journal: &dyn Journal) {
-    let heads: Vec<Head> = [&[8, 8][..], &[2 * BODY_BYTES_MAX], &[8, 8, 8]]
-        .map(|commit| append(journal, commit))
-        .into();
+    let heads: Vec<Head> =
+        [&[8, 8][..], &[2 * BODY_BYTES_MAX], &[8, 8, 8]].map(|commit| append(journal, commit)).into();
     for head in &heads {
         assert_eq!(journal.frame_hash(head.position).expect("readable"), Some(head.hash));
     }
     for inside_or_beyond in [1, 4, 5, 7, u64::MAX] {
-        assert_eq!(
-            journal.frame_hash(inside_or_beyond).expect("readable"),
-            None,
-            "position {inside_or_beyond}"
-        );
+        assert_eq!(journal.frame_hash(inside_or_beyond).expect("readable"), None, "position {inside_or_beyond}");
     }
 }
 
@@ -248,9 +180,7 @@ fn verify_counts_what_was_appended(journal: &dyn Journal) {
     append(journal, &[300; 60]);
     append(journal, &[1]);
     let mut reported = Vec::new();
-    let verified = journal
-        .verify(&mut |position| reported.push(position))
-        .expect("the log is sound");
+    let verified = journal.verify(&mut |position| reported.push(position)).expect("the log is sound");
     assert_eq!((verified.records, verified.commits, verified.frames), (61, 2, 4));
     assert_eq!(verified.head, journal.head());
     assert_eq!(reported.last(), Some(&61));
@@ -261,16 +191,7 @@ fn too_long_a_record_is_refused(journal: &dyn Journal) {
     records.push(b"fine");
     records.push(&vec![0; RECORD_BYTES_MAX + 1]);
     let refused = journal.append(0, &records);
-    assert!(
-        matches!(
-            refused,
-            Err(AppendError::TooLarge {
-                limit: RECORD_BYTES_MAX,
-                ..
-            })
-        ),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(AppendError::TooLarge { limit: RECORD_BYTES_MAX, .. })), "{refused:?}");
     assert_eq!(journal.head(), Head::EMPTY);
     append(journal, &[1]);
 }
@@ -284,11 +205,7 @@ fn readers_beside_the_writer_see_whole_prefixes(journal: &dyn Journal) {
                 let last_round = done.load(Ordering::Acquire);
                 let chunk = journal.read(after, 2000).expect("a sound journal can be read");
                 check_chunk(&chunk, after, 2000);
-                assert!(
-                    chunk
-                        .records()
-                        .all(|(position, record)| record == content(position, 100))
-                );
+                assert!(chunk.records().all(|(position, record)| record == content(position, 100)));
                 after = chunk.last();
                 if chunk.is_empty() {
                     if last_round {

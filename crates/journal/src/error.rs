@@ -85,10 +85,7 @@ pub struct Fault {
 
 impl Fault {
     pub(crate) fn new(position: u64, what: impl Into<String>) -> Self {
-        Fault {
-            position,
-            what: what.into(),
-        }
+        Fault { position, what: what.into() }
     }
 }
 

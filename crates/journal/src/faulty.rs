@@ -39,17 +39,8 @@ struct State {
 impl<J: Journal> FaultyJournal<J> {
     /// Wraps `inner`.
     pub fn new(inner: J, plan: Plan) -> Self {
-        let state = State {
-            appends: 0,
-            reads: 0,
-            poisoned: None,
-            head: inner.head(),
-        };
-        FaultyJournal {
-            inner,
-            plan,
-            state: Mutex::new(state),
-        }
+        let state = State { appends: 0, reads: 0, poisoned: None, head: inner.head() };
+        FaultyJournal { inner, plan, state: Mutex::new(state) }
     }
 
     /// The journal inside, as a restart would find it.
@@ -75,10 +66,7 @@ impl<J: Journal> Journal for FaultyJournal<J> {
         }
         let mut fail = |what| {
             state.poisoned = Some(what);
-            Err(AppendError::Failed {
-                what,
-                cause: "planned".into(),
-            })
+            Err(AppendError::Failed { what, cause: "planned".into() })
         };
         if self.plan.lost_append == Some(now) {
             return fail("writing the commit");
@@ -95,16 +83,8 @@ impl<J: Journal> Journal for FaultyJournal<J> {
         let head = {
             let mut state = self.state.lock();
             state.reads += 1;
-            if self
-                .plan
-                .lost_reads
-                .as_ref()
-                .is_some_and(|when| when.contains(&state.reads))
-            {
-                return Err(ReadError::Storage {
-                    after,
-                    cause: "planned".into(),
-                });
+            if self.plan.lost_reads.as_ref().is_some_and(|when| when.contains(&state.reads)) {
+                return Err(ReadError::Storage { after, cause: "planned".into() });
             }
             state.head.position
         };
@@ -118,11 +98,7 @@ impl<J: Journal> Journal for FaultyJournal<J> {
     }
 
     fn frame_hash(&self, position: u64) -> Result<Option<Hash>, ReadError> {
-        if position > self.head().position {
-            Ok(None)
-        } else {
-            self.inner.frame_hash(position)
-        }
+        if position > self.head().position { Ok(None) } else { self.inner.frame_hash(position) }
     }
 
     fn verify(&self, progress: &mut dyn FnMut(u64)) -> Result<Verified, Fault> {

@@ -74,10 +74,7 @@ impl Key {
     /// The key stored as `bytes`, if that is one.
     pub fn from_bytes(bytes: &[u8]) -> Option<Key> {
         let (first, part) = bytes.split_first_chunk()?;
-        Some(Key {
-            first: u64::from_be_bytes(*first),
-            part: u16::from_be_bytes(part.try_into().ok()?),
-        })
+        Some(Key { first: u64::from_be_bytes(*first), part: u16::from_be_bytes(part.try_into().ok()?) })
     }
 }
 
@@ -168,10 +165,7 @@ impl<'a> Frame<'a> {
             return Err(Damage::Flags(flags));
         }
         Ok(Frame {
-            key: Key {
-                first: u64::from_le_bytes(array(bytes, 8)),
-                part: u16::from_le_bytes(array(bytes, 6)),
-            },
+            key: Key { first: u64::from_le_bytes(array(bytes, 8)), part: u16::from_le_bytes(array(bytes, 6)) },
             last: flags & LAST != 0,
             continues: flags & CONTINUES != 0,
             continued: flags & CONTINUED != 0,
@@ -185,7 +179,7 @@ impl<'a> Frame<'a> {
     pub fn decode_and_hash(bytes: &'a [u8]) -> Result<(Frame<'a>, Hash), Damage> {
         let frame = Frame::decode(bytes)?;
         let stored = chain_hash(bytes);
-        if false {
+        if blake3::hash(&bytes[..bytes.len() - TRAILER_BYTES]) != stored {
             return Err(Damage::Hash);
         }
         Ok((frame, stored))

@@ -51,10 +51,7 @@ pub struct Head {
 
 impl Head {
     /// The head of a log without records.
-    pub const EMPTY: Head = Head {
-        position: 0,
-        hash: [0; 32],
-    };
+    pub const EMPTY: Head = Head { position: 0, hash: [0; 32] };
 }
 
 /// What a complete walk over a sound log counted.

@@ -25,12 +25,7 @@ struct Log {
 impl MemoryJournal {
     /// An empty journal.
     pub fn new() -> Self {
-        MemoryJournal {
-            log: RwLock::new(Log {
-                head: Head::EMPTY,
-                frames: BTreeMap::new(),
-            }),
-        }
+        MemoryJournal { log: RwLock::new(Log { head: Head::EMPTY, frames: BTreeMap::new() }) }
     }
 }
 
@@ -57,24 +52,11 @@ impl Journal for MemoryJournal {
 
     fn read(&self, after: u64, max_bytes: usize) -> Result<Chunk, ReadError> {
         let log = self.log.read();
-        let Some(request) = (Request {
-            after,
-            head: log.head.position,
-            max_bytes,
-        })
-        .check()?
-        else {
+        let Some(request) = (Request { after, head: log.head.position, max_bytes }).check()? else {
             return Ok(Chunk::empty(after));
         };
-        let start = log
-            .frames
-            .range(..=request.start())
-            .next_back()
-            .map_or(request.start(), |(key, _)| *key);
-        join(
-            request,
-            log.frames.range(start..).map(|(key, frame)| Ok((*key, frame.clone()))),
-        )
+        let start = log.frames.range(..=request.start()).next_back().map_or(request.start(), |(key, _)| *key);
+        join(request, log.frames.range(start..).map(|(key, frame)| Ok((*key, frame.clone()))))
     }
 
     fn frame_hash(&self, position: u64) -> Result<Option<Hash>, ReadError> {
@@ -83,30 +65,15 @@ impl Journal for MemoryJournal {
             return Ok(Some(if position == 0 { Head::EMPTY.hash } else { log.head.hash }));
         }
         // A frame that begins with the next record follows the one that ends with this.
-        let Some(_) = log.frames.get(&Key {
-            first: position.saturating_add(1),
-            part: 0,
-        }) else {
+        let Some(_) = log.frames.get(&Key { first: position.saturating_add(1), part: 0 }) else {
             return Ok(None);
         };
-        let before = log
-            .frames
-            .range(
-                ..Key {
-                    first: position + 1,
-                    part: 0,
-                },
-            )
-            .next_back();
+        let before = log.frames.range(..Key { first: position + 1, part: 0 }).next_back();
         Ok(before.map(|(_, frame)| chain_hash(frame)))
     }
 
     fn verify(&self, progress: &mut dyn FnMut(u64)) -> Result<Verified, Fault> {
         let log = self.log.read();
-        walk::verify(
-            log.frames.iter().map(|(key, frame)| Ok((*key, frame))),
-            log.head,
-            progress,
-        )
+        walk::verify(log.frames.iter().map(|(key, frame)| Ok((*key, frame))), log.head, progress)
     }
 }

@@ -1,4 +1,4 @@
-//! Joining frames into a chunk for a reader.
+//! Joining frames into a chunk for a reader. The head is always the end of a frame, so what lies beyond it is never touched.
 
 use bytes::{Bytes, BytesMut};
 
@@ -18,10 +18,7 @@ impl Request {
     /// `None` if there is nothing to read, an error if the position cannot be this log's.
     pub(crate) fn check(self) -> Result<Option<Self>, ReadError> {
         if self.after > self.head {
-            return Err(ReadError::BeyondHead {
-                after: self.after,
-                head: self.head,
-            });
+            return Err(ReadError::BeyondHead { after: self.after, head: self.head });
         }
         Ok((self.after < self.head).then_some(self))
     }
@@ -33,10 +30,7 @@ impl Request {
 
     /// Keys up to this one may hold the first record's frame; the greatest of them does.
     pub(crate) fn start(self) -> Key {
-        Key {
-            first: self.first(),
-            part: 0,
-        }
+        Key { first: self.first(), part: 0 }
     }
 }
 
@@ -58,7 +52,7 @@ where
             Err(_) => break,
         }
     }
-    Ok(joined.into_chunk(request.first()).up_to(request.head))
+    Ok(joined.into_chunk(request.first()))
 }
 
 /// The records taken so far, and where the next frame must begin.
@@ -74,13 +68,7 @@ struct Joined {
 
 impl Joined {
     fn new(next: Key) -> Self {
-        Joined {
-            next,
-            single: Bytes::new(),
-            many: BytesMut::new(),
-            count: 0,
-            whole: 0,
-        }
+        Joined { next, single: Bytes::new(), many: BytesMut::new(), count: 0, whole: 0 }
     }
 
     /// Takes what fits of the next frame. Returns whether to go on.
@@ -88,10 +76,7 @@ impl Joined {
         let wanted = self.next;
         let fault = |what: String| Fault::new(wanted.first, what);
         let stored = stored.ok_or_else(|| fault("the frame is missing".into()))?;
-        let (key, bytes) = stored.map_err(|cause| ReadError::Storage {
-            after: wanted.first - 1,
-            cause,
-        })?;
+        let (key, bytes) = stored.map_err(|cause| ReadError::Storage { after: wanted.first - 1, cause })?;
         let frame = Frame::decode(&bytes).map_err(|damage| fault(damage.to_string()))?;
         // Only the first frame may begin before the record wanted.
         let inside = self.is_empty() && wanted.part == 0 && key.part == 0 && key.first < wanted.first;
@@ -105,21 +90,13 @@ impl Joined {
             }
             self.push(body, frame.count);
             let part = if frame.continues { key.part + 1 } else { 0 };
-            self.next = Key {
-                first: key.first + u64::from(frame.count),
-                part,
-            };
+            self.next = Key { first: key.first + u64::from(frame.count), part };
             return Ok(true);
         }
-        let skipped = u32::try_from(wanted.first - key.first)
-            .ok()
-            .filter(|&skipped| skipped < frame.count);
+        let skipped = u32::try_from(wanted.first - key.first).ok().filter(|&skipped| skipped < frame.count);
         let records = skipped.and_then(|skipped| Some((skip(&body, skipped)?, frame.count - skipped)));
         let (start, count) = records.ok_or_else(|| fault("the frame does not hold the record".into()))?;
-        self.next = Key {
-            first: frame.end() + 1,
-            part: 0,
-        };
+        self.next = Key { first: frame.end() + 1, part: 0 };
         Ok(self.push_within(body.slice(start..), count, max_bytes))
     }
 
@@ -166,16 +143,8 @@ impl Joined {
     }
 
     fn into_chunk(self, first: u64) -> Chunk {
-        let body = if self.many.is_empty() {
-            self.single
-        } else {
-            self.many.freeze()
-        };
-        Chunk {
-            first,
-            count: self.count,
-            body,
-        }
+        let body = if self.many.is_empty() { self.single } else { self.many.freeze() };
+        Chunk { first, count: self.count, body }
     }
 }
 

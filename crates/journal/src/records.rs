@@ -25,10 +25,7 @@ impl Records {
 
     /// No records, with room for `records` of them that take `bytes` together, framing included.
     pub fn with_capacity(records: usize, bytes: usize) -> Self {
-        Records {
-            body: BytesMut::with_capacity(bytes),
-            ends: Vec::with_capacity(records),
-        }
+        Records { body: BytesMut::with_capacity(bytes), ends: Vec::with_capacity(records) }
     }
 
     /// Adds a record.
@@ -45,11 +42,7 @@ impl Records {
         put_varint(&mut self.body, len);
         let start = self.body.len();
         encode(&mut self.body);
-        assert_eq!(
-            self.body.len() - start,
-            len,
-            "a record must take the length it announced"
-        );
+        assert_eq!(self.body.len() - start, len, "a record must take the length it announced");
         self.ends.push(self.body.len());
     }
 
@@ -96,11 +89,7 @@ impl Records {
     /// If there are more than `u32::MAX` records, four hundred times what a commit may hold.
     pub fn freeze(self, first: u64) -> Chunk {
         let count = u32::try_from(self.ends.len()).expect("a commit holds fewer than 2^32 records");
-        Chunk {
-            first,
-            count,
-            body: self.body.freeze(),
-        }
+        Chunk { first, count, body: self.body.freeze() }
     }
 }
 
@@ -118,11 +107,7 @@ pub struct Chunk {
 impl Chunk {
     /// No records after position `after`.
     pub fn empty(after: u64) -> Self {
-        Chunk {
-            first: after + 1,
-            count: 0,
-            body: Bytes::new(),
-        }
+        Chunk { first: after + 1, count: 0, body: Bytes::new() }
     }
 
     /// Position of the last record, from which to read on. Without records, the position the reader had.
@@ -227,10 +212,7 @@ mod tests {
         let chunk = records.freeze(41);
         assert_eq!((chunk.first, chunk.last(), chunk.count), (41, 42, 2));
         let read: Vec<_> = chunk.records().collect();
-        assert_eq!(
-            read,
-            [(41, Bytes::from_static(b"satu")), (42, Bytes::from_static(b"dua"))]
-        );
+        assert_eq!(read, [(41, Bytes::from_static(b"satu")), (42, Bytes::from_static(b"dua"))]);
         assert_eq!(read[0].1.as_ptr(), chunk.body[2..].as_ptr());
         assert_eq!(chunk.clone().up_to(41).records().count(), 1);
         assert!(chunk.clone().up_to(40).is_empty());

@@ -25,10 +25,7 @@ impl Walk {
     pub fn after(head: Head) -> Self {
         Walk {
             start: head.position,
-            next: Key {
-                first: head.position + 1,
-                part: 0,
-            },
+            next: Key { first: head.position + 1, part: 0 },
             hash: head.hash,
             missing: 0,
             committed: head,
@@ -67,21 +64,12 @@ impl Walk {
         self.frames += 1;
         self.bytes += bytes.len() as u64;
         self.next = match frame.continues {
-            true => Key {
-                first: key.first,
-                part: key.part + 1,
-            },
-            false => Key {
-                first: frame.end() + 1,
-                part: 0,
-            },
+            true => Key { first: key.first, part: key.part + 1 },
+            false => Key { first: frame.end() + 1, part: 0 },
         };
         if frame.last {
             self.commits += 1;
-            self.committed = Head {
-                position: frame.end(),
-                hash,
-            };
+            self.committed = Head { position: frame.end(), hash };
         }
         Ok(())
     }
@@ -114,9 +102,7 @@ impl Walk {
         }
         let total = match frame.continued {
             true => self.missing,
-            false => framing(frame.body)
-                .map(|(header, len)| header + len)
-                .ok_or_else(wrong)?,
+            false => framing(frame.body).map(|(header, len)| header + len).ok_or_else(wrong)?,
         };
         let missing = total.checked_sub(frame.body.len()).ok_or_else(wrong)?;
         let ends_here = missing == 0;
@@ -141,10 +127,7 @@ where
     let mut frames = frames.into_iter();
     while walk.position() <= head.position {
         let missing = || Fault::new(walk.position(), "the frame is missing");
-        let (key, bytes) = frames
-            .next()
-            .ok_or_else(missing)?
-            .map_err(|cause| Fault::new(walk.position(), cause))?;
+        let (key, bytes) = frames.next().ok_or_else(missing)?.map_err(|cause| Fault::new(walk.position(), cause))?;
         walk.step(key, bytes.as_ref())?;
         if walk.frames.is_multiple_of(1024) {
             progress(walk.position() - 1);
@@ -152,10 +135,7 @@ where
     }
     let verified = walk.finish()?;
     if verified.head != head {
-        return Err(Fault::new(
-            head.position,
-            "the log's end differs from the head that was acknowledged",
-        ));
+        return Err(Fault::new(head.position, "the log's end differs from the head that was acknowledged"));
     }
     progress(head.position);
     Ok(verified)
@@ -197,10 +177,7 @@ mod tests {
         let verified = check(&frames, head).unwrap();
         assert_eq!((verified.records, verified.commits, verified.frames), (5, 2, 5));
         assert_eq!(verified.head, head);
-        assert_eq!(
-            verified.bytes,
-            frames.iter().map(|(_, frame)| frame.len() as u64).sum::<u64>()
-        );
+        assert_eq!(verified.bytes, frames.iter().map(|(_, frame)| frame.len() as u64).sum::<u64>());
     }
 
     #[test]
@@ -233,16 +210,9 @@ mod tests {
         let frame = Frame::decode(&bytes).unwrap();
         frames[0] = forged(&Frame { count: 4, ..frame });
         assert_eq!(check(&frames, head).unwrap_err().position, 1);
-        frames[0] = forged(&Frame {
-            continues: true,
-            last: false,
-            ..frame
-        });
+        frames[0] = forged(&Frame { continues: true, last: false, ..frame });
         assert_eq!(check(&frames, head).unwrap_err().position, 1);
-        frames[0] = forged(&Frame {
-            continued: true,
-            ..frame
-        });
+        frames[0] = forged(&Frame { continued: true, ..frame });
         assert_eq!(check(&frames, head).unwrap_err().position, 1);
     }
 
@@ -252,10 +222,7 @@ mod tests {
         frames.pop();
         let hash = crate::frame::chain_hash(&frames.last().unwrap().1);
         let fault = check(&frames, Head { position: 4, hash }).unwrap_err();
-        assert_eq!(
-            (fault.position, fault.what.as_str()),
-            (4, "the log ends inside a commit")
-        );
+        assert_eq!((fault.position, fault.what.as_str()), (4, "the log ends inside a commit"));
     }
 
     #[test]

@@ -14,11 +14,7 @@ fn sled(folder: &Path) -> SledJournal {
 }
 
 fn assert_no_blobs(folder: &Path) {
-    assert_eq!(
-        std::fs::read_dir(folder.join("log/blobs")).unwrap().count(),
-        0,
-        "sled wrote unsynced blobs"
-    );
+    assert_eq!(std::fs::read_dir(folder.join("log/blobs")).unwrap().count(), 0, "sled wrote unsynced blobs");
 }
 
 #[test]

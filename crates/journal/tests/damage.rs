@@ -74,10 +74,7 @@ fn flip(original: &Path, lengths: &[usize], places: &[usize]) -> Option<Fault> {
     fs::write(&db, bytes).unwrap();
     let fault = verify(folder.path()).err();
     match &fault {
-        Some(fault) => assert!(
-            (1..=lengths.len() as u64).contains(&fault.position),
-            "bytes {places:?}: {fault}"
-        ),
+        Some(fault) => assert!((1..=lengths.len() as u64).contains(&fault.position), "bytes {places:?}: {fault}"),
         None => expect_records(&open(folder.path()).unwrap(), lengths, 100_000),
     }
     fault
@@ -90,13 +87,8 @@ fn a_flipped_byte_anywhere_is_found_or_hit_dead_space() {
     let len = usize::try_from(fs::metadata(folder.path().join("log/db")).unwrap().len()).unwrap();
     let mut random = ChaCha8Rng::seed_from_u64(53_71);
     let flips = 60;
-    let found = (0..flips)
-        .filter(|_| flip(folder.path(), &lengths, &[random.random_range(0..len)]).is_some())
-        .count();
-    println!(
-        "{flips} flips in {len} bytes: {found} found, {} in dead space",
-        flips - found
-    );
+    let found = (0..flips).filter(|_| flip(folder.path(), &lengths, &[random.random_range(0..len)]).is_some()).count();
+    println!("{flips} flips in {len} bytes: {found} found, {} in dead space", flips - found);
     assert!(found > 0 && found < flips, "the test must meet both kinds of place");
 }
 
@@ -110,11 +102,7 @@ fn a_flipped_byte_of_a_frame_is_always_found() {
     let total: usize = copies.values().map(Vec::len).sum();
     println!("{} frames, found {total} times", copies.len());
     let frames = open(folder.path()).unwrap().verify(&mut |_| ()).unwrap().frames;
-    assert_eq!(
-        copies.len() as u64,
-        frames,
-        "salvage must find every frame whole in the raw file"
-    );
+    assert_eq!(copies.len() as u64, frames, "salvage must find every frame whole in the raw file");
 
     let frames: Vec<_> = copies.iter().collect();
     let mut random = ChaCha8Rng::seed_from_u64(2026);
@@ -123,10 +111,7 @@ fn a_flipped_byte_of_a_frame_is_always_found() {
         let (frame, copies) = frames[random.random_range(0..frames.len())];
         let inside = random.random_range(0..frame.len());
         let places: Vec<usize> = copies.iter().map(|at| at + inside).collect();
-        assert!(
-            flip(folder.path(), &lengths, &places).is_some(),
-            "byte {inside} of the frames at {copies:?}"
-        );
+        assert!(flip(folder.path(), &lengths, &places).is_some(), "byte {inside} of the frames at {copies:?}");
     }
 }
 
@@ -137,35 +122,20 @@ fn a_log_cut_short_is_refused_and_a_copy_of_it_is_kept() {
     let db = folder.path().join("log/db");
     let mut bytes = fs::read(&db).unwrap();
     // A frame of the last session, the first one of which sled has not seen in a snapshot.
-    let (at, _) = frame::find(&bytes)
-        .filter(|(_, frame)| frame.len() > 300)
-        .last()
-        .unwrap();
+    let (at, _) = frame::find(&bytes).filter(|(_, frame)| frame.len() > 300).last().unwrap();
     bytes[at + 100] ^= 1;
     fs::write(&db, &bytes).unwrap();
 
     let refused = open(folder.path()).unwrap_err();
-    let OpenError::AcknowledgedMissing {
-        missing,
-        anchored,
-        found,
-    } = refused
-    else {
+    let OpenError::AcknowledgedMissing { missing, anchored, found } = refused else {
         panic!("{refused}");
     };
     assert_eq!(anchored, lengths.len() as u64);
     assert!(missing == found + 1 && found < anchored);
-    assert!(
-        refused
-            .to_string()
-            .contains(&format!("from position {missing} on are missing"))
-    );
+    assert!(refused.to_string().contains(&format!("from position {missing} on are missing")));
     assert_eq!(fs::read(folder.path().join("log.kept/db")).unwrap(), bytes);
     // Trying again neither hides the loss nor replaces the copy.
-    assert!(matches!(
-        open(folder.path()),
-        Err(OpenError::AcknowledgedMissing { .. })
-    ));
+    assert!(matches!(open(folder.path()), Err(OpenError::AcknowledgedMissing { .. })));
     assert_eq!(fs::read(folder.path().join("log.kept/db")).unwrap(), bytes);
 }
 
@@ -179,17 +149,7 @@ fn without_its_anchor_a_shorter_log_opens_because_nothing_tells_of_the_rest() {
 
     fs::copy(folder.path().join("head"), earlier.path().join("head")).unwrap();
     let refused = open(earlier.path()).unwrap_err();
-    assert!(
-        matches!(
-            refused,
-            OpenError::AcknowledgedMissing {
-                missing: 2,
-                anchored: 2,
-                found: 1
-            }
-        ),
-        "{refused}"
-    );
+    assert!(matches!(refused, OpenError::AcknowledgedMissing { missing: 2, anchored: 2, found: 1 }), "{refused}");
     fs::remove_file(earlier.path().join("head")).unwrap();
     assert_eq!(open(earlier.path()).unwrap().head().position, 1);
 }
@@ -202,10 +162,7 @@ fn a_log_with_another_history_is_refused() {
     append(&open(theirs.path()).unwrap(), &[9]);
     fs::copy(ours.path().join("head"), theirs.path().join("head")).unwrap();
     let refused = open(theirs.path()).unwrap_err();
-    assert!(
-        matches!(refused, OpenError::AcknowledgedMissing { missing: 1, .. }),
-        "{refused}"
-    );
+    assert!(matches!(refused, OpenError::AcknowledgedMissing { missing: 1, .. }), "{refused}");
 }
 
 #[test]
@@ -213,10 +170,7 @@ fn a_journal_without_its_log_is_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     append(&open(folder.path()).unwrap(), &[8]);
     fs::remove_dir_all(folder.path().join("log")).unwrap();
-    assert!(matches!(
-        open(folder.path()),
-        Err(OpenError::AcknowledgedMissing { missing: 1, .. })
-    ));
+    assert!(matches!(open(folder.path()), Err(OpenError::AcknowledgedMissing { missing: 1, .. })));
     assert!(!folder.path().join("log").exists());
 }
 
@@ -258,9 +212,7 @@ fn a_folder_of_something_else_is_refused() {
     assert_eq!(verify(folder.path()).unwrap_err().position, 0);
 
     let foreign = tempfile::tempdir().unwrap();
-    behind_its_back(foreign.path())
-        .insert([0; 10], vec![b'x'; 200])
-        .unwrap();
+    behind_its_back(foreign.path()).insert([0; 10], vec![b'x'; 200]).unwrap();
     let refused = open(foreign.path()).unwrap_err();
     assert!(matches!(refused, OpenError::NotAJournal { .. }), "{refused}");
 }
@@ -277,10 +229,7 @@ fn a_log_of_a_newer_program_is_refused_by_its_version() {
     db.insert(key, newer).unwrap();
     drop(db);
     let refused = open(folder.path()).unwrap_err();
-    assert!(
-        matches!(refused, OpenError::UnknownVersion { version: 2, known: 1 }),
-        "{refused}"
-    );
+    assert!(matches!(refused, OpenError::UnknownVersion { version: 2, known: 1 }), "{refused}");
 }
 
 /// A journal of two commits of one and three frames, the last frame changed or taken out behind its back.
@@ -303,10 +252,7 @@ fn with_last_frame(change: impl FnOnce(&mut Vec<u8>) -> bool) -> OpenError {
 #[test]
 fn a_last_commit_that_is_not_whole_is_refused() {
     let refused = with_last_frame(|_| false);
-    assert!(
-        matches!(refused, OpenError::TailDamaged { position: 2, .. }),
-        "{refused}"
-    );
+    assert!(matches!(refused, OpenError::TailDamaged { position: 2, .. }), "{refused}");
 }
 
 #[test]
@@ -315,10 +261,7 @@ fn a_damaged_last_frame_is_refused() {
         frame[60] ^= 1;
         true
     });
-    assert!(
-        matches!(refused, OpenError::TailDamaged { position: 3, .. }),
-        "{refused}"
-    );
+    assert!(matches!(refused, OpenError::TailDamaged { position: 3, .. }), "{refused}");
 }
 
 #[test]
@@ -330,10 +273,7 @@ fn an_edited_last_frame_is_refused_even_if_its_checksums_are_right() {
         frame::Frame { body: &body, ..frame }.encode(bytes);
         true
     });
-    assert!(
-        matches!(refused, OpenError::AcknowledgedMissing { missing: 3, .. }),
-        "{refused}"
-    );
+    assert!(matches!(refused, OpenError::AcknowledgedMissing { missing: 3, .. }), "{refused}");
 }
 
 #[test]

@@ -12,13 +12,7 @@ fn one() -> Records {
 
 #[test]
 fn a_lost_append_poisons_and_is_not_there_after_a_restart() {
-    let journal = FaultyJournal::new(
-        MemoryJournal::new(),
-        Plan {
-            lost_append: Some(2),
-            ..Plan::default()
-        },
-    );
+    let journal = FaultyJournal::new(MemoryJournal::new(), Plan { lost_append: Some(2), ..Plan::default() });
     let head = append(&journal, &[8]);
     assert!(matches!(journal.append(1, &one()), Err(AppendError::Failed { .. })));
     assert!(matches!(journal.append(1, &one()), Err(AppendError::Poisoned { .. })));
@@ -28,13 +22,7 @@ fn a_lost_append_poisons_and_is_not_there_after_a_restart() {
 
 #[test]
 fn a_lost_answer_hides_the_commit_until_a_restart() {
-    let journal = FaultyJournal::new(
-        MemoryJournal::new(),
-        Plan {
-            lost_answer: Some(2),
-            ..Plan::default()
-        },
-    );
+    let journal = FaultyJournal::new(MemoryJournal::new(), Plan { lost_answer: Some(2), ..Plan::default() });
     append(&journal, &[8]);
     assert!(matches!(journal.append(1, &one()), Err(AppendError::Failed { .. })));
     expect_records(&journal, &[8], 1000);
@@ -44,13 +32,7 @@ fn a_lost_answer_hides_the_commit_until_a_restart() {
 
 #[test]
 fn a_full_disk_passes() {
-    let journal = FaultyJournal::new(
-        MemoryJournal::new(),
-        Plan {
-            disk_full: Some(1..=2),
-            ..Plan::default()
-        },
-    );
+    let journal = FaultyJournal::new(MemoryJournal::new(), Plan { disk_full: Some(1..=2), ..Plan::default() });
     for _ in 0..2 {
         assert!(matches!(journal.append(0, &one()), Err(AppendError::DiskFull { .. })));
     }
@@ -61,18 +43,9 @@ fn a_full_disk_passes() {
 
 #[test]
 fn lost_reads_pass() {
-    let journal = FaultyJournal::new(
-        MemoryJournal::new(),
-        Plan {
-            lost_reads: Some(2..=2),
-            ..Plan::default()
-        },
-    );
+    let journal = FaultyJournal::new(MemoryJournal::new(), Plan { lost_reads: Some(2..=2), ..Plan::default() });
     append(&journal, &[8]);
     assert!(journal.read(0, 1000).is_ok());
-    assert!(matches!(
-        journal.read(0, 1000),
-        Err(ReadError::Storage { after: 0, .. })
-    ));
+    assert!(matches!(journal.read(0, 1000), Err(ReadError::Storage { after: 0, .. })));
     assert!(journal.read(0, 1000).is_ok());
 }

@@ -11,10 +11,7 @@ fn golden(name: &str) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
     let text = std::fs::read_to_string(path).unwrap();
     let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
-    digits
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
-        .collect()
+    digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
 }
 
 fn check(name: &str, expected: Frame<'_>) {
@@ -49,17 +46,7 @@ fn a_frame_of_several_records_is_as_it_was() {
     let previous = std::array::from_fn(|index| u8::try_from(index).unwrap());
     check(
         "v1_three_records.hex",
-        Frame {
-            key: Key {
-                first: 0x0102_0304_0506,
-                part: 0,
-            },
-            last: false,
-            count: 3,
-            previous,
-            body,
-            ..single()
-        },
+        Frame { key: Key { first: 0x0102_0304_0506, part: 0 }, last: false, count: 3, previous, body, ..single() },
     );
 }
 
@@ -76,12 +63,7 @@ fn the_pieces_of_a_long_record_are_as_they_were() {
         ..single()
     };
     check("v1_long_record_begin.hex", piece);
-    let middle = Frame {
-        key: Key { first: 2, part: 1 },
-        continued: true,
-        body: b"jan",
-        ..piece
-    };
+    let middle = Frame { key: Key { first: 2, part: 1 }, continued: true, body: b"jan", ..piece };
     check("v1_long_record_middle.hex", middle);
     let end = Frame {
         key: Key { first: 2, part: 2 },

@@ -28,16 +28,7 @@ struct Rule {
 const RULES: &[Rule] = &[
     Rule {
         package: "satgas-domain",
-        forbidden: &[
-            "tokio",
-            "tonic*",
-            "sled",
-            "axum",
-            "hyper",
-            "rand",
-            "satgas-journal",
-            "satgas-engine",
-        ],
+        forbidden: &["tokio", "tonic*", "sled", "axum", "hyper", "rand", "satgas-journal", "satgas-engine"],
         reach: Reach::Anywhere,
         because: "the domain is pure: no IO, no clock, no async",
     },
@@ -76,10 +67,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result<Finding> {
     }
     println!("{} rules, {} breaches", RULES.len(), breaches.len());
     let failure = (!breaches.is_empty()).then(|| breaches.join("\n"));
-    Ok(Finding {
-        failure,
-        ..Finding::default()
-    })
+    Ok(Finding { failure, ..Finding::default() })
 }
 
 impl Rule {
@@ -106,12 +94,10 @@ impl Rule {
     }
 
     fn forbids(&self, name: &str) -> bool {
-        self.forbidden
-            .iter()
-            .any(|forbidden| match forbidden.strip_suffix('*') {
-                Some(beginning) => name.starts_with(beginning),
-                None => name == *forbidden,
-            })
+        self.forbidden.iter().any(|forbidden| match forbidden.strip_suffix('*') {
+            Some(beginning) => name.starts_with(beginning),
+            None => name == *forbidden,
+        })
     }
 
     fn sentence(&self, name: &str) -> String {
@@ -138,8 +124,7 @@ mod tests {
     #[test]
     fn a_tree_of_permitted_packages_has_no_breach() {
         assert!(
-            PURE.breaches("satgas-domain v0.1.0 (/x)\nprost v0.14.6\nbytes v1.12.1\nbytes v1.12.1 (*)\n")
-                .is_empty()
+            PURE.breaches("satgas-domain v0.1.0 (/x)\nprost v0.14.6\nbytes v1.12.1\nbytes v1.12.1 (*)\n").is_empty()
         );
     }
 
@@ -162,9 +147,6 @@ mod tests {
 
     #[test]
     fn a_name_that_merely_begins_alike_is_permitted_without_a_star() {
-        assert!(
-            PURE.breaches("satgas-domain v0.1.0 (/x)\ntokio-stream v0.1.19\n")
-                .is_empty()
-        );
+        assert!(PURE.breaches("satgas-domain v0.1.0 (/x)\ntokio-stream v0.1.19\n").is_empty());
     }
 }

@@ -19,11 +19,7 @@ use crate::steps::Step;
 use crate::workspace::Workspace;
 
 #[derive(Parser)]
-#[command(
-    name = "cargo xtask",
-    about = "What a developer runs",
-    disable_help_subcommand = true
-)]
+#[command(name = "cargo xtask", about = "What a developer runs", disable_help_subcommand = true)]
 struct Xtask {
     #[command(subcommand)]
     task: Task,
@@ -62,18 +58,11 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
 
 fn test(workspace: &Workspace, only: &[Step]) -> ExitCode {
     let mut report = Report::default();
-    for step in Step::IN_ORDER
-        .into_iter()
-        .filter(|step| only.is_empty() || only.contains(step))
-    {
+    for step in Step::IN_ORDER.into_iter().filter(|step| only.is_empty() || only.contains(step)) {
         report.time(step.name(), || step.run(workspace));
     }
     print!("{report}");
-    if report.failed() == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    if report.failed() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 #[cfg(test)]
@@ -83,9 +72,7 @@ mod tests {
     #[test]
     fn the_demo_gets_its_arguments_as_they_were_typed() {
         let typed = ["xtask", "demo", "--listen", "127.0.0.1:0", "--", "-x"];
-        let Task::Demo { args } = Xtask::parse_from(typed).task else {
-            panic!("demo was typed")
-        };
+        let Task::Demo { args } = Xtask::parse_from(typed).task else { panic!("demo was typed") };
         assert_eq!(args, ["--listen", "127.0.0.1:0", "--", "-x"]);
     }
 

@@ -17,11 +17,7 @@ impl Tally {
     /// Adds one line of output. Only the closing line of a test binary says anything:
     /// `test result: ok. 3 passed; 0 failed; 0 ignored; ..`.
     pub(crate) fn add_line(&mut self, line: &str) {
-        let Some((_, counts)) = line
-            .trim()
-            .strip_prefix("test result: ")
-            .and_then(|rest| rest.split_once(". "))
-        else {
+        let Some((_, counts)) = line.trim().strip_prefix("test result: ").and_then(|rest| rest.split_once(". ")) else {
             return;
         };
         for count in counts.split("; ") {
@@ -46,10 +42,7 @@ pub(crate) struct Finding {
 
 impl From<anyhow::Result<Finding>> for Finding {
     fn from(result: anyhow::Result<Finding>) -> Self {
-        result.unwrap_or_else(|error| Finding {
-            failure: Some(format!("{error:#}")),
-            ..Finding::default()
-        })
+        result.unwrap_or_else(|error| Finding { failure: Some(format!("{error:#}")), ..Finding::default() })
     }
 }
 
@@ -74,11 +67,7 @@ impl Report {
         if let Some(failure) = &finding.failure {
             println!("{step} failed: {failure}");
         }
-        self.entries.push(Entry {
-            step,
-            took: start.elapsed(),
-            finding,
-        });
+        self.entries.push(Entry { step, took: start.elapsed(), finding });
     }
 
     /// Tests that passed.
@@ -143,22 +132,13 @@ mod tests {
 
     #[test]
     fn what_a_test_prints_is_not_counted() {
-        assert_eq!(
-            tally("5 passed; 5 failed\nthe test result: ok. 1 passed; 0 failed\n"),
-            Tally::default()
-        );
+        assert_eq!(tally("5 passed; 5 failed\nthe test result: ok. 1 passed; 0 failed\n"), Tally::default());
     }
 
     #[test]
     fn a_run_without_failures_closes_with_zero_failed() {
         let tests = Tally { passed: 7, failed: 0 };
-        let report = report([
-            Ok(Finding::default()),
-            Ok(Finding {
-                tests,
-                ..Finding::default()
-            }),
-        ]);
+        let report = report([Ok(Finding::default()), Ok(Finding { tests, ..Finding::default() })]);
         assert_eq!(last_line(&report), "7 passed, 0 failed");
     }
 
@@ -166,31 +146,20 @@ mod tests {
     fn a_step_that_cannot_run_counts_as_failed_and_says_why() {
         let report = report([Err(anyhow::anyhow!("npm cannot be started"))]);
         assert_eq!(last_line(&report), "0 passed, 1 failed");
-        assert!(
-            report.to_string().contains("FAILED      0.0  npm cannot be started"),
-            "{report}"
-        );
+        assert!(report.to_string().contains("FAILED      0.0  npm cannot be started"), "{report}");
     }
 
     #[test]
     fn failed_tests_are_not_counted_a_second_time_as_a_failed_step() {
         let tests = Tally { passed: 7, failed: 2 };
-        let report = report([Ok(Finding {
-            failure: Some("tests failed".to_owned()),
-            tests,
-            ..Finding::default()
-        })]);
+        let report = report([Ok(Finding { failure: Some("tests failed".to_owned()), tests, ..Finding::default() })]);
         assert_eq!(last_line(&report), "7 passed, 2 failed");
     }
 
     #[test]
     fn a_test_binary_that_dies_without_a_closing_line_still_fails_the_run() {
         let tests = Tally { passed: 7, failed: 0 };
-        let report = report([Ok(Finding {
-            failure: Some("signal 6".to_owned()),
-            tests,
-            ..Finding::default()
-        })]);
+        let report = report([Ok(Finding { failure: Some("signal 6".to_owned()), tests, ..Finding::default() })]);
         assert_eq!(last_line(&report), "7 passed, 1 failed");
     }
 }

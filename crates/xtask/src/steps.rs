@@ -30,15 +30,8 @@ pub(crate) enum Step {
 
 impl Step {
     /// Cheap ones first.
-    pub(crate) const IN_ORDER: [Self; 7] = [
-        Self::Fmt,
-        Self::Buf,
-        Self::Deny,
-        Self::Clippy,
-        Self::Doc,
-        Self::Layers,
-        Self::Test,
-    ];
+    pub(crate) const IN_ORDER: [Self; 7] =
+        [Self::Fmt, Self::Buf, Self::Deny, Self::Clippy, Self::Doc, Self::Layers, Self::Test];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -67,9 +60,7 @@ impl Step {
                 "warnings",
             ])),
             Self::Doc => passes(
-                workspace
-                    .cargo(["doc", "--workspace", "--no-deps", "--locked"])
-                    .env("RUSTDOCFLAGS", "-D warnings"),
+                workspace.cargo(["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "-D warnings"),
             ),
             Self::Layers => layers::check(workspace),
             Self::Test => test(workspace),
@@ -86,9 +77,7 @@ fn deny(workspace: &Workspace) -> Result<Finding> {
     let deny = tools::cargo_deny(workspace)?;
     let check = |what: &[&str]| {
         let mut command = workspace.command(&deny);
-        command
-            .args(["--workspace", "--locked", "check", "--hide-inclusion-graph"])
-            .args(what);
+        command.args(["--workspace", "--locked", "check", "--hide-inclusion-graph"]).args(what);
         command
     };
     workspace::run(&mut check(&["bans", "licenses", "sources"]))?;
@@ -114,9 +103,5 @@ fn test(workspace: &Workspace) -> Result<Finding> {
         }
         Ok(()) => None,
     };
-    Ok(Finding {
-        failure,
-        tests,
-        note: None,
-    })
+    Ok(Finding { failure, tests, note: None })
 }

@@ -59,9 +59,7 @@ pub(crate) fn cargo_deny(workspace: &Workspace) -> Result<PathBuf> {
     // It runs for seconds, so a debug build without debug information is the quickest way to have it.
     let mut install = workspace.cargo(["install", "--locked", "--debug", "--force", "cargo-deny", "--version"]);
     install.arg(CARGO_DENY_VERSION).arg("--root").arg(workspace.tools());
-    install
-        .env("CARGO_PROFILE_DEV_DEBUG", "0")
-        .env_remove("CARGO_TARGET_DIR");
+    install.env("CARGO_PROFILE_DEV_DEBUG", "0").env_remove("CARGO_TARGET_DIR");
     workspace::run(&mut install)
         .context("cargo-deny could not be installed: the crate registry and a C compiler are needed, once")?;
     Ok(tool)
@@ -73,12 +71,8 @@ mod tests {
 
     #[test]
     fn a_lock_file_with_download_addresses_is_noticed() {
-        assert!(records_origins(
-            r#"{"node_modules/a": {"version": "1.0.0", "resolved": "somewhere"}}"#
-        ));
-        assert!(!records_origins(
-            r#"{"node_modules/a": {"version": "1.0.0", "integrity": "sha512-"}}"#
-        ));
+        assert!(records_origins(r#"{"node_modules/a": {"version": "1.0.0", "resolved": "somewhere"}}"#));
+        assert!(!records_origins(r#"{"node_modules/a": {"version": "1.0.0", "integrity": "sha512-"}}"#));
     }
 
     #[test]

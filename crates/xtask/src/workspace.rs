@@ -26,11 +26,7 @@ impl Workspace {
             .to_path_buf();
         let target = env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        Ok(Self {
-            target: root.join(target),
-            root,
-            cargo,
-        })
+        Ok(Self { target: root.join(target), root, cargo })
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -70,10 +66,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 /// As [`run`], but stdout also goes line by line to `see`. Says how the program ended and leaves the judgement to the caller.
 pub(crate) fn run_watched(command: &mut Command, mut see: impl FnMut(&str)) -> Result<ExitStatus> {
     announce(command);
-    let mut child = command
-        .stdout(Stdio::piped())
-        .spawn()
-        .with_context(|| cannot_start(command))?;
+    let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| cannot_start(command))?;
     let mut lines = BufReader::new(child.stdout.take().context("stdout was asked to be piped")?);
     let mut line = Vec::new();
     while lines.read_until(b'\n', &mut line)? > 0 {
@@ -86,16 +79,9 @@ pub(crate) fn run_watched(command: &mut Command, mut see: impl FnMut(&str)) -> R
 
 /// Runs quietly and returns what it printed; on failure the error carries what it had to say.
 pub(crate) fn read(command: &mut Command) -> Result<String> {
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| cannot_start(command))?;
+    let output = command.stdin(Stdio::null()).output().with_context(|| cannot_start(command))?;
     if !output.status.success() {
-        bail!(
-            "{} failed: {}",
-            described(command),
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
+        bail!("{} failed: {}", described(command), String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(String::from_utf8(output.stdout)?)
 }

@@ -119,7 +119,13 @@ impl Views {
                 self.tally(Scope::Area(kelurahan), window, &mut tally);
             }
         }
-        self.evaluation(evaluation::Subject::AreaCode(area.message.code.clone()), &area.message.name, period, window, tally)
+        self.evaluation(
+            evaluation::Subject::AreaCode(area.message.code.clone()),
+            &area.message.name,
+            period,
+            window,
+            tally,
+        )
     }
 
     fn window(&self, period: &Period, now: Instant) -> Window {
@@ -182,7 +188,10 @@ impl Views {
             }
             for member in task_force.members.iter().map(|member| self.registry.member(*member)) {
                 if member.joined <= day && member.left.is_none_or(|left| left >= day) {
-                    count(&mut tally.training, member.trainings.iter().any(|(from, until)| *from <= day && day <= *until));
+                    count(
+                        &mut tally.training,
+                        member.trainings.iter().any(|(from, until)| *from <= day && day <= *until),
+                    );
                 }
             }
         }
@@ -196,7 +205,10 @@ impl Views {
                 && school.valid_until.is_none_or(|until| calendar.start(until.next()) > window.start);
             if school.is_school() && existed {
                 let months = &self.institutions[*index as usize].visited;
-                count(&mut tally.coverage, months.range(window.first_month..=window.last_month).any(|(_, visits)| *visits > 0));
+                count(
+                    &mut tally.coverage,
+                    months.range(window.first_month..=window.last_month).any(|(_, visits)| *visits > 0),
+                );
             }
         }
     }
@@ -277,7 +289,10 @@ impl Views {
         let case = self.cases.get(index);
         let response = self.response_due[index as usize] <= time && case.first_response.is_none_or(|at| at >= time);
         response
-            || case.follow_ups.iter().any(|f| self.calendar().start(f.due.next()) <= time && f.completed.is_none_or(|at| at >= time))
+            || case
+                .follow_ups
+                .iter()
+                .any(|f| self.calendar().start(f.due.next()) <= time && f.completed.is_none_or(|at| at >= time))
     }
 
     fn evaluation(
@@ -288,21 +303,30 @@ impl Views {
         window: &Window,
         mut tally: Tally,
     ) -> v1::Evaluation {
-        let fractions = [tally.completeness, tally.timeliness, tally.coverage, tally.follow_ups, tally.responses, tally.training];
+        let fractions =
+            [tally.completeness, tally.timeliness, tally.coverage, tally.follow_ups, tally.responses, tally.training];
         tally.response_times_s.sort_unstable();
         v1::Evaluation {
             subject: Some(subject),
             name: name.to_owned(),
             period: Some(period.to_proto(self.calendar())),
-            indicators: (IndicatorKind::ReportingCompleteness as i32..).zip(fractions).map(|(kind, (numerator, denominator))| {
-                v1::Indicator { kind, applicable: denominator > 0, numerator, denominator }
-            }).collect(),
+            indicators: (IndicatorKind::ReportingCompleteness as i32..)
+                .zip(fractions)
+                .map(|(kind, (numerator, denominator))| v1::Indicator {
+                    kind,
+                    applicable: denominator > 0,
+                    numerator,
+                    denominator,
+                })
+                .collect(),
             score: self.score(&fractions),
             activity: Some(v1::ActivityFigures {
                 visits: tally.visits,
                 pupils_reached: tally.pupils,
                 exposure_signals: tally.signals,
-                days_since_last_activity: tally.last.map(|last| u32::try_from((window.cut.0 - last.0) / DAY_NS).unwrap_or(0)),
+                days_since_last_activity: tally
+                    .last
+                    .map(|last| u32::try_from((window.cut.0 - last.0) / DAY_NS).unwrap_or(0)),
             }),
             cases: Some(v1::CaseFigures {
                 reported: tally.reported,

@@ -21,7 +21,7 @@ use crate::{
     Map,
     case::Cases,
     decide::{reported_case, scope_of},
-    id::SubmissionId,
+    id::{SubmissionId, is_within},
     registry::{Registry, Scope},
     rules::RuleSet,
     time::{Calendar, Day, Instant, Month},
@@ -117,9 +117,8 @@ pub struct Views {
     held: BTreeMap<u64, Held>,
     /// Positions of what waits, by what it waits for.
     waiting: Map<SubmissionId, Vec<u64>>,
-    /// Areas whose evaluation may have changed, with the position that changed it, since last asked.
-    #[serde(skip)]
-    touched: Vec<(u32, u64)>,
+    /// Position of the last event that may have changed an area's evaluation, by area.
+    changed_at: Vec<u64>,
 }
 
 impl Views {
@@ -145,7 +144,7 @@ impl Views {
             conflicts: BTreeMap::new(),
             held: BTreeMap::new(),
             waiting: Map::default(),
-            touched: Vec::new(),
+            changed_at: Vec::new(),
         })
     }
 
@@ -194,18 +193,25 @@ impl Views {
 
     /// Open conflicts by position after `after`, within an area prefix.
     pub fn conflicts<'a>(&'a self, prefix: &'a str, after: u64) -> impl Iterator<Item = v1::Conflict> + 'a {
-        self.conflicts.range(after.saturating_add(1)..).filter(|(_, c)| self.is_area_within(c.area, prefix)).map(|(position, c)| {
-            v1::Conflict { position: *position, stands_position: c.stands, cause: c.cause, submission: Some(c.submission.clone()) }
-        })
+        self.conflicts.range(after.saturating_add(1)..).filter(|(_, c)| self.is_area_within(c.area, prefix)).map(
+            |(position, c)| v1::Conflict {
+                position: *position,
+                stands_position: c.stands,
+                cause: c.cause,
+                submission: Some(c.submission.clone()),
+            },
+        )
     }
 
     /// What waits for its target, by position after `after`, within an area prefix.
     pub fn held<'a>(&'a self, prefix: &'a str, after: u64) -> impl Iterator<Item = v1::Held> + 'a {
-        self.held.range(after.saturating_add(1)..).filter(|(_, h)| self.is_area_within(h.area, prefix)).map(|(position, h)| v1::Held {
-            position: *position,
-            waits_for_id: h.waits_for.to_string(),
-            submission: Some(h.submission.clone()),
-        })
+        self.held.range(after.saturating_add(1)..).filter(|(_, h)| self.is_area_within(h.area, prefix)).map(
+            |(position, h)| v1::Held {
+                position: *position,
+                waits_for_id: h.waits_for.to_string(),
+                submission: Some(h.submission.clone()),
+            },
+        )
     }
 
     /// What became of the submission at a position.
@@ -225,13 +231,19 @@ impl Views {
     }
 
     /// Cases from an index on, in the order in which they were reported: index and message.
-    pub fn cases_from<'a>(&'a self, first: u32, prefix: &'a str, status: Option<v1::CaseStatus>) -> impl Iterator<Item = (u32, v1::Case)> + 'a {
+    pub fn cases_from<'a>(
+        &'a self,
+        first: u32,
+        prefix: &'a str,
+        status: Option<v1::CaseStatus>,
+    ) -> impl Iterator<Item = (u32, v1::Case)> + 'a {
         let end = u32::try_from(self.cases.all().len()).unwrap_or(u32::MAX);
-        (first..end).filter(move |index| {
-            let case = self.cases.get(*index);
-            self.is_area_within(case.area, prefix) && status.is_none_or(|status| case.status() == status)
-        })
-        .map(|index| (index, self.case_at(index)))
+        (first..end)
+            .filter(move |index| {
+                let case = self.cases.get(*index);
+                self.is_area_within(case.area, prefix) && status.is_none_or(|status| case.status() == status)
+            })
+            .map(|index| (index, self.case_at(index)))
     }
 
     fn case_at(&self, index: u32) -> v1::Case {
@@ -244,15 +256,15 @@ impl Views {
     }
 
     fn is_area_within(&self, area: u32, prefix: &str) -> bool {
-        crate::id::is_within(&self.registry.area(area).message.code, prefix)
+        is_within(&self.registry.area(area).message.code, prefix)
     }
 
-    /// Areas (kelurahan) whose evaluation may have changed since this was last called, each with the last position that changed it.
-    pub fn take_touched(&mut self) -> Vec<(u32, u64)> {
-        let mut touched = std::mem::take(&mut self.touched);
-        touched.sort_unstable_by(|a, b| a.0.cmp(&b.0).then(b.1.cmp(&a.1)));
-        touched.dedup_by_key(|(area, _)| *area);
-        touched
+    /// Kelurahan within a prefix whose evaluation may have changed after a position: code, and the last position that changed it.
+    pub fn changed_after<'a>(&'a self, position: u64, prefix: &'a str) -> impl Iterator<Item = (&'a str, u64)> + 'a {
+        let changed = (0..).zip(&self.changed_at).filter(move |(_, at)| **at > position);
+        changed
+            .map(|(area, at)| (self.registry.area(area).message.code.as_str(), *at))
+            .filter(|(code, _)| is_within(code, prefix))
     }
 
     /// Folds the next event.
@@ -288,6 +300,7 @@ impl Views {
         self.areas.resize_with(areas.len(), Ledger::default);
         self.institutions.resize_with(institutions.len(), Ledger::default);
         self.reports.resize_with(task_forces.len(), BTreeMap::new);
+        self.changed_at.resize(self.areas.len(), 0);
         if let Some(area) = before {
             self.touch(area);
         }
@@ -339,7 +352,8 @@ impl Views {
         let occurred = s.occurred_at.as_ref().and_then(Instant::from_proto)?;
         let scope = scope_of(&self.registry, s)?;
         let month = self.calendar().month(occurred);
-        let record = Record { id, position: event.position, occurred, month, received, scope, retracted: false, content };
+        let record =
+            Record { id, position: event.position, occurred, month, received, scope, retracted: false, content };
         let index = self.records.push(record);
         self.book(index, true);
         if !self.waiting.is_empty() {
@@ -363,7 +377,10 @@ impl Views {
     /// Takes what waits for an id out of those held, in log order.
     fn free(&mut self, id: SubmissionId) -> Vec<(u64, v1::Submission)> {
         let positions = self.waiting.remove(&id).unwrap_or_default();
-        positions.into_iter().filter_map(|position| self.held.remove(&position).map(|held| (position, held.submission))).collect()
+        positions
+            .into_iter()
+            .filter_map(|position| self.held.remove(&position).map(|held| (position, held.submission)))
+            .collect()
     }
 
     /// Settles one correction or withdrawal. Returns its id if it is a version now.
@@ -520,9 +537,7 @@ impl Views {
     }
 
     fn touch(&mut self, area: u32) {
-        if self.touched.last() != Some(&(area, self.position)) {
-            self.touched.push((area, self.position));
-        }
+        self.changed_at[area as usize] = self.position;
     }
 }
 

@@ -71,7 +71,9 @@ impl Content {
 
 fn done(done: &[v1::FollowUpDone]) -> Box<[Done]> {
     done.iter()
-        .filter_map(|d| Some(Done { visit: SubmissionId::parse(&d.visit_id).ok()?, number: d.number, on: Day::parse(&d.done_on)? }))
+        .filter_map(|d| {
+            Some(Done { visit: SubmissionId::parse(&d.visit_id).ok()?, number: d.number, on: Day::parse(&d.done_on)? })
+        })
         .collect()
 }
 

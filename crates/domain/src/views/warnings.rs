@@ -34,7 +34,8 @@ impl Views {
     fn recent(&self, signals: &[u32], now: Instant) -> Vec<u32> {
         let from = now.plus_ns(-self.rules.signal_window_ns);
         let occurred = |index: &u32| self.records.get(*index).occurred;
-        let mut recent: Vec<u32> = signals.iter().copied().filter(|s| occurred(s) > from && occurred(s) <= now).collect();
+        let mut recent: Vec<u32> =
+            signals.iter().copied().filter(|s| occurred(s) > from && occurred(s) <= now).collect();
         recent.sort_by_key(|s| (occurred(s), *s));
         recent
     }
@@ -97,11 +98,21 @@ impl Views {
     fn institution_ids(&self, scope: Scope) -> Vec<String> {
         match scope {
             Scope::Area(_) => Vec::new(),
-            Scope::Institution(institution) => vec![self.registry.institution(institution).message.institution_id.clone()],
+            Scope::Institution(institution) => {
+                vec![self.registry.institution(institution).message.institution_id.clone()]
+            }
         }
     }
 
-    fn due_warning(&self, kind: WarningKind, scope: Scope, area: u32, subject: String, since: Instant, position: u64) -> v1::Warning {
+    fn due_warning(
+        &self,
+        kind: WarningKind,
+        scope: Scope,
+        area: u32,
+        subject: String,
+        since: Instant,
+        position: u64,
+    ) -> v1::Warning {
         let name = match kind {
             WarningKind::ResponseOverdue => "response_overdue",
             WarningKind::FollowUpOverdue => "follow_up_overdue",
@@ -127,13 +138,27 @@ impl Views {
             }
             if *due <= now && case.first_response.is_none() {
                 let id = case.id.to_string();
-                warnings.push(self.due_warning(WarningKind::ResponseOverdue, case.scope, case.area, id, *due, case.position));
+                warnings.push(self.due_warning(
+                    WarningKind::ResponseOverdue,
+                    case.scope,
+                    case.area,
+                    id,
+                    *due,
+                    case.position,
+                ));
             }
             for f in case.follow_ups.iter().filter(|f| f.completed.is_none()) {
                 let due = self.calendar().start(f.due.next());
                 if due <= now {
                     let subject = format!("{}#{}", case.id, f.message.number);
-                    warnings.push(self.due_warning(WarningKind::FollowUpOverdue, case.scope, case.area, subject, due, f.position));
+                    warnings.push(self.due_warning(
+                        WarningKind::FollowUpOverdue,
+                        case.scope,
+                        case.area,
+                        subject,
+                        due,
+                        f.position,
+                    ));
                 }
             }
         }
@@ -151,7 +176,14 @@ impl Views {
                     let subject = format!("{}#{number}", visit.id);
                     let due = self.calendar().start(due.next());
                     let area = self.registry.area_of(scope);
-                    warnings.push(self.due_warning(WarningKind::FollowUpOverdue, scope, area, subject, due, visit.position));
+                    warnings.push(self.due_warning(
+                        WarningKind::FollowUpOverdue,
+                        scope,
+                        area,
+                        subject,
+                        due,
+                        visit.position,
+                    ));
                 }
             }
         }

@@ -37,12 +37,7 @@ impl Anchor {
     /// Opens and locks the anchor at `path`, making the file if it is missing, and says what it holds: [`Head::EMPTY`] if
     /// nothing. `None` if another process, or this one, has it open: whoever holds the anchor holds the journal.
     pub(super) fn open(path: &Path) -> io::Result<Option<(Anchor, Head)>> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)?;
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),
@@ -90,10 +85,7 @@ mod tests {
     use super::*;
 
     fn head(position: u64) -> Head {
-        Head {
-            position,
-            hash: [7; 32],
-        }
+        Head { position, hash: [7; 32] }
     }
 
     fn open(path: &Path) -> (Anchor, Head) {

@@ -61,10 +61,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Options {
-            cache_bytes_max: 64 * 1024 * 1024,
-            free_bytes_min: 64 * 1024 * 1024,
-        }
+        Options { cache_bytes_max: 64 * 1024 * 1024, free_bytes_min: 64 * 1024 * 1024 }
     }
 }
 
@@ -101,15 +98,9 @@ impl SledJournal {
     }
 
     fn make_durable(&self, batch: Batch) -> Result<(), (&'static str, String)> {
-        self.db
-            .apply_batch(batch)
-            .map_err(|cause| ("writing the commit", cause.to_string()))?;
-        self.db
-            .flush()
-            .map_err(|cause| ("flushing the commit", cause.to_string()))?;
-        self.file
-            .sync_data()
-            .map_err(|cause| ("syncing the commit", cause.to_string()))
+        self.db.apply_batch(batch).map_err(|cause| ("writing the commit", cause.to_string()))?;
+        self.db.flush().map_err(|cause| ("flushing the commit", cause.to_string()))?;
+        self.file.sync_data().map_err(|cause| ("syncing the commit", cause.to_string()))
     }
 
     fn check_free_bytes(&self, commit_bytes: usize) -> Result<(), AppendError> {
@@ -134,11 +125,7 @@ impl SledJournal {
     /// The last frame up to `key`, or before it.
     fn frame_up_to(&self, key: Key, inclusive: bool) -> Result<Option<(Key, Bytes)>, String> {
         let bytes = key.to_bytes();
-        let mut frames = if inclusive {
-            self.db.range(..=bytes)
-        } else {
-            self.db.range(..bytes)
-        };
+        let mut frames = if inclusive { self.db.range(..=bytes) } else { self.db.range(..bytes) };
         next(&mut frames.by_ref().rev()).transpose()
     }
 }
@@ -177,13 +164,7 @@ impl Journal for SledJournal {
     }
 
     fn read(&self, after: u64, max_bytes: usize) -> Result<Chunk, ReadError> {
-        let Some(request) = (Request {
-            after,
-            head: self.head().position,
-            max_bytes,
-        })
-        .check()?
-        else {
+        let Some(request) = (Request { after, head: self.head().position, max_bytes }).check()? else {
             return Ok(Chunk::empty(after));
         };
         let storage = |cause| ReadError::Storage { after, cause };
@@ -200,13 +181,7 @@ impl Journal for SledJournal {
         if position >= head.position {
             return Ok((position == head.position).then_some(head.hash));
         }
-        let last = self.frame_up_to(
-            Key {
-                first: position,
-                part: u16::MAX,
-            },
-            true,
-        );
+        let last = self.frame_up_to(Key { first: position, part: u16::MAX }, true);
         let last = last.map_err(|cause| ReadError::Storage { after: position, cause })?;
         let Some((_, bytes)) = last else {
             return Err(Fault::new(1, "the frame is missing").into());
@@ -222,10 +197,7 @@ impl Journal for SledJournal {
 
 impl fmt::Debug for SledJournal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SledJournal")
-            .field("path", &self.path)
-            .field("head", &self.head())
-            .finish_non_exhaustive()
+        f.debug_struct("SledJournal").field("path", &self.path).field("head", &self.head()).finish_non_exhaustive()
     }
 }
 
@@ -294,10 +266,7 @@ mod tests {
         journal.append(0, &one(b"before")).unwrap();
 
         free.store(Options::default().free_bytes_min, Ordering::Relaxed);
-        assert!(matches!(
-            journal.append(1, &one(b"full")),
-            Err(AppendError::DiskFull { .. })
-        ));
+        assert!(matches!(journal.append(1, &one(b"full")), Err(AppendError::DiskFull { .. })));
         assert_eq!(journal.read(0, 1000).unwrap().count, 1);
 
         free.store(u64::MAX, Ordering::Relaxed);
@@ -314,25 +283,10 @@ mod tests {
         journal.file = File::from(std::os::fd::OwnedFd::from(pipe));
 
         let failed = journal.append(1, &one(b"unknown"));
-        assert!(
-            matches!(
-                failed,
-                Err(AppendError::Failed {
-                    what: "syncing the commit",
-                    ..
-                })
-            ),
-            "{failed:?}"
-        );
-        assert!(matches!(
-            journal.append(1, &one(b"refused")),
-            Err(AppendError::Poisoned { .. })
-        ));
+        assert!(matches!(failed, Err(AppendError::Failed { what: "syncing the commit", .. })), "{failed:?}");
+        assert!(matches!(journal.append(1, &one(b"refused")), Err(AppendError::Poisoned { .. })));
         assert_eq!(journal.head(), head);
         assert_eq!(journal.read(0, 1000).unwrap().count, 1);
-        assert!(matches!(
-            journal.read(2, 1000),
-            Err(ReadError::BeyondHead { after: 2, head: 1 })
-        ));
+        assert!(matches!(journal.read(2, 1000), Err(ReadError::BeyondHead { after: 2, head: 1 })));
     }
 }

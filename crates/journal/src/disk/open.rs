@@ -19,10 +19,7 @@ use crate::{Head, Journal, OpenError};
 const LOCK_PATIENCE: Duration = Duration::from_millis(500);
 
 pub(super) fn open(path: &Path, options: Options) -> Result<SledJournal, OpenError> {
-    let io = |cause| OpenError::Io {
-        path: path.to_path_buf(),
-        cause,
-    };
+    let io = |cause| OpenError::Io { path: path.to_path_buf(), cause };
     let log = path.join(files::LOG);
     let new = !log.exists();
     let (anchor, anchored) = claim(path, new)?;
@@ -30,11 +27,7 @@ pub(super) fn open(path: &Path, options: Options) -> Result<SledJournal, OpenErr
     let copied = !new && keep_copy(path, &options);
     let db = open_sled(path, &options)?;
     let head = tail(&db, path)?;
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(log.join(files::DB))
-        .map_err(io)?;
+    let file = OpenOptions::new().read(true).write(true).open(log.join(files::DB)).map_err(io)?;
     let journal = SledJournal {
         path: path.to_path_buf(),
         db,
@@ -60,30 +53,18 @@ pub(super) fn open(path: &Path, options: Options) -> Result<SledJournal, OpenErr
 /// Takes the folder for this process and says which head was acknowledged last. Refuses a folder of something else, one in
 /// use, and one whose log is gone.
 fn claim(path: &Path, new: bool) -> Result<(Anchor, Head), OpenError> {
-    let io = |cause| OpenError::Io {
-        path: path.to_path_buf(),
-        cause,
-    };
+    let io = |cause| OpenError::Io { path: path.to_path_buf(), cause };
     if new && !path.join(files::HEAD).exists() && !files::is_empty(path).map_err(io)? {
         let what = "it holds files but no log".into();
-        return Err(OpenError::NotAJournal {
-            path: path.to_path_buf(),
-            what,
-        });
+        return Err(OpenError::NotAJournal { path: path.to_path_buf(), what });
     }
     fs::create_dir_all(path).map_err(io)?;
     // sled locks its own file too, but that is too late for making a copy.
     let Some((anchor, anchored)) = Anchor::open(&path.join(files::HEAD)).map_err(io)? else {
-        return Err(OpenError::Locked {
-            path: path.to_path_buf(),
-        });
+        return Err(OpenError::Locked { path: path.to_path_buf() });
     };
     if new && anchored != Head::EMPTY {
-        return Err(OpenError::AcknowledgedMissing {
-            missing: 1,
-            anchored: anchored.position,
-            found: 0,
-        });
+        return Err(OpenError::AcknowledgedMissing { missing: 1, anchored: anchored.position, found: 0 });
     }
     Ok((anchor, anchored))
 }
@@ -100,9 +81,7 @@ fn check_blobs(log: &Path) -> Result<(), OpenError> {
 /// Copies the log before sled may overwrite what it takes for torn. A disk without room for it is no reason to stay down.
 fn keep_copy(path: &Path, options: &Options) -> bool {
     let copy = || -> io::Result<bool> {
-        let needed = fs::metadata(path.join(files::LOG).join(files::DB))?
-            .len()
-            .saturating_add(options.free_bytes_min);
+        let needed = fs::metadata(path.join(files::LOG).join(files::DB))?.len().saturating_add(options.free_bytes_min);
         Ok(files::free_bytes(path)? >= needed && files::keep_copy(path).map(|()| true)?)
     };
     let copied = copy();
@@ -125,9 +104,7 @@ fn open_sled(path: &Path, options: &Options) -> Result<Db, OpenError> {
         let cause = match opened {
             Ok(db) => return Ok(db),
             Err(sled::Error::Io(error)) if error.kind() == io::ErrorKind::StorageFull => {
-                return Err(OpenError::DiskFull {
-                    path: path.to_path_buf(),
-                });
+                return Err(OpenError::DiskFull { path: path.to_path_buf() });
             }
             Err(error) => error.to_string(),
         };
@@ -136,9 +113,7 @@ fn open_sled(path: &Path, options: &Options) -> Result<Db, OpenError> {
             return Err(OpenError::Sled { cause });
         }
         if patience.elapsed() > LOCK_PATIENCE {
-            return Err(OpenError::Locked {
-                path: path.to_path_buf(),
-            });
+            return Err(OpenError::Locked { path: path.to_path_buf() });
         }
         std::thread::yield_now();
     }
@@ -153,19 +128,13 @@ fn tail(db: &Db, path: &Path) -> Result<Head, OpenError> {
         let (key, bytes) = stored.map_err(|cause| OpenError::Sled { cause })?;
         let frame = decode(key, &bytes, path)?;
         if frame.last && !commit.is_empty() {
-            before = Head {
-                position: frame.end(),
-                hash: crate::frame::chain_hash(&bytes),
-            };
+            before = Head { position: frame.end(), hash: crate::frame::chain_hash(&bytes) };
             break;
         }
         commit.push((key, bytes));
     }
     let mut walk = Walk::after(before);
-    let damaged = |fault: crate::Fault| OpenError::TailDamaged {
-        position: fault.position,
-        what: fault.what,
-    };
+    let damaged = |fault: crate::Fault| OpenError::TailDamaged { position: fault.position, what: fault.what };
     for (key, bytes) in commit.iter().rev() {
         walk.step(*key, bytes).map_err(damaged)?;
     }
@@ -174,37 +143,21 @@ fn tail(db: &Db, path: &Path) -> Result<Head, OpenError> {
 
 fn decode<'a>(key: Key, bytes: &'a Bytes, path: &Path) -> Result<Frame<'a>, OpenError> {
     Frame::decode(bytes).map_err(|damage| match damage {
-        Damage::Version(version) => OpenError::UnknownVersion {
-            version,
-            known: VERSION,
-        },
-        Damage::Magic => OpenError::NotAJournal {
-            path: path.to_path_buf(),
-            what: "its values are not frames".into(),
-        },
-        other => OpenError::TailDamaged {
-            position: key.first,
-            what: other.to_string(),
-        },
+        Damage::Version(version) => OpenError::UnknownVersion { version, known: VERSION },
+        Damage::Magic => OpenError::NotAJournal { path: path.to_path_buf(), what: "its values are not frames".into() },
+        other => OpenError::TailDamaged { position: key.first, what: other.to_string() },
     })
 }
 
 fn check_anchor(journal: &SledJournal, anchored: Head) -> Result<(), OpenError> {
     let found = journal.head().position;
-    let missing = |missing| OpenError::AcknowledgedMissing {
-        missing,
-        anchored: anchored.position,
-        found,
-    };
+    let missing = |missing| OpenError::AcknowledgedMissing { missing, anchored: anchored.position, found };
     if found < anchored.position {
         return Err(missing(found + 1));
     }
     match journal.frame_hash(anchored.position) {
         Ok(Some(hash)) if hash == anchored.hash => Ok(()),
         Ok(_) => Err(missing(anchored.position)),
-        Err(error) => Err(OpenError::TailDamaged {
-            position: anchored.position,
-            what: error.to_string(),
-        }),
+        Err(error) => Err(OpenError::TailDamaged { position: anchored.position, what: error.to_string() }),
     }
 }

@@ -1,0 +1,5 @@
+mod cast;
+mod dice;
+mod kupang;
+mod script;
+mod year;

@@ -1,0 +1,83 @@
+//! The thread that folds commits into the views, and writes checkpoints.
+
+use std::sync::{Arc, mpsc::Receiver};
+
+use parking_lot::RwLock;
+use satgas_journal::Head;
+use satgas_proto::v1;
+use tokio::sync::watch;
+
+use crate::{Folded, checkpoint::Checkpoints};
+
+/// Commits that may wait for the fold: the writer waits when there are more.
+pub(crate) const WAITING_MAX: usize = 16;
+
+/// What the fold is told.
+pub(crate) enum Message {
+    /// A commit, in log order.
+    Commit { events: Vec<v1::Event>, head: Head },
+    /// The writer's state, to be written as a checkpoint.
+    WriterState { state: Vec<u8>, head: Head },
+    /// There is no more.
+    Stop,
+}
+
+pub(crate) struct Fold {
+    pub(crate) views: Arc<RwLock<Folded>>,
+    pub(crate) published: watch::Sender<u64>,
+    /// Of the views and of the writer's state.
+    pub(crate) checkpoints: Option<(Checkpoints, Checkpoints)>,
+    pub(crate) checkpoint_every: u64,
+    pub(crate) checkpointed: u64,
+}
+
+impl Fold {
+    pub(crate) fn run(mut self, messages: &Receiver<Message>) {
+        for message in messages {
+            match message {
+                Message::Commit { events, head } => {
+                    let mut folded = self.views.write();
+                    for event in &events {
+                        folded.views.apply(event);
+                    }
+                    folded.head = head;
+                    drop(folded);
+                    self.published.send_replace(head.position);
+                    if head.position - self.checkpointed >= self.checkpoint_every {
+                        self.checkpoint();
+                    }
+                }
+                Message::WriterState { state, head } => {
+                    if let Some((_, writer)) = &self.checkpoints {
+                        report(writer.write(head, &state));
+                    }
+                }
+                Message::Stop => break,
+            }
+        }
+        self.checkpoint();
+    }
+
+    /// Writes a checkpoint of the views. Queries go on meanwhile: only this thread ever writes the views.
+    fn checkpoint(&mut self) {
+        let Some((checkpoints, _)) = &self.checkpoints else { return };
+        let folded = self.views.read();
+        let head = folded.head;
+        if head.position == self.checkpointed {
+            return;
+        }
+        let state = postcard::to_stdvec(&folded.views);
+        drop(folded);
+        match state {
+            Ok(state) => report(checkpoints.write(head, &state)),
+            Err(error) => tracing::error!(%error, "the views cannot be encoded"),
+        }
+        self.checkpointed = head.position;
+    }
+}
+
+fn report(written: std::io::Result<()>) {
+    if let Err(error) = written {
+        tracing::warn!(%error, "a checkpoint was not written: the next start takes longer, nothing is lost");
+    }
+}

@@ -1,0 +1,193 @@
+//! Opening: restore the newest checkpoints that fit the log, fold what came after them, start the threads.
+
+use std::sync::{Arc, mpsc::sync_channel};
+
+use parking_lot::{Mutex, RwLock};
+use prost::Message as _;
+use satgas_domain::{
+    event,
+    time::{Calendar, Instant},
+    views::{self, Views},
+};
+use satgas_journal::{Head, Journal, Records};
+use satgas_proto::v1::{self, event::Body};
+use tokio::sync::{Semaphore, mpsc, watch};
+
+use crate::{
+    Clock, Engine, Folded, OpenError, Options, Shared,
+    checkpoint::Checkpoints,
+    fold::{self, Fold},
+    ids::ContentHash,
+    tail::Tail,
+    writer::{self, Decided, Writer},
+};
+
+/// Bytes that are read from the log at a time.
+const CHUNK_BYTES: usize = 1024 * 1024;
+/// Chunks that may wait, decoded, to be folded.
+const CHUNKS_WAITING: usize = 4;
+/// Jobs that may stand in the queue; their bytes are bounded by the semaphore.
+const QUEUE_JOBS: usize = 65_536;
+
+type Identity = Option<(satgas_domain::id::SubmissionId, ContentHash)>;
+
+pub(crate) fn open(journal: Arc<dyn Journal>, clock: Arc<dyn Clock>, options: &Options) -> Result<Engine, OpenError> {
+    if journal.head().position == 0 {
+        begin_log(journal.as_ref(), clock.as_ref(), options)?;
+    }
+    let opened = log_opened(journal.as_ref())?;
+    let checkpoints = match &options.checkpoints {
+        Some(folder) => {
+            let of = |name, version| Checkpoints::new(folder, name, version).map_err(OpenError::Checkpoints);
+            Some((of("views", views::VERSION)?, of("writer", writer::VERSION)?))
+        }
+        None => None,
+    };
+    let restored =
+        checkpoints.as_ref().map(|(v, w)| (v.newest::<Views>(journal.as_ref()), w.newest::<Decided>(journal.as_ref())));
+    let (of_views, of_writer) = restored.unwrap_or_default();
+    let (views_head, views) = match of_views {
+        Some((head, views)) => (head, views.restored()?),
+        None => (Head::EMPTY, Views::new(&opened.time_zone)?),
+    };
+    let (writer_head, decided) = of_writer.unwrap_or((Head::EMPTY, Decided::default()));
+    let (views, decided) = replay(journal.as_ref(), (views_head.position, views), (writer_head.position, decided))?;
+    start(journal, clock, options, checkpoints, (views_head.position, views), (writer_head.position, decided), &opened)
+}
+
+fn begin_log(journal: &dyn Journal, clock: &dyn Clock, options: &Options) -> Result<(), OpenError> {
+    Calendar::new(&options.time_zone)?;
+    let opened = v1::LogOpened {
+        log_id: uuid::Uuid::now_v7().to_string(),
+        sample_data: options.sample_data,
+        time_zone: options.time_zone.clone(),
+    };
+    let body = Body::LogOpened(opened);
+    let event = v1::Event {
+        position: 1,
+        recorded_at: Some(Instant::from_jiff(clock.now()).to_proto()),
+        kind: event::kind(&body).into(),
+        body: Some(body),
+        ..Default::default()
+    };
+    let mut records = Records::new();
+    records.push(&event.encode_to_vec());
+    journal.append(0, &records)?;
+    Ok(())
+}
+
+fn log_opened(journal: &dyn Journal) -> Result<v1::LogOpened, OpenError> {
+    let first = journal.read(0, 0)?.records().next().map(|(_, bytes)| bytes).unwrap_or_default();
+    match v1::Event::decode(first).map(|event| event.body) {
+        Ok(Some(Body::LogOpened(opened))) => Ok(opened),
+        _ => Err(OpenError::Event { position: 1 }),
+    }
+}
+
+/// Folds what follows the checkpoints into both states. One thread reads and decodes, this one folds.
+fn replay(
+    journal: &dyn Journal,
+    (views_at, mut views): (u64, Views),
+    (writer_at, mut decided): (u64, Decided),
+) -> Result<(Views, Decided), OpenError> {
+    std::thread::scope(|scope| {
+        let (send, decoded) = sync_channel::<Result<Vec<(v1::Event, Identity)>, OpenError>>(CHUNKS_WAITING);
+        scope.spawn(move || {
+            let (mut after, head) = (views_at.min(writer_at), journal.head().position);
+            while after < head {
+                let chunk = decode(journal, &mut after);
+                let failed = chunk.is_err();
+                if send.send(chunk).is_err() || failed {
+                    break;
+                }
+            }
+        });
+        for chunk in decoded {
+            for (event, identity) in chunk? {
+                if event.position > writer_at {
+                    decided.apply(&event, identity);
+                }
+                if event.position > views_at {
+                    views.apply(&event);
+                }
+            }
+        }
+        Ok((views, decided))
+    })
+}
+
+fn decode(journal: &dyn Journal, after: &mut u64) -> Result<Vec<(v1::Event, Identity)>, OpenError> {
+    let chunk = journal.read(*after, CHUNK_BYTES)?;
+    let mut events = Vec::with_capacity(usize::try_from(chunk.count).unwrap_or_default());
+    for (position, bytes) in chunk.records() {
+        let malformed = || OpenError::Event { position };
+        let event = v1::Event::decode(bytes.as_ref()).map_err(|_| malformed())?;
+        let (_, _, body) = event::Head::split(&bytes).map_err(|_| malformed())?;
+        if event.position != position {
+            return Err(malformed());
+        }
+        let identity = writer::identity(&event, body);
+        events.push((event, identity));
+    }
+    *after = chunk.last();
+    Ok(events)
+}
+
+fn start(
+    journal: Arc<dyn Journal>,
+    clock: Arc<dyn Clock>,
+    options: &Options,
+    checkpoints: Option<(Checkpoints, Checkpoints)>,
+    (views_at, views): (u64, Views),
+    (writer_at, decided): (u64, Decided),
+    opened: &v1::LogOpened,
+) -> Result<Engine, OpenError> {
+    let head = journal.head();
+    let checkpoint_every = if checkpoints.is_some() { options.checkpoint_every.max(1) } else { u64::MAX };
+    let queue_bytes_max = u32::try_from(options.queue_bytes_max.min(Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX);
+    let (jobs, queue) = mpsc::channel(QUEUE_JOBS);
+    let (folds, messages) = sync_channel(fold::WAITING_MAX);
+    let (head_sender, head_receiver) = watch::channel(head);
+    let (folded_sender, folded_receiver) = watch::channel(head.position);
+    let tail = Arc::new(Tail::new(options.tail_bytes_max));
+    let views = Arc::new(RwLock::new(Folded { views, head }));
+
+    let calendar = Calendar::new(&opened.time_zone)?;
+    let writer = Writer::new(
+        Arc::clone(&journal),
+        Arc::clone(&clock),
+        calendar,
+        decided,
+        head_sender,
+        Arc::clone(&tail),
+        folds,
+        checkpoint_every,
+        writer_at,
+    );
+    let fold = Fold {
+        views: Arc::clone(&views),
+        published: folded_sender,
+        checkpoints,
+        checkpoint_every,
+        checkpointed: views_at,
+    };
+    let spawn = |name: &str| std::thread::Builder::new().name(format!("satgas-{name}"));
+    let threads = vec![
+        spawn("fold").spawn(move || fold.run(&messages)).map_err(OpenError::Thread)?,
+        spawn("writer").spawn(move || writer.run(queue)).map_err(OpenError::Thread)?,
+    ];
+    Ok(Engine {
+        shared: Arc::new(Shared {
+            journal,
+            clock,
+            jobs,
+            room: Arc::new(Semaphore::new(queue_bytes_max as usize)),
+            queue_bytes_max,
+            head: head_receiver,
+            tail,
+            views,
+            folded: folded_receiver,
+            threads: Mutex::new(threads),
+        }),
+    })
+}

@@ -1,0 +1,203 @@
+//! The caller's side of the queue: what is asked of the writer, and what it answers.
+
+use prost::Message as _;
+use satgas_domain::{
+    case::Refusal,
+    id::SubmissionId,
+    validate::{self, RECORD_BYTES_MAX, Violations},
+    views::Fate,
+};
+use satgas_proto::v1::{self, ReceiptStatus, Violation, submission::Content};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use crate::{
+    Engine, QueryError, WriteError,
+    ids::ContentHash,
+    writer::{Job, Outcome, Reply},
+};
+
+/// A submission, encoded and checked by itself.
+pub(crate) struct Prepared {
+    pub(crate) submission: v1::Submission,
+    pub(crate) encoded: Vec<u8>,
+    pub(crate) content: ContentHash,
+    pub(crate) violations: Violations,
+}
+
+impl Prepared {
+    fn new(submission: v1::Submission) -> Self {
+        let encoded = submission.encode_to_vec();
+        let mut violations = Violations::default();
+        validate::submission(&mut violations, &submission);
+        if encoded.len() > RECORD_BYTES_MAX {
+            violations.add("", format!("is larger than {RECORD_BYTES_MAX} bytes"));
+        }
+        Self { content: ContentHash::of(&encoded), submission, encoded, violations }
+    }
+}
+
+/// What registering did.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Registered {
+    /// How many entries met which fate; all zero when a bad entry stopped it.
+    pub summary: v1::RegistrySummary,
+    /// Each bad entry: its index and what is wrong.
+    pub refused: Vec<(usize, Vec<Violation>)>,
+}
+
+/// Why a case was not advanced.
+#[derive(Debug)]
+pub enum CaseError {
+    /// The step was refused.
+    Refused(Refusal),
+    /// The command's id is known with other content: make a new id for a new step.
+    IdTaken {
+        /// Where the id was taken.
+        position: u64,
+    },
+    /// Nothing was written.
+    Write(WriteError),
+}
+
+impl From<WriteError> for CaseError {
+    fn from(error: WriteError) -> Self {
+        Self::Write(error)
+    }
+}
+
+impl From<QueryError> for WriteError {
+    fn from(_: QueryError) -> Self {
+        Self::Closed
+    }
+}
+
+/// Submissions that stand in the queue, in order.
+pub struct Ticket {
+    engine: Engine,
+    /// Id of each, and whether it is an amendment or retraction.
+    sent: Vec<(String, bool)>,
+    reply: oneshot::Receiver<Reply<Vec<Outcome>>>,
+}
+
+impl Ticket {
+    /// Waits until all of them are durable or refused: a receipt each, in order.
+    pub async fn receipts(self) -> Result<Vec<v1::Receipt>, WriteError> {
+        let outcomes = self.reply.await.map_err(|_| WriteError::Closed)??;
+        let mut receipts = Vec::with_capacity(outcomes.len());
+        for ((submission_id, corrects), outcome) in self.sent.into_iter().zip(outcomes) {
+            let mut receipt = v1::Receipt { submission_id, ..Default::default() };
+            match outcome {
+                Outcome::Accepted(position) => {
+                    receipt.position = position;
+                    receipt.set_status(ReceiptStatus::Accepted);
+                    if corrects && self.engine.mark_fate(&mut receipt).await? {
+                        receipt.set_status(ReceiptStatus::Conflict);
+                    }
+                }
+                Outcome::Known(position) => {
+                    receipt.position = position;
+                    receipt.set_status(ReceiptStatus::AlreadyKnown);
+                    self.engine.mark_fate(&mut receipt).await?;
+                }
+                Outcome::Conflict { position, stands } => {
+                    receipt.position = position;
+                    receipt.conflicts_with = stands;
+                    receipt.set_status(ReceiptStatus::Conflict);
+                }
+                Outcome::Rejected(violations) => {
+                    receipt.violations = violations;
+                    receipt.set_status(ReceiptStatus::Rejected);
+                }
+            }
+            receipts.push(receipt);
+        }
+        Ok(receipts)
+    }
+}
+
+impl Engine {
+    /// Submits one record and waits until it is durable or refused. A full queue is an error.
+    pub async fn submit(&self, submission: v1::Submission) -> Result<v1::Receipt, WriteError> {
+        let prepared = vec![Prepared::new(submission)];
+        let size = size(&prepared);
+        let limit = self.shared.queue_bytes_max;
+        let permits = u32::try_from(size)
+            .ok()
+            .filter(|size| *size <= limit)
+            .ok_or(WriteError::TooLarge { limit: RECORD_BYTES_MAX })?;
+        let room = self.shared.room.clone().try_acquire_many_owned(permits).map_err(|error| match error {
+            tokio::sync::TryAcquireError::NoPermits => WriteError::QueueFull,
+            tokio::sync::TryAcquireError::Closed => WriteError::Closed,
+        })?;
+        let receipts = self.hand_over(prepared, room).await?.receipts().await?;
+        receipts.into_iter().next().ok_or(WriteError::Closed)
+    }
+
+    /// Puts submissions into the queue, in order; waits while it is full.
+    pub async fn enqueue(&self, submissions: Vec<v1::Submission>) -> Result<Ticket, WriteError> {
+        let prepared: Vec<_> = submissions.into_iter().map(Prepared::new).collect();
+        // A request larger than the whole queue waits for the whole queue.
+        let permits = u32::try_from(size(&prepared)).unwrap_or(u32::MAX).min(self.shared.queue_bytes_max);
+        let room = self.shared.room.clone().acquire_many_owned(permits).await.map_err(|_| WriteError::Closed)?;
+        self.hand_over(prepared, room).await
+    }
+
+    async fn hand_over(&self, submissions: Vec<Prepared>, room: OwnedSemaphorePermit) -> Result<Ticket, WriteError> {
+        let corrects = |s: &v1::Submission| matches!(s.content, Some(Content::Amendment(_) | Content::Retraction(_)));
+        let sent = submissions.iter().map(|p| (p.submission.submission_id.clone(), corrects(&p.submission))).collect();
+        let (answer, reply) = oneshot::channel();
+        self.send(Job::Submit { submissions, room, answer }).await?;
+        Ok(Ticket { engine: self.clone(), sent, reply })
+    }
+
+    async fn send(&self, job: Job) -> Result<(), WriteError> {
+        self.shared.jobs.send(job).await.map_err(|_| WriteError::Closed)
+    }
+
+    /// Adds to a receipt what the fold made of its submission. True if it is in conflict.
+    async fn mark_fate(&self, receipt: &mut v1::Receipt) -> Result<bool, WriteError> {
+        let fate = self.query(receipt.position, |folded| folded.views.fate(receipt.position)).await?;
+        match fate {
+            Fate::InEffect => Ok(false),
+            Fate::Held => {
+                receipt.held = true;
+                Ok(false)
+            }
+            Fate::Conflict(stands) => {
+                receipt.conflicts_with = stands;
+                Ok(true)
+            }
+        }
+    }
+
+    /// Registers entries: all or, unless `skip_bad`, none.
+    pub async fn register(&self, entries: Vec<v1::RegistryEntry>, skip_bad: bool) -> Result<Registered, WriteError> {
+        let (answer, reply) = oneshot::channel();
+        self.send(Job::Register { entries, skip_bad, answer }).await?;
+        reply.await.map_err(|_| WriteError::Closed)?
+    }
+
+    /// Takes a case one step on. Answers with the receipt and the case as it then stands.
+    pub async fn advance(&self, command: v1::CaseCommand) -> Result<(v1::Receipt, v1::Case), CaseError> {
+        let (command_id, case_id) = (command.command_id.clone(), SubmissionId::parse(&command.case_id));
+        let (answer, reply) = oneshot::channel();
+        self.send(Job::Advance { command: Box::new(command), answer }).await?;
+        let (status, position) = match reply.await.map_err(|_| WriteError::Closed)?? {
+            Outcome::Accepted(position) => (ReceiptStatus::Accepted, position),
+            Outcome::Known(position) => (ReceiptStatus::AlreadyKnown, position),
+            Outcome::Conflict { stands, .. } => return Err(CaseError::IdTaken { position: stands }),
+            Outcome::Rejected(violations) => return Err(CaseError::Refused(Refusal::Invalid(violations))),
+        };
+        let receipt = v1::Receipt { submission_id: command_id, status: status.into(), position, ..Default::default() };
+        let case = self
+            .query(position, |folded| case_id.ok().and_then(|id| folded.views.case(id)))
+            .await
+            .map_err(WriteError::from)?;
+        case.map(|case| (receipt, case)).ok_or(CaseError::Refused(Refusal::UnknownCase))
+    }
+}
+
+fn size(prepared: &[Prepared]) -> usize {
+    // What a waiting submission takes besides its bytes is a few times them at most; the queue is bounded by encoded bytes.
+    prepared.iter().map(|p| p.encoded.len() + std::mem::size_of::<Prepared>()).sum()
+}

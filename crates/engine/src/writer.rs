@@ -1,0 +1,491 @@
+//! The one writer: decides submissions against the state, appends all that wait as one commit, syncs once, acknowledges.
+//!
+//! Invariants:
+//! - The state holds what is committed and what is pending; when an append is refused, what was pending is taken back, so that state
+//!   and log never differ.
+//! - An answer that rests on a pending event is sent after the append has returned, and never otherwise.
+
+use std::sync::{Arc, mpsc::SyncSender};
+
+use prost::Message as _;
+use satgas_domain::{
+    case::Refusal,
+    decide::{Origin, Undo, WriteState},
+    event,
+    id::SubmissionId,
+    registry::{Change, Scope},
+    time::{Calendar, Instant},
+};
+use satgas_journal::{AppendError, Head, Journal, Records};
+use satgas_proto::v1::{self, EventKind, Violation, event::Body};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
+
+use crate::{
+    CaseError, Clock, Registered, WriteError,
+    fold::Message,
+    ids::{ContentHash, Ids, Known},
+    submit::Prepared,
+    tail::Tail,
+};
+
+/// Number of the write state's layout and meaning.
+pub(crate) const VERSION: u32 = 1;
+/// Bytes of records after which a commit takes no more jobs.
+const COMMIT_BYTES: usize = 2 * 1024 * 1024;
+/// Jobs that one commit takes at most.
+const COMMIT_JOBS: usize = 4096;
+
+/// An answer of the writer.
+pub(crate) type Reply<T> = Result<T, WriteError>;
+
+/// What is asked of the writer.
+pub(crate) enum Job {
+    Submit { submissions: Vec<Prepared>, room: OwnedSemaphorePermit, answer: oneshot::Sender<Reply<Vec<Outcome>>> },
+    Register { entries: Vec<v1::RegistryEntry>, skip_bad: bool, answer: oneshot::Sender<Reply<Registered>> },
+    Advance { command: Box<v1::CaseCommand>, answer: oneshot::Sender<Result<Outcome, CaseError>> },
+    Stop,
+}
+
+/// What became of a submission or command.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Accepted(u64),
+    Known(u64),
+    Conflict { position: u64, stands: u64 },
+    Rejected(Vec<Violation>),
+}
+
+impl Outcome {
+    fn position(&self) -> u64 {
+        match self {
+            Self::Accepted(position) | Self::Known(position) | Self::Conflict { position, .. } => *position,
+            Self::Rejected(_) => 0,
+        }
+    }
+}
+
+/// What the writer decides against: folded from the log, with checkpoints.
+#[derive(Default, Serialize, Deserialize)]
+pub(crate) struct Decided {
+    pub(crate) state: WriteState,
+    pub(crate) ids: Ids,
+    /// When the last event was recorded: time never goes back within the log.
+    pub(crate) recorded: Option<Instant>,
+}
+
+impl Decided {
+    /// Folds an event of the log with the hash of the submission or command in it.
+    pub(crate) fn apply(&mut self, event: &v1::Event, id: Option<(SubmissionId, ContentHash)>) {
+        self.state.apply(event);
+        if let Some((id, content)) = id {
+            self.ids.insert(id, content, event.position);
+        }
+        self.recorded = event.recorded_at.as_ref().and_then(Instant::from_proto).max(self.recorded);
+    }
+}
+
+/// The id and content hash that an event takes, from its encoded body where that is what was submitted.
+pub(crate) fn identity(event: &v1::Event, body: &[u8]) -> Option<(SubmissionId, ContentHash)> {
+    let (id, content) = match event.body.as_ref()? {
+        Body::Submitted(s) => (&s.submission_id, ContentHash::of(body)),
+        Body::Conflicting(c) => {
+            let s = c.submission.as_ref()?;
+            (&s.submission_id, ContentHash::of(&s.encode_to_vec()))
+        }
+        Body::CaseAdvanced(step) => {
+            let command = step.command.as_ref()?;
+            (&command.command_id, ContentHash::of(&command.encode_to_vec()))
+        }
+        Body::Registered(_) | Body::LogOpened(_) => return None,
+    };
+    SubmissionId::parse(id).ok().map(|id| (id, content))
+}
+
+/// Events of the commit that is being made, and how to take them back.
+#[derive(Default)]
+struct Pending {
+    records: Records,
+    events: Vec<v1::Event>,
+    undo: Vec<Undo>,
+    ids: Vec<(SubmissionId, u64)>,
+}
+
+/// An answer that waits for the commit.
+enum Answer {
+    Submit(oneshot::Sender<Reply<Vec<Outcome>>>, Vec<Outcome>, OwnedSemaphorePermit),
+    Advance(oneshot::Sender<Result<Outcome, CaseError>>, Result<Outcome, CaseError>),
+}
+
+pub(crate) struct Writer {
+    pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) calendar: Calendar,
+    pub(crate) decided: Decided,
+    pub(crate) head: Head,
+    pub(crate) published: watch::Sender<Head>,
+    pub(crate) tail: Arc<Tail>,
+    pub(crate) folds: SyncSender<Message>,
+    pub(crate) checkpoint_every: u64,
+    pub(crate) checkpointed: u64,
+    pending: Pending,
+    now: Instant,
+}
+
+impl Writer {
+    #[expect(clippy::too_many_arguments, reason = "a thread's whole world, given once")]
+    pub(crate) fn new(
+        journal: Arc<dyn Journal>,
+        clock: Arc<dyn Clock>,
+        calendar: Calendar,
+        decided: Decided,
+        published: watch::Sender<Head>,
+        tail: Arc<Tail>,
+        folds: SyncSender<Message>,
+        checkpoint_every: u64,
+        checkpointed: u64,
+    ) -> Self {
+        let head = journal.head();
+        Self {
+            journal,
+            clock,
+            calendar,
+            decided,
+            head,
+            published,
+            tail,
+            folds,
+            checkpoint_every,
+            checkpointed,
+            pending: Pending::default(),
+            now: Instant(0),
+        }
+    }
+
+    /// Works until told to stop, then answers what the queue still holds.
+    pub(crate) fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+        while let Some(first) = jobs.blocking_recv() {
+            let mut next = Some(first);
+            let mut answers = Vec::new();
+            self.begin();
+            while let Some(job) = next.take() {
+                match job {
+                    Job::Submit { submissions, room, answer } => {
+                        let outcomes = submissions.into_iter().map(|s| self.submit(s)).collect();
+                        answers.push(Answer::Submit(answer, outcomes, room));
+                    }
+                    Job::Advance { command, answer } => {
+                        let outcome = self.advance(*command);
+                        answers.push(Answer::Advance(answer, outcome));
+                    }
+                    Job::Register { entries, skip_bad, answer } => {
+                        // What was decided so far is a commit of its own, so that a large import fails or succeeds by itself.
+                        self.finish(std::mem::take(&mut answers));
+                        let result = self.register(&entries, skip_bad);
+                        drop(answer.send(result));
+                        break;
+                    }
+                    Job::Stop => {
+                        jobs.close();
+                        break;
+                    }
+                }
+                if self.pending.records.bytes().len() < COMMIT_BYTES && answers.len() < COMMIT_JOBS {
+                    next = jobs.try_recv().ok();
+                }
+            }
+            self.finish(answers);
+            if self.head.position - self.checkpointed >= self.checkpoint_every {
+                self.checkpoint();
+            }
+        }
+        self.checkpoint();
+        if self.folds.send(Message::Stop).is_err() {
+            tracing::error!("the fold has stopped before the writer");
+        }
+    }
+
+    /// Begins a commit: all its events are recorded at one time, which never goes back.
+    fn begin(&mut self) {
+        let now = Instant::from_jiff(self.clock.now());
+        self.now = self.decided.recorded.map_or(now, |last| now.max(last));
+    }
+
+    fn next_position(&self) -> u64 {
+        self.head.position + self.pending.events.len() as u64 + 1
+    }
+
+    fn submit(&mut self, prepared: Prepared) -> Outcome {
+        let Prepared { submission, encoded, content, violations } = prepared;
+        let Ok(id) = SubmissionId::parse(&submission.submission_id) else {
+            return self.reject(&submission, violations);
+        };
+        if violations.is_empty() {
+            match self.decided.ids.look_up(id, content) {
+                Known::Same(position) => return Outcome::Known(position),
+                Known::Other(stands) => return self.keep_conflict(id, content, submission, stands, violations),
+                Known::New => {}
+            }
+        }
+        let decision = self.decided.state.decide_submission(&self.calendar, &submission, violations, self.now);
+        let origin = match decision {
+            Ok(origin) => origin,
+            Err(violations) => return Outcome::Rejected(violations),
+        };
+        let kind = event::submission_kind(&submission);
+        let position = self.push(origin, kind, event::SUBMITTED, &encoded, Body::Submitted(submission));
+        self.take_id(id, content, position);
+        Outcome::Accepted(position)
+    }
+
+    fn reject(&self, submission: &v1::Submission, violations: satgas_domain::validate::Violations) -> Outcome {
+        match self.decided.state.decide_submission(&self.calendar, submission, violations, self.now) {
+            Err(violations) => Outcome::Rejected(violations),
+            Ok(_) => Outcome::Rejected(Vec::new()),
+        }
+    }
+
+    /// Keeps other content under a known id beside what stands.
+    fn keep_conflict(
+        &mut self,
+        id: SubmissionId,
+        content: ContentHash,
+        submission: v1::Submission,
+        stands: u64,
+        violations: satgas_domain::validate::Violations,
+    ) -> Outcome {
+        let origin = match self.decided.state.decide_submission(&self.calendar, &submission, violations, self.now) {
+            Ok(origin) => origin,
+            Err(violations) => return Outcome::Rejected(violations),
+        };
+        let cause = v1::ConflictCause::SameIdOtherContent.into();
+        let conflicting = v1::ConflictingSubmission { submission: Some(submission), cause, stands_position: stands };
+        let position = self.push_body(origin, Body::Conflicting(conflicting));
+        self.take_id(id, content, position);
+        Outcome::Conflict { position, stands }
+    }
+
+    fn advance(&mut self, command: v1::CaseCommand) -> Result<Outcome, CaseError> {
+        let content = ContentHash::of(&command.encode_to_vec());
+        let id = SubmissionId::parse(&command.command_id).ok();
+        match id.map(|id| self.decided.ids.look_up(id, content)) {
+            Some(Known::Same(position)) => return Ok(Outcome::Known(position)),
+            Some(Known::Other(position)) => return Err(CaseError::IdTaken { position }),
+            Some(Known::New) | None => {}
+        }
+        let (origin, version) = self.decided.state.decide_case(&command, self.now).map_err(CaseError::Refused)?;
+        let id = id.ok_or(CaseError::Refused(Refusal::Invalid(Vec::new())))?;
+        let step = v1::CaseAdvanced { command: Some(command), version };
+        let position = self.push_body(origin, Body::CaseAdvanced(step));
+        self.take_id(id, content, position);
+        Ok(Outcome::Accepted(position))
+    }
+
+    fn register(&mut self, entries: &[v1::RegistryEntry], skip_bad: bool) -> Reply<Registered> {
+        let mut registered = Registered::default();
+        let mut draft = self.decided.state.registry().clone();
+        let mut accepted = Vec::new();
+        for (index, entry) in entries.iter().enumerate() {
+            match draft.decide(entry) {
+                Ok(Change::Unchanged) => registered.summary.unchanged += 1,
+                Ok(change) => {
+                    draft.apply(entry);
+                    accepted.push(entry);
+                    let Registered { summary, .. } = &mut registered;
+                    *(if change == Change::Created { &mut summary.created } else { &mut summary.changed }) += 1;
+                }
+                Err(violations) => registered.refused.push((index, violations)),
+            }
+        }
+        if !registered.refused.is_empty() && !skip_bad {
+            registered.summary = v1::RegistrySummary::default();
+            return Ok(registered);
+        }
+        self.begin();
+        for entry in accepted {
+            if self.pending.undo.is_empty() {
+                let before = self.decided.state.registry().clone();
+                self.pending.undo.push(Undo::Registered(Box::new(before)));
+            }
+            registered.summary.position = self.push_entry(entry.clone());
+            if self.pending.records.bytes().len() >= COMMIT_BYTES {
+                self.commit()?;
+            }
+        }
+        self.commit()?;
+        Ok(registered)
+    }
+
+    fn push_entry(&mut self, entry: v1::RegistryEntry) -> u64 {
+        use v1::{registry_entry::Entry, task_force::Home};
+        let registry = self.decided.state.registry();
+        let home = |home: &Option<Home>| match home {
+            Some(Home::AreaCode(code)) => (code.clone(), String::new()),
+            Some(Home::InstitutionId(id)) => (area_of_institution(registry, id), id.clone()),
+            None => Default::default(),
+        };
+        let (area_code, institution_id) = match &entry.entry {
+            Some(Entry::Area(a)) => (a.code.clone(), String::new()),
+            Some(Entry::Institution(i)) => (i.area_code.clone(), i.institution_id.clone()),
+            Some(Entry::TaskForce(t)) => home(&t.home),
+            Some(Entry::Member(m)) => home(
+                &registry
+                    .find_task_force(&m.task_force_id)
+                    .and_then(|index| registry.task_force(index).message.home.clone()),
+            ),
+            None => Default::default(),
+        };
+        let body = Body::Registered(entry);
+        let kind = event::kind(&body);
+        let mut encoded = Vec::new();
+        body.encode(&mut encoded);
+        let (field, bytes) = split_body(&encoded);
+        self.push_with_head(&area_code, &institution_id, kind, field, bytes, body)
+    }
+
+    fn push_body(&mut self, origin: Origin, body: Body) -> u64 {
+        let kind = event::kind(&body);
+        let mut encoded = Vec::new();
+        body.encode(&mut encoded);
+        let (field, bytes) = split_body(&encoded);
+        self.push(origin, kind, field, bytes, body)
+    }
+
+    fn push(&mut self, origin: Origin, kind: EventKind, field: u32, encoded: &[u8], body: Body) -> u64 {
+        let registry = self.decided.state.registry();
+        let area_code = registry.area(origin.area).message.code.clone();
+        let institution_id = match origin.scope {
+            Scope::Area(_) => String::new(),
+            Scope::Institution(index) => registry.institution(index).message.institution_id.clone(),
+        };
+        self.push_with_head(&area_code, &institution_id, kind, field, encoded, body)
+    }
+
+    /// Adds an event to the commit and to the state. Returns its position.
+    fn push_with_head(
+        &mut self,
+        area_code: &str,
+        institution_id: &str,
+        kind: EventKind,
+        field: u32,
+        encoded: &[u8],
+        body: Body,
+    ) -> u64 {
+        let position = self.next_position();
+        let recorded_at = self.now.to_proto();
+        let head = event::Head { position, recorded_at, kind: kind.into(), area_code, institution_id };
+        let len = head.encoded_len(field, encoded.len());
+        self.pending.records.push_with(len, |buffer| head.encode(field, encoded, buffer));
+        let event = v1::Event {
+            position,
+            recorded_at: Some(recorded_at),
+            kind: kind.into(),
+            area_code: area_code.to_owned(),
+            institution_id: institution_id.to_owned(),
+            body: Some(body),
+        };
+        let undo = self.decided.state.apply(&event);
+        if !matches!(undo, Undo::Nothing) {
+            self.pending.undo.push(undo);
+        }
+        self.pending.events.push(event);
+        position
+    }
+
+    fn take_id(&mut self, id: SubmissionId, content: ContentHash, position: u64) {
+        self.decided.ids.insert(id, content, position);
+        self.pending.ids.push((id, position));
+    }
+
+    /// Commits what is pending and answers.
+    fn finish(&mut self, answers: Vec<Answer>) {
+        let durable = self.head.position;
+        let (folded, failed) = match self.append() {
+            Ok(message) => (message, None),
+            Err(error) => (None, Some(error)),
+        };
+        for answer in answers {
+            match answer {
+                Answer::Submit(answer, outcomes, _room) => {
+                    let lost = failed.clone().filter(|_| outcomes.iter().any(|o| o.position() > durable));
+                    drop(answer.send(lost.map_or(Ok(outcomes), Err)));
+                }
+                Answer::Advance(answer, outcome) => {
+                    let lost = failed.clone().filter(|_| outcome.as_ref().is_ok_and(|o| o.position() > durable));
+                    drop(answer.send(lost.map_or(outcome, |error| Err(error.into()))));
+                }
+            }
+        }
+        self.hand_to_fold(folded);
+    }
+
+    fn commit(&mut self) -> Result<(), WriteError> {
+        let folded = self.append()?;
+        self.hand_to_fold(folded);
+        Ok(())
+    }
+
+    /// Appends what is pending as one commit, durable when this returns, and shows it to readers; or takes it back.
+    fn append(&mut self) -> Result<Option<Message>, WriteError> {
+        let Pending { records, events, undo, ids } = std::mem::take(&mut self.pending);
+        if events.is_empty() {
+            return Ok(None);
+        }
+        match self.journal.append(self.head.position, &records) {
+            Ok(head) => {
+                self.tail.push(records.freeze(self.head.position + 1));
+                self.head = head;
+                self.decided.recorded = Some(self.now);
+                self.published.send_replace(head);
+                Ok(Some(Message::Commit { events, head }))
+            }
+            Err(error) => {
+                for undo in undo.into_iter().rev() {
+                    self.decided.state.undo(undo);
+                }
+                for (id, position) in ids {
+                    self.decided.ids.remove(id, position);
+                }
+                if !matches!(error, AppendError::DiskFull { .. }) {
+                    tracing::error!(%error, "a commit failed");
+                }
+                Err(WriteError::from(&error))
+            }
+        }
+    }
+
+    fn hand_to_fold(&self, folded: Option<Message>) {
+        if let Some(message) = folded
+            && self.folds.send(message).is_err()
+        {
+            tracing::error!("the fold has stopped: queries stand still until the restart");
+        }
+    }
+
+    /// Hands the state to the fold's thread to be written.
+    fn checkpoint(&mut self) {
+        if self.checkpoint_every == u64::MAX || self.head.position == self.checkpointed {
+            return;
+        }
+        match postcard::to_stdvec(&self.decided) {
+            Ok(state) => {
+                self.checkpointed = self.head.position;
+                self.hand_to_fold(Some(Message::WriterState { state, head: self.head }));
+            }
+            Err(error) => tracing::error!(%error, "the writer's state cannot be encoded"),
+        }
+    }
+}
+
+fn area_of_institution(registry: &satgas_domain::registry::Registry, id: &str) -> String {
+    let index = registry.find_institution(id);
+    index.map(|index| registry.area(registry.institution(index).area).message.code.clone()).unwrap_or_default()
+}
+
+/// Splits an encoded oneof into its field number and its content.
+fn split_body(encoded: &[u8]) -> (u32, &[u8]) {
+    let mut rest = encoded;
+    let (field, _) = prost::encoding::decode_key(&mut rest).expect("just encoded");
+    prost::encoding::decode_varint(&mut rest).expect("just encoded");
+    (field, rest)
+}

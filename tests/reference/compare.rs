@@ -1,0 +1,100 @@
+//! Names the first difference between what the server answers and what the reference counts.
+
+use satgas_proto::v1::{self, ConflictCause, IndicatorKind, WarningKind};
+
+use super::time::instant;
+
+/// The first difference between two evaluations of one subject, in words. The basis is not compared.
+pub(crate) fn evaluation(server: &v1::Evaluation, reference: &v1::Evaluation) -> Result<(), String> {
+    same("subject", &server.subject, &reference.subject)?;
+    same("name", &server.name, &reference.name)?;
+    same("period", &server.period, &reference.period)?;
+    same("the number of indicators", &server.indicators.len(), &reference.indicators.len())?;
+    for (server, reference) in server.indicators.iter().zip(&reference.indicators) {
+        let name = IndicatorKind::try_from(reference.kind).unwrap_or_default().as_str_name();
+        same(&format!("the kind of {name}"), &server.kind, &reference.kind)?;
+        let fraction = |indicator: &v1::Indicator| format!("{}/{}", indicator.numerator, indicator.denominator);
+        same(name, &fraction(server), &fraction(reference))?;
+        same(&format!("whether {name} applies"), &server.applicable, &reference.applicable)?;
+    }
+    let (mine, theirs) = (server.activity.unwrap_or_default(), reference.activity.unwrap_or_default());
+    same("visits", &mine.visits, &theirs.visits)?;
+    same("pupils reached", &mine.pupils_reached, &theirs.pupils_reached)?;
+    same("exposure signals", &mine.exposure_signals, &theirs.exposure_signals)?;
+    same("days since the last activity", &mine.days_since_last_activity, &theirs.days_since_last_activity)?;
+    let (mine, theirs) = (server.cases.unwrap_or_default(), reference.cases.unwrap_or_default());
+    same("cases reported", &mine.reported, &theirs.reported)?;
+    same("cases open", &mine.open, &theirs.open)?;
+    same("cases closed", &mine.closed, &theirs.closed)?;
+    same("cases overdue", &mine.overdue, &theirs.overdue)?;
+    same("victims in the shelter", &mine.in_shelter, &theirs.in_shelter)?;
+    same("median first response", &mine.first_response_median_s, &theirs.first_response_median_s)?;
+    same("p90 first response", &mine.first_response_p90_s, &theirs.first_response_p90_s)?;
+    same("open conflicts", &server.open_conflicts, &reference.open_conflicts)?;
+    // Last, since a wrong score follows from a wrong indicator, which says more.
+    same("score", &server.score.map(f64::to_bits), &reference.score.map(f64::to_bits))
+        .map_err(|_| format!("score: the server says {:?}, the reference {:?}", server.score, reference.score))
+}
+
+/// The first difference between two lists of warnings, over what the page lays down.
+pub(crate) fn warnings(server: &[v1::Warning], reference: &[v1::Warning]) -> Result<(), String> {
+    let words = |warnings: &[v1::Warning]| warnings.iter().map(warning).collect::<Vec<_>>();
+    let (server_words, reference_words) = (words(server), words(reference));
+    lists("warning", &server_words, &reference_words)?;
+    let mut ids: Vec<&str> = server.iter().map(|warning| warning.warning_id.as_str()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    same("the number of distinct warning ids", &ids.len(), &server.len())
+}
+
+/// A warning in the words of the page: the kind, whom it is about, since when; and of a group all that is known.
+fn warning(warning: &v1::Warning) -> String {
+    let kind = warning.kind();
+    let since = instant(warning.since.as_ref());
+    let about = match kind {
+        WarningKind::GroupSpreads => {
+            let latest = instant(warning.latest.as_ref());
+            let (schools, areas) = (&warning.institution_ids, &warning.area_codes);
+            format!("{} latest {latest} at {schools:?} in {areas:?}", warning.group_fingerprint)
+        }
+        WarningKind::SchoolRepeatedSignals => format!("{:?}", warning.institution_ids),
+        _ => warning.subject_id.clone(),
+    };
+    format!("{} since {since} about {about}", kind.as_str_name())
+}
+
+/// The first difference between two lists of conflicts.
+pub(crate) fn conflicts(server: &[v1::Conflict], reference: &[(u64, ConflictCause)]) -> Result<(), String> {
+    let server: Vec<String> =
+        server.iter().map(|conflict| format!("{} {}", conflict.position, conflict.cause().as_str_name())).collect();
+    let reference: Vec<String> =
+        reference.iter().map(|(position, cause)| format!("{position} {}", cause.as_str_name())).collect();
+    lists("conflict", &server, &reference)
+}
+
+/// The first difference between two lists of what waits.
+pub(crate) fn held(server: &[v1::Held], reference: &[(u64, String)]) -> Result<(), String> {
+    let server: Vec<String> = server.iter().map(|held| format!("{} for {}", held.position, held.waits_for_id)).collect();
+    let reference: Vec<String> = reference.iter().map(|(position, id)| format!("{position} for {id}")).collect();
+    lists("held submission", &server, &reference)
+}
+
+/// The first place at which two lists differ.
+pub(crate) fn lists(what: &str, server: &[String], reference: &[String]) -> Result<(), String> {
+    for index in 0..server.len().max(reference.len()) {
+        let (server, reference) = (server.get(index), reference.get(index));
+        if server != reference {
+            let none = "none".to_owned();
+            let (server, reference) = (server.unwrap_or(&none), reference.unwrap_or(&none));
+            return Err(format!("{what} {index}: the server says {server}, the reference {reference}"));
+        }
+    }
+    Ok(())
+}
+
+fn same<T: PartialEq + std::fmt::Debug>(what: &str, server: &T, reference: &T) -> Result<(), String> {
+    if server == reference {
+        return Ok(());
+    }
+    Err(format!("{what}: the server says {server:?}, the reference {reference:?}"))
+}

@@ -1,0 +1,191 @@
+//! The registry of a history: two kecamatan, six kelurahan, schools, offices, task forces and their members, and what changes of
+//! them in mid-period. One kelurahan has neither a school nor a task force.
+
+use jiff::{ToSpan as _, civil::Date};
+use rand::{RngExt as _, seq::IndexedRandom as _};
+use rand_chacha::ChaCha8Rng;
+use satgas_proto::v1::{self, registry_entry::Entry, task_force::Home};
+
+/// The kelurahan of every history. The last one has no school and no task force.
+pub(crate) const KELURAHAN: [&str; 6] =
+    ["53.71.04.1001", "53.71.04.1002", "53.71.04.1005", "53.71.05.1001", "53.71.05.1003", "53.71.05.1004"];
+
+const KECAMATAN: [&str; 2] = ["53.71.04", "53.71.05"];
+const KOTA: &str = "53.71";
+
+/// Who is there.
+pub(crate) struct People {
+    pub(crate) institutions: Vec<v1::Institution>,
+    pub(crate) task_forces: Vec<v1::TaskForce>,
+    pub(crate) members: Vec<v1::Member>,
+    first: Date,
+    last: Date,
+}
+
+impl People {
+    /// Makes the registry of a history from `first` to `last`.
+    pub(crate) fn new(rng: &mut ChaCha8Rng, first: Date, last: Date) -> Self {
+        let mut people =
+            Self { institutions: Vec::new(), task_forces: Vec::new(), members: Vec::new(), first, last };
+        people.found_institutions(rng);
+        people.form_task_forces(rng);
+        people.join_members(rng);
+        people
+    }
+
+    /// The ids of the schools.
+    pub(crate) fn schools(&self) -> Vec<String> {
+        let schools =
+            self.institutions.iter().filter(|institution| institution.kind() == v1::InstitutionKind::Sekolah);
+        schools.map(|school| school.institution_id.clone()).collect()
+    }
+
+    /// Every entry, each after those it refers to.
+    pub(crate) fn entries(&self) -> Vec<v1::RegistryEntry> {
+        let mut entries = vec![area(KOTA, "Kota Contoh")];
+        entries.extend(KECAMATAN.map(|code| area(code, &format!("Kecamatan Contoh {}", &code[6..]))));
+        for (index, code) in KELURAHAN.iter().enumerate() {
+            // Names run against the codes, so that an order by name is not one by code.
+            entries.push(area(code, &format!("Kelurahan Contoh {}", KELURAHAN.len() - index)));
+        }
+        entries.extend(self.institutions.iter().cloned().map(|entry| wrap(Entry::Institution(entry))));
+        entries.extend(self.task_forces.iter().cloned().map(|entry| wrap(Entry::TaskForce(entry))));
+        entries.extend(self.members.iter().cloned().map(|entry| wrap(Entry::Member(entry))));
+        entries
+    }
+
+    /// Changes something: a task force is dissolved, a school moves or ends, a member is trained or leaves, or nothing is new.
+    pub(crate) fn change(&mut self, rng: &mut ChaCha8Rng) -> v1::RegistryEntry {
+        match rng.random_range(0..6) {
+            0 => {
+                let task_force = pick_mut(rng, &mut self.task_forces);
+                task_force.dissolved_on = some_day(rng, self.first, self.last);
+                wrap(Entry::TaskForce(task_force.clone()))
+            }
+            1 => {
+                let institution = pick_mut(rng, &mut self.institutions);
+                institution.area_code = KELURAHAN[rng.random_range(0..5)].to_owned();
+                wrap(Entry::Institution(institution.clone()))
+            }
+            2 => {
+                let institution = pick_mut(rng, &mut self.institutions);
+                institution.valid_until = some_day(rng, self.first, self.last);
+                wrap(Entry::Institution(institution.clone()))
+            }
+            3 => {
+                let member = pick_mut(rng, &mut self.members);
+                member.left_on = some_day(rng, self.first, self.last);
+                wrap(Entry::Member(member.clone()))
+            }
+            4 => {
+                let valid = training(rng, self.first, self.last);
+                let member = pick_mut(rng, &mut self.members);
+                member.trainings.push(valid);
+                wrap(Entry::Member(member.clone()))
+            }
+            _ => wrap(Entry::Member(pick_mut(rng, &mut self.members).clone())),
+        }
+    }
+
+    fn found_institutions(&mut self, rng: &mut ChaCha8Rng) {
+        for number in 1..=5 {
+            self.institution(rng, &format!("9000000{number}"), &format!("SMP Contoh 0{number}"), v1::InstitutionKind::Sekolah);
+        }
+        self.institution(rng, "kantor-01", "Kantor Contoh 01", v1::InstitutionKind::Kantor);
+        self.institution(rng, "lembaga-01", "Lembaga Contoh 01", v1::InstitutionKind::Lainnya);
+    }
+
+    fn institution(&mut self, rng: &mut ChaCha8Rng, id: &str, name: &str, kind: v1::InstitutionKind) {
+        let valid_until = if rng.random_bool(0.15) { some_day(rng, self.first, self.last) } else { String::new() };
+        self.institutions.push(v1::Institution {
+            institution_id: id.to_owned(),
+            name: name.to_owned(),
+            kind: kind.into(),
+            area_code: KELURAHAN[rng.random_range(0..5)].to_owned(),
+            valid_from: self.long_ago_or_lately(rng),
+            valid_until,
+        });
+    }
+
+    fn form_task_forces(&mut self, rng: &mut ChaCha8Rng) {
+        let mut homes: Vec<Home> = KELURAHAN[..5].iter().map(|code| Home::AreaCode((*code).to_owned())).collect();
+        homes.push(homes[0].clone());
+        for institution in &self.institutions {
+            if rng.random_bool(0.6) {
+                homes.push(Home::InstitutionId(institution.institution_id.clone()));
+            }
+        }
+        for (number, home) in homes.into_iter().enumerate() {
+            let dissolved_on = if rng.random_bool(0.12) { some_day(rng, self.first, self.last) } else { String::new() };
+            self.task_forces.push(v1::TaskForce {
+                task_force_id: format!("satgas-{number:02}"),
+                home: Some(home),
+                kind: "TPPK".to_owned(),
+                legal_basis: "Aturan contoh".to_owned(),
+                formed_on: self.long_ago_or_lately(rng),
+                dissolved_on,
+            });
+        }
+        for task_force in &mut self.task_forces {
+            if !task_force.dissolved_on.is_empty() && task_force.dissolved_on < task_force.formed_on {
+                task_force.dissolved_on.clear();
+            }
+        }
+        for institution in &mut self.institutions {
+            if !institution.valid_until.is_empty() && institution.valid_until < institution.valid_from {
+                institution.valid_until.clear();
+            }
+        }
+    }
+
+    fn join_members(&mut self, rng: &mut ChaCha8Rng) {
+        for task_force in &self.task_forces {
+            for _ in 0..rng.random_range(0..4) {
+                let joined_on = self.long_ago_or_lately(rng);
+                let left_on = some_day(rng, self.first, self.last);
+                let leaves = rng.random_bool(0.2) && left_on > joined_on;
+                let trainings = (0..rng.random_range(0..3)).map(|_| training(rng, self.first, self.last)).collect();
+                self.members.push(v1::Member {
+                    member_id: format!("anggota-{:02}", self.members.len()),
+                    task_force_id: task_force.task_force_id.clone(),
+                    joined_on,
+                    left_on: if leaves { left_on } else { String::new() },
+                    trainings,
+                });
+            }
+        }
+    }
+
+    fn long_ago_or_lately(&self, rng: &mut ChaCha8Rng) -> String {
+        if rng.random_bool(0.7) { "2026-01-01".to_owned() } else { some_day(rng, self.first, self.last) }
+    }
+}
+
+fn wrap(entry: Entry) -> v1::RegistryEntry {
+    v1::RegistryEntry { entry: Some(entry) }
+}
+
+fn area(code: &str, name: &str) -> v1::RegistryEntry {
+    wrap(Entry::Area(v1::Area { code: code.to_owned(), name: name.to_owned(), valid_from: "2020-01-01".to_owned() }))
+}
+
+fn pick_mut<'a, T>(rng: &mut ChaCha8Rng, list: &'a mut [T]) -> &'a mut T {
+    let index = rng.random_range(0..list.len());
+    &mut list[index]
+}
+
+/// Some day between two, in half of all cases the first or last one of a month.
+pub(crate) fn some_day(rng: &mut ChaCha8Rng, first: Date, last: Date) -> String {
+    let span = (last - first).get_days();
+    let day = first.checked_add(rng.random_range(0..=span).days()).expect("far from the ends of time");
+    let days = [day, day, day.first_of_month(), day.last_of_month()];
+    days.choose(rng).expect("there are four").to_string()
+}
+
+fn training(rng: &mut ChaCha8Rng, first: Date, last: Date) -> v1::Training {
+    let early = first.checked_sub(60.days()).expect("far from the ends of time");
+    let mut days = [some_day(rng, early, last), some_day(rng, early, last)];
+    days.sort();
+    let [valid_from, valid_until] = days;
+    v1::Training { topic: "Topik contoh".to_owned(), valid_from, valid_until }
+}
