@@ -42,7 +42,7 @@ fn encoded_event_service() {
             .name(name)
             .route_name(route)
             .input_type(format!("crate::v1::{input}"))
-            .output_type("::bytes::Bytes")
+            .output_type("crate::encoded::Encoded")
             .codec_path("crate::encoded::Codec")
     };
     let service = tonic_build::manual::Service::builder()

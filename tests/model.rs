@@ -134,7 +134,9 @@ fn check_log(events: &[v1::Event]) -> anyhow::Result<()> {
     let steps: Vec<(&str, u64)> = events
         .iter()
         .filter_map(|event| match &event.body {
-            Some(Body::CaseAdvanced(advanced)) => advanced.command.as_ref().map(|step| (&*step.case_id, advanced.version)),
+            Some(Body::CaseAdvanced(advanced)) => {
+                advanced.command.as_ref().map(|step| (&*step.case_id, advanced.version))
+            }
             _ => None,
         })
         .collect();
@@ -205,7 +207,8 @@ fn followers(running: &Running, seed: u64) -> (watch::Sender<Option<u64>>, Vec<F
 /// Each subscriber saw each event that its filter lets through once and in order.
 async fn check_followers(events: &[v1::Event], followers: Vec<Follower>) -> anyhow::Result<()> {
     for (filter, follower) in followers {
-        let lets_through = |event: &&v1::Event| filter.as_ref().is_none_or(|filter| support::lets_through(filter, event));
+        let lets_through =
+            |event: &&v1::Event| filter.as_ref().is_none_or(|filter| support::lets_through(filter, event));
         let expected: Vec<u64> = events.iter().filter(lets_through).map(|event| event.position).collect();
         let seen = follower.await??;
         ensure!(seen == expected, "a subscriber with {filter:?} saw {seen:?} instead of {expected:?}");
@@ -253,13 +256,17 @@ async fn check_answers(
         }
     }
     let warnings = answers::warnings(channel, head).await?;
-    compare::warnings(&warnings, &reference::warnings(events, now)).map_err(|difference| anyhow!("{at}: {difference}"))?;
+    compare::warnings(&warnings, &reference::warnings(events, now))
+        .map_err(|difference| anyhow!("{at}: {difference}"))?;
     let conflicts = answers::conflicts(channel, head).await?;
-    compare::conflicts(&conflicts, &reference::conflicts(events)).map_err(|difference| anyhow!("{at}: {difference}"))?;
+    compare::conflicts(&conflicts, &reference::conflicts(events))
+        .map_err(|difference| anyhow!("{at}: {difference}"))?;
     let held = answers::held(channel, head).await?;
     compare::held(&held, &reference::held(events)).map_err(|difference| anyhow!("{at}: {difference}"))?;
-    for (position, submission) in
-        conflicts.iter().map(|it| (it.position, &it.submission)).chain(held.iter().map(|it| (it.position, &it.submission)))
+    for (position, submission) in conflicts
+        .iter()
+        .map(|it| (it.position, &it.submission))
+        .chain(held.iter().map(|it| (it.position, &it.submission)))
     {
         let kept = events.iter().filter_map(submission_of).find(|(kept, _)| *kept == position).map(|(_, kept)| kept);
         ensure!(kept == submission.as_ref(), "{at}: the submission listed for {position} is not the log's");
@@ -284,16 +291,9 @@ async fn check_orders(
     ];
     for (level, segments) in [(AreaLevel::Kota, 2), (AreaLevel::Kecamatan, 3), (AreaLevel::Kelurahan, 4)] {
         for area_prefix in ["", "53.71.05"] {
+            let by_code = evaluated_inside(events, area_prefix, segments, period, now);
             for order in orders {
-                let mut expected = Vec::new();
-                for subject in subjects(events) {
-                    if let Subject::Area(code) = &subject
-                        && code.split('.').count() == segments
-                        && code.starts_with(area_prefix)
-                    {
-                        expected.push(reference::evaluate(events, &subject, period, now));
-                    }
-                }
+                let mut expected = by_code.clone();
                 sort(&mut expected, order);
                 let request = v1::ListEvaluationsRequest {
                     period: period.clone(),
@@ -306,9 +306,7 @@ async fn check_orders(
                 };
                 let served = answers::evaluations(channel, request).await?;
                 let what = format!("{} in {area_prefix:?} by {}", level.as_str_name(), order.as_str_name());
-                let codes = |list: &[v1::Evaluation]| list.iter().map(|it| format!("{:?}", it.subject)).collect::<Vec<_>>();
-                compare::lists("evaluation", &codes(&served), &codes(&expected))
-                    .and_then(|()| served.iter().zip(&expected).try_for_each(|(it, other)| compare::evaluation(it, other)))
+                same_list(&served, &expected)
                     .map_err(|difference| anyhow!("list of {what} in {period} as of {now}: {difference}"))?;
             }
         }
@@ -316,13 +314,41 @@ async fn check_orders(
     Ok(())
 }
 
+/// The reference's evaluations of the areas with so many segments whose code begins with `area_prefix`, by code.
+fn evaluated_inside(
+    events: &[v1::Event],
+    area_prefix: &str,
+    segments: usize,
+    period: &str,
+    now: Timestamp,
+) -> Vec<v1::Evaluation> {
+    let mut evaluations = Vec::new();
+    for subject in subjects(events) {
+        if let Subject::Area(code) = &subject
+            && code.split('.').count() == segments
+            && code.starts_with(area_prefix)
+        {
+            evaluations.push(reference::evaluate(events, &subject, period, now));
+        }
+    }
+    evaluations
+}
+
+/// The first difference between two lists of evaluations: whom they name and in which order, then each figure.
+fn same_list(served: &[v1::Evaluation], expected: &[v1::Evaluation]) -> Result<(), String> {
+    let codes = |list: &[v1::Evaluation]| list.iter().map(|it| format!("{:?}", it.subject)).collect::<Vec<_>>();
+    compare::lists("evaluation", &codes(served), &codes(expected))?;
+    served.iter().zip(expected).try_for_each(|(served, expected)| compare::evaluation(served, expected))
+}
+
 /// Sorts evaluations that stand by code. The sorting is stable, so equal ones stay by code; those without the figure come last.
 fn sort(evaluations: &mut [v1::Evaluation], order: EvaluationOrder) {
     let score = |evaluation: &v1::Evaluation| evaluation.score;
     match order {
         EvaluationOrder::Unspecified => {}
-        EvaluationOrder::ScoreAscending => evaluations
-            .sort_by(|a, b| score(a).unwrap_or(f64::INFINITY).total_cmp(&score(b).unwrap_or(f64::INFINITY))),
+        EvaluationOrder::ScoreAscending => {
+            evaluations.sort_by(|a, b| score(a).unwrap_or(f64::INFINITY).total_cmp(&score(b).unwrap_or(f64::INFINITY)))
+        }
         EvaluationOrder::ScoreDescending => {
             evaluations.sort_by(|a, b| score(b).unwrap_or(-1.0).total_cmp(&score(a).unwrap_or(-1.0)));
         }

@@ -74,7 +74,8 @@ pub(crate) fn conflicts(server: &[v1::Conflict], reference: &[(u64, ConflictCaus
 
 /// The first difference between two lists of what waits.
 pub(crate) fn held(server: &[v1::Held], reference: &[(u64, String)]) -> Result<(), String> {
-    let server: Vec<String> = server.iter().map(|held| format!("{} for {}", held.position, held.waits_for_id)).collect();
+    let server: Vec<String> =
+        server.iter().map(|held| format!("{} for {}", held.position, held.waits_for_id)).collect();
     let reference: Vec<String> = reference.iter().map(|(position, id)| format!("{position} for {id}")).collect();
     lists("held submission", &server, &reference)
 }

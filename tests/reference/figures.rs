@@ -191,7 +191,8 @@ impl Count<'_> {
             }
             let zone = &self.ledger.zone;
             let begun = start_of(day(&institution.valid_from), zone) < self.cut;
-            let ended = day_or_none(&institution.valid_until).is_some_and(|last| end_of(last, zone) <= self.period.start);
+            let ended =
+                day_or_none(&institution.valid_until).is_some_and(|last| end_of(last, zone) <= self.period.start);
             if begun && !ended {
                 figures.coverage.count(self.visited(&institution.institution_id));
             }

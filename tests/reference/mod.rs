@@ -86,9 +86,7 @@ fn units(ledger: &Ledger, subject: &Subject) -> Vec<Subject> {
 
 fn name(ledger: &Ledger, subject: &Subject) -> String {
     let name = match subject {
-        Subject::Area(code) => {
-            ledger.areas.iter().find(|area| area.code == *code).map(|area| area.name.clone())
-        }
+        Subject::Area(code) => ledger.areas.iter().find(|area| area.code == *code).map(|area| area.name.clone()),
         Subject::Institution(id) => {
             let found = ledger.institutions.iter().find(|institution| institution.institution_id == *id);
             found.map(|institution| institution.name.clone())

@@ -65,7 +65,9 @@ fn step(name: &str, plan: &StepPlan, case: &v1::Case, rng: &mut ChaCha8Rng) -> S
         "record_service" => Step::RecordService(v1::RecordService { service: rng.random_range(1..12) }),
         "plan_follow_up" => Step::PlanFollowUp(v1::PlanFollowUp { follow_up: Some(follow_up(plan, case, rng)) }),
         "complete_follow_up" => Step::CompleteFollowUp(v1::CompleteFollowUp { number: planned_number(case, rng) }),
-        "offer_referral" => Step::OfferReferral(v1::OfferReferral { to_institution_id: "kantor-01".to_owned(), reason }),
+        "offer_referral" => {
+            Step::OfferReferral(v1::OfferReferral { to_institution_id: "kantor-01".to_owned(), reason })
+        }
         "accept_referral" => Step::AcceptReferral(v1::AcceptReferral {}),
         "reject_referral" => Step::RejectReferral(v1::RejectReferral { reason }),
         "revoke_referral" => Step::RevokeReferral(v1::RevokeReferral { reason }),

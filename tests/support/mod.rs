@@ -185,7 +185,11 @@ async fn open_case(channel: &Channel, submission: v1::Submission, outcome: &mut 
 }
 
 /// Looks the case up, chooses a step that the plan's dice allow, and sends it once or twice.
-async fn step(channel: &Channel, plan: &crate::reference::history::StepPlan, outcome: &mut Outcome) -> anyhow::Result<()> {
+async fn step(
+    channel: &Channel,
+    plan: &crate::reference::history::StepPlan,
+    outcome: &mut Outcome,
+) -> anyhow::Result<()> {
     let mut client = CaseServiceClient::new(channel.clone());
     let request = v1::GetCaseRequest { case_id: plan.case_id.clone(), min_position: 0 };
     let case = match client.get_case(request).await {

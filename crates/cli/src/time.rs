@@ -21,7 +21,7 @@ pub(crate) fn parse(text: &str, zone: &TimeZone) -> Result<Timestamp, String> {
     let local = text.parse::<civil::DateTime>().map_err(|_| {
         format!("`{text}` is no time: write it as 2026-03-05T10:00:00+08:00, or in local time as \"2026-03-05 10:00\"")
     })?;
-    local.to_zoned(zone.clone()).map(|zoned| zoned.timestamp()).map_err(|error| format!("`{text}`: {error}"))
+    zone.to_timestamp(local).map_err(|error| format!("`{text}`: {error}"))
 }
 
 /// As the vocabulary carries it.
@@ -47,7 +47,7 @@ pub(crate) fn show_day(time: Option<&pbjson_types::Timestamp>, zone: &TimeZone) 
 }
 
 fn format(time: Option<&pbjson_types::Timestamp>, zone: &TimeZone, pattern: &str) -> String {
-    let zoned = time.and_then(from_proto).map(|instant| instant.to_zoned(zone.clone()));
+    let zoned = time.and_then(from_proto).map(|instant| instant.to_zoned_datetime(zone.clone()));
     zoned.map_or_else(|| "-".to_owned(), |zoned| zoned.strftime(pattern).to_string())
 }
 

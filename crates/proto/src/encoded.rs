@@ -1,7 +1,7 @@
 //! Responses that are encoded already.
 //!
 //! The log stores events in the very bytes that `ReadResponse` and `SubscribeResponse` carry. `EventService` is generated a second
-//! time here with [`Bytes`] as its response, so that the server sends stored bytes instead of decoding and encoding every event
+//! time here with [`Encoded`] as its response, so that the server sends stored bytes instead of decoding and encoding every event
 //! for every subscriber.
 
 use std::marker::PhantomData;
@@ -18,6 +18,10 @@ mod generated {
 }
 pub use generated::event_service_server;
 
+/// An encoded message, in pieces that are sent one after the other. Pieces are shared, not copied, until they go out.
+#[derive(Clone, Debug, Default)]
+pub struct Encoded(pub Vec<Bytes>);
+
 /// Decodes requests as messages and sends responses as they are.
 #[derive(Debug)]
 pub struct Codec<Request>(PhantomData<Request>);
@@ -29,7 +33,7 @@ impl<Request> Default for Codec<Request> {
 }
 
 impl<Request: prost::Message + Default + Send + 'static> tonic::codec::Codec for Codec<Request> {
-    type Encode = Bytes;
+    type Encode = Encoded;
     type Decode = Request;
     type Encoder = Verbatim;
     type Decoder = MessageDecoder<Request>;
@@ -48,11 +52,14 @@ impl<Request: prost::Message + Default + Send + 'static> tonic::codec::Codec for
 pub struct Verbatim;
 
 impl Encoder for Verbatim {
-    type Item = Bytes;
+    type Item = Encoded;
     type Error = Status;
 
-    fn encode(&mut self, item: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        buffer.put(item);
+    fn encode(&mut self, item: Encoded, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buffer.reserve(item.0.iter().map(Bytes::len).sum());
+        for piece in item.0 {
+            buffer.put(piece);
+        }
         Ok(())
     }
 }

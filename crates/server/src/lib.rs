@@ -1,1 +1,27 @@
 //! gRPC services, configuration and the run loop.
+//!
+//! [`Server::start`] opens a data folder and serves it; [`Server::shutdown`] ends it in order: no new work is taken, what is in flight is
+//! answered, subscribers are told where to resume, the engine writes its checkpoints. Everything a client sees is in
+//! `proto/satgas/v1`; each service is one module here, and [`status`] is the one place where errors become gRPC statuses.
+
+mod case;
+mod config;
+mod csv_import;
+mod evaluation;
+mod event;
+mod folder;
+mod registry;
+mod server;
+mod status;
+mod stream;
+mod submission;
+mod warning;
+
+pub use satgas_engine::{Clock, ManualClock, SystemClock};
+pub use satgas_journal::{Fault, Head, Verified};
+
+pub use self::{
+    config::{Config, ConfigError},
+    folder::{FolderError, VerifyError, verify},
+    server::{Server, ShutdownError, StartError},
+};

@@ -29,7 +29,14 @@ pub(crate) struct Agreed {
 
 impl World {
     /// Content of a kind, as the task force with this index would state it at `at` of something that occurred at `occurred`.
-    pub(crate) fn content(&mut self, kind: Kind, id: &str, task_force: usize, occurred: Timestamp, at: Timestamp) -> Replacement {
+    pub(crate) fn content(
+        &mut self,
+        kind: Kind,
+        id: &str,
+        task_force: usize,
+        occurred: Timestamp,
+        at: Timestamp,
+    ) -> Replacement {
         match kind {
             Kind::Report => Replacement::MonitoringReport(self.report(task_force, occurred, at)),
             Kind::Visit => Replacement::SchoolVisit(self.visit(id, occurred, at)),

@@ -25,8 +25,7 @@ pub(crate) struct People {
 impl People {
     /// Makes the registry of a history from `first` to `last`.
     pub(crate) fn new(rng: &mut ChaCha8Rng, first: Date, last: Date) -> Self {
-        let mut people =
-            Self { institutions: Vec::new(), task_forces: Vec::new(), members: Vec::new(), first, last };
+        let mut people = Self { institutions: Vec::new(), task_forces: Vec::new(), members: Vec::new(), first, last };
         people.found_institutions(rng);
         people.form_task_forces(rng);
         people.join_members(rng);
@@ -35,8 +34,7 @@ impl People {
 
     /// The ids of the schools.
     pub(crate) fn schools(&self) -> Vec<String> {
-        let schools =
-            self.institutions.iter().filter(|institution| institution.kind() == v1::InstitutionKind::Sekolah);
+        let schools = self.institutions.iter().filter(|institution| institution.kind() == v1::InstitutionKind::Sekolah);
         schools.map(|school| school.institution_id.clone()).collect()
     }
 
@@ -89,7 +87,12 @@ impl People {
 
     fn found_institutions(&mut self, rng: &mut ChaCha8Rng) {
         for number in 1..=5 {
-            self.institution(rng, &format!("9000000{number}"), &format!("SMP Contoh 0{number}"), v1::InstitutionKind::Sekolah);
+            self.institution(
+                rng,
+                &format!("9000000{number}"),
+                &format!("SMP Contoh 0{number}"),
+                v1::InstitutionKind::Sekolah,
+            );
         }
         self.institution(rng, "kantor-01", "Kantor Contoh 01", v1::InstitutionKind::Kantor);
         self.institution(rng, "lembaga-01", "Lembaga Contoh 01", v1::InstitutionKind::Lainnya);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use satgas_proto::v1::{self, event::Body};
 
-use super::{Action, History, ZONE};
+use super::{Action, History, ZONE, people::KELURAHAN};
 use crate::reference::{Subject, conflicts, evaluate, held, steps, time::message, warnings};
 
 /// The log of a server that refuses nothing but what it knows: repeats are dropped, other content under a known id conflicts.
@@ -82,8 +82,10 @@ fn twelve_histories_hold_every_conflict_warning_and_figure() {
             *seen.entry(warning.kind().as_str_name().to_owned()).or_default() += 1;
         }
         *seen.entry("held".to_owned()).or_default() += held(&events).len() as u64;
-        for period in &history.periods {
-            let evaluation = evaluate(&events, &Subject::Area("53.71".to_owned()), period, now);
+        let whole = history.periods.iter().map(|period| ("53.71", period));
+        let without_school = history.periods.iter().map(|period| (KELURAHAN[5], period));
+        for (code, period) in whole.chain(without_school) {
+            let evaluation = evaluate(&events, &Subject::Area(code.to_owned()), period, now);
             for indicator in &evaluation.indicators {
                 let name = v1::IndicatorKind::try_from(indicator.kind).unwrap().as_str_name();
                 let full = indicator.applicable && indicator.numerator == indicator.denominator;

@@ -3,9 +3,7 @@
 use jiff::{SignedDuration, Timestamp, ToSpan as _, civil::Date, tz::TimeZone};
 use rand::{RngExt as _, seq::IndexedRandom as _};
 use rand_chacha::ChaCha8Rng;
-use satgas_proto::v1::{
-    self, amendment::Replacement, submission::Content, submission::Reporter, task_force::Home,
-};
+use satgas_proto::v1::{self, amendment::Replacement, submission::Content, submission::Reporter, task_force::Home};
 
 use super::{
     Action, CLIENTS, StepPlan, Wave,
@@ -75,8 +73,11 @@ impl World {
         self.later = later;
         let due: Vec<(usize, usize, v1::Submission)> = due;
         for (client, actions) in clients.iter_mut().enumerate() {
-            let batch: Vec<v1::Submission> =
-                due.iter().filter(|(_, owner, _)| *owner == client).map(|(_, _, submission)| submission.clone()).collect();
+            let batch: Vec<v1::Submission> = due
+                .iter()
+                .filter(|(_, owner, _)| *owner == client)
+                .map(|(_, _, submission)| submission.clone())
+                .collect();
             if !batch.is_empty() {
                 actions.push(Action::SubmitBatch(batch));
             }

@@ -98,6 +98,18 @@ impl Counts {
         }
     }
 
+    /// Adds others to these.
+    pub(crate) fn add(&mut self, others: &Self) {
+        self.registered += others.registered;
+        self.accepted += others.accepted;
+        self.held += others.held;
+        self.steps += others.steps;
+        self.duplicates += others.duplicates;
+        self.conflicts += others.conflicts;
+        self.rejected += others.rejected;
+        self.refused_steps += others.refused_steps;
+    }
+
     /// Events that these made, the log's opening not counted.
     pub(crate) fn events(&self) -> u64 {
         self.registered + self.accepted + self.steps + self.conflicts

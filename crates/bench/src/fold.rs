@@ -1,0 +1,90 @@
+//! The fold by itself: events into the views, without a journal or a network around them.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use prost::Message as _;
+use satgas_domain::{event, views::Views};
+use satgas_proto::v1::{Event, LogOpened, event::Body, submission::Reporter};
+
+use crate::city::City;
+
+const TIME_ZONE: &str = "Asia/Makassar";
+
+/// Visits folded, and the time without and with decoding.
+pub(crate) struct Folded {
+    /// Visits.
+    pub(crate) visits: usize,
+    /// Applying decoded events.
+    pub(crate) apply: Duration,
+    /// Decoding and applying, as a server does that starts without a checkpoint; there on two threads, here on one.
+    pub(crate) decode_and_apply: Duration,
+}
+
+/// Folds a city and `count` visits twice.
+pub(crate) fn measure(city: &mut City, count: usize) -> Result<Folded> {
+    let (registry, visits) = log(city, count);
+    let stored: Vec<Vec<u8>> = visits.iter().map(Event::encode_to_vec).collect();
+
+    let mut views = begun(&registry)?;
+    let started = Instant::now();
+    for event in &visits {
+        views.apply(event);
+    }
+    let apply = started.elapsed();
+    drop(views);
+
+    let mut views = begun(&registry)?;
+    let started = Instant::now();
+    for bytes in &stored {
+        views.apply(&Event::decode(bytes.as_slice())?);
+    }
+    let decode_and_apply = started.elapsed();
+    anyhow::ensure!(views.record_count() == count, "a visit did not count");
+    Ok(Folded { visits: count, apply, decode_and_apply })
+}
+
+fn begun(registry: &[Event]) -> Result<Views> {
+    let mut views = Views::new(TIME_ZONE)?;
+    registry.iter().for_each(|event| views.apply(event));
+    Ok(views)
+}
+
+/// The events that a server would have written: those of the registry, then those of the visits.
+fn log(city: &mut City, count: usize) -> (Vec<Event>, Vec<Event>) {
+    let opened = LogOpened { log_id: String::new(), sample_data: true, time_zone: TIME_ZONE.to_owned() };
+    let registered = city.registry().into_iter().map(Body::Registered);
+    let bodies: Vec<Body> = std::iter::once(Body::LogOpened(opened)).chain(registered).collect();
+    let visits: Vec<Body> = city.visits(count).into_iter().map(Body::Submitted).collect();
+    let first_visit = bodies.len();
+    let mut events: Vec<Event> =
+        bodies.into_iter().chain(visits).zip(1..).map(|(body, position)| event_of(body, position)).collect();
+    let visits = events.split_off(first_visit);
+    (events, visits)
+}
+
+fn event_of(body: Body, position: u64) -> Event {
+    let submission = if let Body::Submitted(submission) = &body { Some(submission) } else { None };
+    let area_code = match submission.and_then(|submission| submission.reporter.as_ref()) {
+        Some(Reporter::AreaCode(code)) => code.clone(),
+        _ => String::new(),
+    };
+    Event {
+        position,
+        recorded_at: submission.and_then(|submission| submission.occurred_at),
+        kind: event::kind(&body).into(),
+        area_code,
+        body: Some(body),
+        ..Default::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_visit_of_the_invented_city_counts_in_the_fold() {
+        assert_eq!(measure(&mut City::new(), 300).unwrap().visits, 300);
+    }
+}

@@ -1,0 +1,170 @@
+//! Subscribers: one that catches up, one that is awaited, a hundred that do not read; and evaluations asked for meanwhile.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use hdrhistogram::Histogram;
+use prost::bytes::Bytes;
+use satgas_proto::v1::{
+    EvaluationOrder, ListEvaluationsRequest, RegisterRequest, RegistryEntry, StreamNotice, Submission, SubmitRequest,
+    SubscribeRequest, SubscribeResponse, evaluation_service_client::EvaluationServiceClient,
+    event_service_client::EventServiceClient, registry_service_client::RegistryServiceClient,
+    submission_service_client::SubmissionServiceClient, subscribe_request::Start,
+};
+use tonic::{
+    Request, Streaming,
+    codegen::http::uri::PathAndQuery,
+    transport::{Channel, Endpoint},
+};
+use tonic_prost::ProstCodec;
+
+use crate::{
+    load::{self, latencies, micros},
+    served::Served,
+};
+
+/// A subscription that takes longer to catch up is stuck.
+const CATCH_UP_MAX: Duration = Duration::from_secs(120);
+/// Bytes that a stalled subscriber's own side takes before the server must hold on.
+const STALLED_WINDOW_BYTES: u32 = 65_535;
+/// Between two looks at the server's memory.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// `SubscribeResponse` for a client that takes events as bytes, such as one that stores or forwards them.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Undecoded {
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    events: Vec<Bytes>,
+    #[prost(enumeration = "StreamNotice", tag = "3")]
+    notice: i32,
+}
+
+/// Registers all entries or fails.
+pub(crate) async fn register(channel: Channel, entries: Vec<RegistryEntry>) -> Result<()> {
+    let request = RegisterRequest { entries, skip_bad: false };
+    let answer = RegistryServiceClient::new(channel).register(request).await?.into_inner();
+    ensure!(answer.refused.is_empty(), "the registry was refused: {:?}", answer.refused);
+    Ok(())
+}
+
+/// Reads from the beginning to the end as the generated client does, events decoded. Events, and the time it took.
+pub(crate) async fn catch_up(channel: Channel) -> Result<(u64, Duration)> {
+    let started = Instant::now();
+    let stream = EventServiceClient::new(channel).subscribe(SubscribeRequest::default()).await?.into_inner();
+    counted(stream, started, |message: &SubscribeResponse| (message.events.len(), message.notice())).await
+}
+
+/// As [`catch_up`], but leaves each event in its bytes.
+pub(crate) async fn catch_up_undecoded(channel: Channel) -> Result<(u64, Duration)> {
+    let started = Instant::now();
+    let mut client = tonic::client::Grpc::new(channel);
+    client.ready().await?;
+    let path = PathAndQuery::from_static("/satgas.v1.EventService/Subscribe");
+    let codec = ProstCodec::<SubscribeRequest, Undecoded>::default();
+    let stream = client.server_streaming(Request::new(SubscribeRequest::default()), path, codec).await?.into_inner();
+    counted(stream, started, |message: &Undecoded| (message.events.len(), message.notice())).await
+}
+
+/// Counts events until the stream says that it caught up.
+async fn counted<M>(
+    mut stream: Streaming<M>,
+    started: Instant,
+    look: impl Fn(&M) -> (usize, StreamNotice),
+) -> Result<(u64, Duration)> {
+    let mut events = 0;
+    tokio::time::timeout(CATCH_UP_MAX, async {
+        while let Some(message) = stream.message().await? {
+            let (more, notice) = look(&message);
+            events += more as u64;
+            if notice == StreamNotice::CaughtUp {
+                return Ok((events, started.elapsed()));
+            }
+        }
+        bail!("the stream ended before it caught up")
+    })
+    .await?
+}
+
+/// One writer submits the visits one after the other; from each call to the event at a subscriber on another connection.
+pub(crate) async fn append_to_subscriber(
+    writer: Channel,
+    reader: Channel,
+    visits: Vec<Submission>,
+) -> Result<Histogram<u64>> {
+    let from_now = SubscribeRequest { start: Some(Start::FromNow(Default::default())), ..Default::default() };
+    let mut stream = EventServiceClient::new(reader).subscribe(from_now).await?.into_inner();
+    let first = stream.message().await?.context("the stream ended")?;
+    ensure!(first.notice() == StreamNotice::CaughtUp, "a stream from now on begins with the notice that it caught up");
+    let count = visits.len();
+    let reading = tokio::spawn(async move {
+        let mut arrivals = Vec::with_capacity(count);
+        while arrivals.len() < count {
+            let message = stream.message().await?.context("the stream ended")?;
+            let now = Instant::now();
+            arrivals.extend(message.events.iter().map(|event| (event.position, now)));
+        }
+        Ok::<_, anyhow::Error>(arrivals)
+    });
+    let mut writer = SubmissionServiceClient::new(writer);
+    let mut calls = Vec::with_capacity(count);
+    for visit in visits {
+        let called = Instant::now();
+        let answer = writer.submit(SubmitRequest { submission: Some(visit) }).await?.into_inner();
+        calls.push((answer.receipt.context("an answer without a receipt")?.position, called));
+    }
+    let arrivals = tokio::time::timeout(CATCH_UP_MAX, reading).await???;
+    let mut latencies = latencies();
+    for ((written, called), (read, arrived)) in calls.into_iter().zip(arrivals) {
+        ensure!(written == read, "position {written} was written and {read} read in its place");
+        latencies.saturating_record(micros(arrived.duration_since(called)));
+    }
+    Ok(latencies)
+}
+
+/// Opens subscriptions from the beginning, each on a connection of its own, and reads nothing. The most memory that the
+/// server had within `time`, beyond what it had before, in bytes.
+pub(crate) async fn stalled(served: &Served, subscribers: usize, time: Duration) -> Result<u64> {
+    let before = served.memory()?.resident;
+    let mut open = Vec::with_capacity(subscribers);
+    for _ in 0..subscribers {
+        let endpoint = Endpoint::from_shared(served.url.clone())?
+            .initial_stream_window_size(STALLED_WINDOW_BYTES)
+            .initial_connection_window_size(STALLED_WINDOW_BYTES);
+        let channel = endpoint.connect().await.context("the server cannot be reached")?;
+        open.push(EventServiceClient::new(channel).subscribe(SubscribeRequest::default()).await?);
+    }
+    let started = Instant::now();
+    let mut most = before;
+    while started.elapsed() < time {
+        most = most.max(served.memory()?.resident);
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    drop(open);
+    Ok(most - before)
+}
+
+/// Lists the evaluations of all kelurahan for the period, one list after the other, while records arrive at a fixed rate. The
+/// latencies of the lists, and the records a second that were reached.
+pub(crate) async fn evaluations(
+    lists: Channel,
+    writers: Vec<Channel>,
+    visits: Vec<Submission>,
+    per_second: f64,
+    (period, kelurahan): (&str, usize),
+) -> Result<(Histogram<u64>, f64)> {
+    let writing = tokio::spawn(load::paced(writers, visits, per_second));
+    let mut lists = EvaluationServiceClient::new(lists);
+    let mut latencies = latencies();
+    while !writing.is_finished() {
+        let request = ListEvaluationsRequest {
+            period: period.to_owned(),
+            order: EvaluationOrder::ScoreAscending.into(),
+            ..Default::default()
+        };
+        let called = Instant::now();
+        let listed = lists.list_evaluations(request).await?.into_inner().evaluations.len();
+        latencies.saturating_record(micros(called.elapsed()));
+        ensure!(listed == kelurahan, "{listed} evaluations instead of {kelurahan}");
+    }
+    Ok((latencies, writing.await??.rate()))
+}

@@ -1,0 +1,119 @@
+//! What the machine itself can do and what it is, so that figures can be compared within a run.
+
+use std::{
+    fs::{self, File},
+    io::Write as _,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result};
+
+/// Bytes of each append of the plain file.
+const APPEND_BYTES: usize = 4 * 1024;
+
+/// Appends 4 KiB to a new file and syncs it, again and again, one after the other. Appends a second.
+pub(crate) fn fdatasync_rate(folder: &Path, time: Duration) -> Result<f64> {
+    let path = folder.join("fdatasync.probe");
+    let mut file = File::create(&path).context("the probe file cannot be made")?;
+    let block = [0x5a_u8; APPEND_BYTES];
+    let started = Instant::now();
+    let mut appends = 0_u32;
+    while started.elapsed() < time {
+        file.write_all(&block)?;
+        file.sync_data()?;
+        appends += 1;
+    }
+    let rate = f64::from(appends) / started.elapsed().as_secs_f64();
+    fs::remove_file(path)?;
+    Ok(rate)
+}
+
+/// One line that says what the figures were measured on.
+pub(crate) fn describe() -> String {
+    let cores = thread::available_parallelism().map_or(0, usize::from);
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let cpuinfo = read("/proc/cpuinfo");
+    let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("unknown processor");
+    let memory = read("/proc/meminfo");
+    let memory_kb: u64 = memory.split_whitespace().nth(1).and_then(|kb| kb.parse().ok()).unwrap_or(0);
+    let kernel = read("/proc/sys/kernel/osrelease");
+    format!(
+        "{cores} cores ({}), {:.0} GiB, Linux {}",
+        model.trim_start_matches([' ', '\t', ':']),
+        // Far below the 52 bits that a float holds exactly.
+        memory_kb as f64 / 1_048_576.0,
+        kernel.trim()
+    )
+}
+
+/// The load average of the last minute: a run on a busy machine shows.
+pub(crate) fn load_average() -> String {
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    load.split_whitespace().next().unwrap_or("unknown").to_owned()
+}
+
+/// The memory of a process, in bytes, from its status file.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Memory {
+    /// Resident now.
+    pub(crate) resident: u64,
+    /// The most that was ever resident.
+    pub(crate) peak: u64,
+}
+
+impl Memory {
+    /// Of the process with this id.
+    pub(crate) fn of(pid: u32) -> Result<Self> {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).context("the server's status cannot be read")?;
+        Self::parse(&status).context("the server's status tells no memory")
+    }
+
+    fn parse(status: &str) -> Option<Self> {
+        let bytes = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+            line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kb| kb * 1024)
+        };
+        Some(Self { resident: bytes("VmRSS:")?, peak: bytes("VmHWM:")? })
+    }
+}
+
+/// Bytes that a folder takes on disk: the blocks of its files, not their lengths. A folder that is not there takes none.
+pub(crate) fn disk_bytes(folder: &Path) -> Result<u64> {
+    use std::os::unix::fs::MetadataExt as _;
+    let mut bytes = 0;
+    if !folder.exists() {
+        return Ok(bytes);
+    }
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        // Blocks are counted in units of 512 bytes whatever the file system's own size.
+        bytes += if metadata.is_dir() { disk_bytes(&entry.path())? } else { metadata.blocks() * 512 };
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_read_from_a_status_file_in_bytes() {
+        let memory = Memory::parse("Name:\tsatgas\nVmHWM:\t   2048 kB\nVmRSS:\t   1024 kB\n").unwrap();
+        assert_eq!((memory.resident, memory.peak), (1_048_576, 2_097_152));
+        assert!(Memory::parse("Name:\tsatgas\n").is_none());
+    }
+
+    #[test]
+    fn a_folder_takes_at_least_the_bytes_written_into_its_subfolders() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("inner")).unwrap();
+        let mut file = File::create(folder.path().join("inner/file")).unwrap();
+        file.write_all(&[1; 10_000]).unwrap();
+        file.sync_all().unwrap();
+        assert!(disk_bytes(folder.path()).unwrap() >= 10_000);
+        assert_eq!(disk_bytes(&folder.path().join("absent")).unwrap(), 0);
+    }
+}

@@ -1,0 +1,88 @@
+//! Measures the real server: a release build of `satgas serve` as a process of its own, over loopback gRPC.
+//!
+//! `cargo xtask bench` builds and starts this. Every step is bounded in count and time, every process that is started is ended by its
+//! id, and only acknowledged records count. How each figure comes about is written on the page that a whole run writes ([`page`]).
+
+mod city;
+mod figures;
+mod fold;
+mod follow;
+mod load;
+mod machine;
+mod page;
+mod plan;
+mod round;
+mod served;
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::Parser as _;
+
+use crate::{
+    figures::Figures,
+    page::Circumstances,
+    plan::{Format, Plan},
+};
+
+/// Threads of the client; the server has its own.
+const CLIENT_THREADS: usize = 2;
+
+fn main() -> ExitCode {
+    match run(&Plan::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(plan: &Plan) -> Result<()> {
+    let circumstances = Circumstances {
+        machine: machine::describe(),
+        load_average: machine::load_average(),
+        day: city::today().to_string(),
+    };
+    eprintln!("{}; load average {}", circumstances.machine, circumstances.load_average);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(CLIENT_THREADS)
+        .enable_all()
+        .build()
+        .context("the client's threads cannot be started")?;
+    let mut figures = Figures::default();
+    for number in 1..=plan.rounds {
+        eprintln!("round {number} of {}", plan.rounds);
+        runtime.block_on(round::run(plan, &mut figures))?;
+    }
+    print(plan, &circumstances, &figures);
+    if cfg!(debug_assertions) {
+        eprintln!("this is not a release build: the figures mean nothing");
+    } else if plan.writes_page() {
+        page::write(&plan.page, plan, &circumstances, &figures)?;
+        eprintln!("{} is written", plan.page.display());
+    }
+    Ok(())
+}
+
+fn print(plan: &Plan, circumstances: &Circumstances, figures: &Figures) {
+    match plan.format {
+        Format::Table => {
+            let (goals, missed) = figures.goals();
+            println!("{}; load average {}", circumstances.machine, circumstances.load_average);
+            print!("{figures}");
+            println!("{} of {goals} goals met", goals - missed);
+        }
+        Format::Json => {
+            let object = serde_json::json!({
+                "machine": circumstances.machine,
+                "load_average": circumstances.load_average,
+                "day": circumstances.day,
+                "rounds": plan.rounds,
+                "quick": plan.quick,
+                "figures": figures.to_json(),
+            });
+            println!("{object:#}");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The page of figures, `docs/benchmarks.md`: written anew by each whole run, except for what people noted below its last heading.
+
+use std::{fs, path::Path};
+
+use anyhow::{Context as _, Result};
+
+use crate::{city::VISIT_BYTES, figures::Figures, plan::Plan};
+
+/// Where the part begins that a run leaves as it is.
+const NOTES: &str = "## Notes";
+
+/// What the figures were measured on and when.
+#[derive(Clone, Debug)]
+pub(crate) struct Circumstances {
+    /// The machine.
+    pub(crate) machine: String,
+    /// The load average of the minute before the run.
+    pub(crate) load_average: String,
+    /// The day, "YYYY-MM-DD".
+    pub(crate) day: String,
+}
+
+/// Writes the page. Notes that are there stay.
+pub(crate) fn write(path: &Path, plan: &Plan, circumstances: &Circumstances, figures: &Figures) -> Result<()> {
+    let old = fs::read_to_string(path).unwrap_or_default();
+    let notes = old.find(NOTES).map_or_else(|| format!("{NOTES}\n"), |begin| old[begin..].to_owned());
+    let page = format!("{}\n{notes}", page(plan, circumstances, figures));
+    fs::write(path, page).with_context(|| format!("{} cannot be written", path.display()))
+}
+
+fn page(plan: &Plan, circumstances: &Circumstances, figures: &Figures) -> String {
+    let Circumstances { machine, load_average, day } = circumstances;
+    let (goals, missed) = figures.goals();
+    format!(
+        "# Benchmarks
+
+What the real server does over loopback, measured by `cargo xtask bench`, which writes this page up to \"Notes\". Server and client
+share the machine: compare figures only within one run.
+
+- Machine: {machine}; load average before the run {load_average}
+- Day: {day}
+- Command: `cargo xtask bench --rounds {rounds} --connections {connections}`
+- Median of {rounds} rounds, spread from least to most; {met} of {goals} goals met
+
+{table}
+## How it is measured
+
+Each round starts the release binary `satgas serve` as a process of its own on an empty folder and a free loopback port,
+with its default configuration, and registers an invented city: 51 kelurahan with a task force each and 102 schools. The client is
+another process with two threads and the generated client. A record is a school visit of {VISIT_BYTES} encoded bytes with a new id. All records are made
+before the time is taken; only receipts that say *accepted* count, and any other answer fails the run. Before each measurement of calls or streams every caller makes 20
+empty calls; there is no other warm-up. Concurrent writers share {connections} connections; streams have one each.
+
+- **machine**: 4 KiB appended to a plain file on the same disk and synced with `fdatasync`, one after the other; calls of the health service by so
+  many callers at once: what client, transport and server reach when there is nothing to do.
+- **fold**: visits folded into the views in process, on one thread: decoded before, and decoded from their stored bytes.
+- **append**: so many writers, each of which submits one record a call and waits for its receipt. The log is verified and counted before and after:
+  records a sync are the records written between, divided by the commits, each of which is one sync.
+- **latency**: one writer submits one record after the other; from the call to the event at a subscriber on another connection.
+- **stream**: `SubmitBatch`, sent as fast as the server takes it; from the first message to the last receipt.
+- **disk**: blocks that the files take after an orderly stop, divided by the records.
+- **restart**: from the start of the process to its ready line, after an orderly stop, with checkpoints and without.
+- **catch-up**: one subscriber from the beginning to the notice that it caught up, with events left as bytes as a client does that stores or
+  forwards them, and decoded by the generated client.
+- **evaluate**: one client lists the evaluations of all kelurahan, lowest score first, again and again, while 64 writers submit 5,000
+  records a second together.
+- **stalled**: 100 subscribers from the beginning, each on a connection of its own, take nothing for 10 seconds; the most memory
+  the server has, less what it had before.
+",
+        rounds = plan.rounds,
+        connections = plan.connections,
+        met = goals - missed,
+        table = figures.to_markdown(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[test]
+    fn a_new_run_replaces_the_figures_and_keeps_the_notes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("benchmarks.md");
+        fs::write(&path, "# Benchmarks\n\nold figures\n\n## Notes\n\nWhat holds it.\n").unwrap();
+        let circumstances = Circumstances {
+            machine: "2 cores".to_owned(),
+            load_average: "0.01".to_owned(),
+            day: "2026-01-01".to_owned(),
+        };
+        write(&path, &Plan::parse_from(["bench"]), &circumstances, &Figures::default()).unwrap();
+        let page = fs::read_to_string(&path).unwrap();
+        assert!(page.ends_with("\n## Notes\n\nWhat holds it.\n") && !page.contains("old figures"), "{page}");
+        assert_eq!(page.matches(NOTES).count(), 1);
+    }
+}

@@ -1,0 +1,162 @@
+//! What to run, and how much of it.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Parser, ValueEnum};
+
+use crate::figures::Scenario;
+
+/// How the closing result is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// A table for people
+    Table,
+    /// One JSON object
+    Json,
+}
+
+/// Measures the real server over loopback: median of several rounds, each on a fresh log.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "cargo xtask bench")]
+pub(crate) struct Plan {
+    /// Rounds, each on a fresh log
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) rounds: u32,
+    /// Measure only these; the page of figures stays as it is
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "SCENARIO,..")]
+    pub(crate) only: Vec<Scenario>,
+    /// Few records: checks that everything runs; its figures mean nothing and the page stays as it is
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// HTTP/2 connections that concurrent writers share
+    #[arg(long, default_value_t = 4, value_name = "N", value_parser = connections)]
+    pub(crate) connections: usize,
+    /// How the closing result is printed
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+    /// The server's binary
+    #[arg(long, value_name = "FILE", default_value = "target/release/satgas")]
+    pub(crate) satgas: PathBuf,
+    /// Folder for the logs, on the disk to be measured; they are removed in the end
+    #[arg(long, value_name = "DIR", default_value = "target/bench")]
+    pub(crate) scratch: PathBuf,
+    /// The page that a whole run writes
+    #[arg(long, value_name = "FILE", default_value = "docs/benchmarks.md")]
+    pub(crate) page: PathBuf,
+}
+
+fn connections(text: &str) -> Result<usize, String> {
+    let number = text.parse().map_err(|_| "is not a number")?;
+    if (1..=64).contains(&number) { Ok(number) } else { Err("is not 1 to 64".to_owned()) }
+}
+
+impl Plan {
+    /// The chosen scenarios, or all.
+    pub(crate) fn scenarios(&self) -> Vec<Scenario> {
+        if self.only.is_empty() { Scenario::value_variants().to_vec() } else { self.only.clone() }
+    }
+
+    /// Whether the run says enough to be written down.
+    pub(crate) fn writes_page(&self) -> bool {
+        self.only.is_empty() && !self.quick && self.rounds >= 3
+    }
+
+    /// How much to measure.
+    pub(crate) fn scale(&self) -> Scale {
+        if self.quick { Scale::QUICK } else { Scale::FULL }
+    }
+}
+
+/// How many records, calls and seconds each step takes. Every step is bounded by its count, and by time besides.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scale {
+    /// How long a plain file is written and synced.
+    pub(crate) sync_time: Duration,
+    /// Records for the fold.
+    pub(crate) fold_records: usize,
+    /// Records from a writer to a subscriber.
+    pub(crate) latency_records: usize,
+    /// Records that the log has at least when it is read back.
+    pub(crate) log_records: usize,
+    /// Records at a fixed rate while evaluations are listed, for each period.
+    pub(crate) paced_records: usize,
+    /// How long stalled subscribers are watched.
+    pub(crate) stalled_time: Duration,
+    /// Calls and submissions are these many parts of a thousand of the full number.
+    permille: usize,
+}
+
+impl Scale {
+    const FULL: Self = Self {
+        sync_time: Duration::from_secs(2),
+        fold_records: 500_000,
+        latency_records: 5_000,
+        log_records: 1_000_000,
+        paced_records: 50_000,
+        stalled_time: Duration::from_secs(10),
+        permille: 1_000,
+    };
+    const QUICK: Self = Self {
+        sync_time: Duration::from_millis(200),
+        fold_records: 5_000,
+        latency_records: 100,
+        log_records: 20_000,
+        paced_records: 2_000,
+        stalled_time: Duration::from_millis(500),
+        permille: 10,
+    };
+
+    /// Submissions of so many writers together: 3 to 6 seconds each on two cores.
+    pub(crate) fn appends(&self, writers: usize) -> usize {
+        let full = match writers {
+            0..=1 => 12_000,
+            2..=16 => 60_000,
+            17..=64 => 120_000,
+            _ => 160_000,
+        };
+        self.part(full, writers)
+    }
+
+    /// Empty calls of so many callers together.
+    pub(crate) fn calls(&self, callers: usize) -> usize {
+        let full = match callers {
+            0..=1 => 20_000,
+            2..=16 => 100_000,
+            _ => 150_000,
+        };
+        self.part(full, callers)
+    }
+
+    /// Records in streams with so many a message.
+    pub(crate) fn streamed(&self, per_message: usize) -> usize {
+        self.part(if per_message == 1 { 100_000 } else { 400_000 }, per_message)
+    }
+
+    fn part(&self, full: usize, least: usize) -> usize {
+        (full * self.permille / 1_000).max(least)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_whole_run_of_three_rounds_is_written_down() {
+        let plan = |args: &[&str]| Plan::parse_from([&["bench"], args].concat()).writes_page();
+        assert!(plan(&[]));
+        assert!(!plan(&["--quick"]) && !plan(&["--only", "fold"]) && !plan(&["--rounds", "1"]));
+    }
+
+    #[test]
+    fn a_quick_run_still_gives_every_writer_something_to_do() {
+        let plan = Plan::parse_from(["bench", "--quick"]);
+        assert!([1, 16, 64, 256].iter().all(|writers| plan.scale().appends(*writers) >= *writers));
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed_and_connections_are_bounded() {
+        <Plan as clap::CommandFactory>::command().debug_assert();
+        assert!(Plan::try_parse_from(["bench", "--connections", "0"]).is_err());
+    }
+}

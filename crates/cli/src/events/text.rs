@@ -1,0 +1,124 @@
+//! An event as one line.
+
+use jiff::tz::TimeZone;
+use satgas_proto::v1::{self, event::Body, registry_entry::Entry, submission::Content};
+
+use crate::{
+    case::steps,
+    codes::{self, Code as _},
+    print::{SAMPLE, shorten},
+    time,
+};
+
+/// Position, when it was recorded, kind, where, and what.
+pub(super) fn line(event: &v1::Event, zone: &TimeZone) -> String {
+    let place = match (event.area_code.as_str(), event.institution_id.as_str()) {
+        ("", "") => "-".to_owned(),
+        (area, "") => area.to_owned(),
+        ("", institution) => institution.to_owned(),
+        (area, institution) => format!("{area} {institution}"),
+    };
+    let what = event.body.as_ref().map(|body| body_text(body, zone)).unwrap_or_default();
+    let recorded = time::show(event.recorded_at.as_ref(), zone);
+    let kind = codes::label::<v1::EventKind>(event.kind);
+    shorten(&format!("#{}  {recorded}  {kind:<17}  {place:<13}  {what}", event.position), 200)
+}
+
+fn body_text(body: &Body, zone: &TimeZone) -> String {
+    match body {
+        Body::LogOpened(opened) => {
+            let mark = if opened.sample_data { format!(" {SAMPLE}") } else { String::new() };
+            format!("log {} in {}{mark}", opened.log_id, opened.time_zone)
+        }
+        Body::Registered(entry) => entry.entry.as_ref().map(entry_text).unwrap_or_default(),
+        Body::Submitted(submission) => submission_text(submission, zone),
+        Body::Conflicting(conflicting) => {
+            let kept = conflicting.submission.clone().unwrap_or_default();
+            let cause = conflicting.cause().label();
+            format!("{cause}, beside #{}: {}", conflicting.stands_position, submission_text(&kept, zone))
+        }
+        Body::CaseAdvanced(advanced) => {
+            let command = advanced.command.clone().unwrap_or_default();
+            let step = command.step.as_ref().map_or("-", steps::word_of);
+            format!("case {} v{}: {step}", command.case_id, advanced.version)
+        }
+    }
+}
+
+fn entry_text(entry: &Entry) -> String {
+    match entry {
+        Entry::Area(area) => format!("{} {}", area.code, area.name),
+        Entry::Institution(institution) => format!("{} {}", institution.institution_id, institution.name),
+        Entry::TaskForce(task_force) => format!("{} ({}), since {}", task_force.task_force_id, task_force.kind, task_force.formed_on),
+        Entry::Member(member) => format!("{} of {}", member.member_id, member.task_force_id),
+    }
+}
+
+fn submission_text(submission: &v1::Submission, zone: &TimeZone) -> String {
+    let occurred = time::show(submission.occurred_at.as_ref(), zone);
+    let what = submission.content.as_ref().map(content_text).unwrap_or_default();
+    format!("{} of {occurred}: {what}", submission.submission_id)
+}
+
+fn content_text(content: &Content) -> String {
+    match content {
+        Content::MonitoringReport(report) => {
+            format!("report of {} on {}, {} activities", report.task_force_id, report.month, report.activities.len())
+        }
+        Content::SchoolVisit(visit) => {
+            let reach = visit.reach.unwrap_or_default();
+            let purpose = codes::label::<v1::VisitPurpose>(visit.purpose);
+            let pupils = i64::from(reach.pupils_female) + i64::from(reach.pupils_male);
+            format!("{purpose} at {}, {pupils} pupils", visit.school_id)
+        }
+        Content::ExposureSignal(signal) => format!(
+            "group {} on {}, schools {}",
+            shorten(&signal.group_fingerprint, 13),
+            codes::label::<v1::Platform>(signal.platform),
+            signal.school_ids.join(" "),
+        ),
+        Content::CaseReport(report) => {
+            let violence = report.violence.iter().map(|&code| codes::label::<v1::Violence>(code));
+            format!("case: {}", violence.collect::<Vec<_>>().join(", "))
+        }
+        Content::Amendment(amendment) => format!("corrects {}: {}", amendment.corrects_id, amendment.reason),
+        Content::Retraction(retraction) => format!("withdraws {}: {}", retraction.retracts_id, retraction.reason),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_visit_is_told_in_one_line() {
+        let visit = v1::SchoolVisit {
+            school_id: "99900001".into(),
+            purpose: v1::VisitPurpose::TindakLanjut.into(),
+            reach: Some(v1::Reach { pupils_female: 12, pupils_male: 15, ..Default::default() }),
+            ..Default::default()
+        };
+        let submission = v1::Submission {
+            submission_id: "v-1".into(),
+            content: Some(Content::SchoolVisit(visit)),
+            ..Default::default()
+        };
+        let event = v1::Event {
+            position: 12,
+            kind: v1::EventKind::SchoolVisit.into(),
+            area_code: "53.71.04.1001".into(),
+            body: Some(Body::Submitted(submission)),
+            ..Default::default()
+        };
+        let expected =
+            "#12  -  school visit       53.71.04.1001  v-1 of -: tindak lanjut at 99900001, 27 pupils";
+        assert_eq!(line(&event, &TimeZone::UTC), expected);
+    }
+
+    #[test]
+    fn a_log_of_invented_data_says_so_in_its_first_line() {
+        let opened = v1::LogOpened { log_id: "l".into(), sample_data: true, time_zone: "Asia/Makassar".into() };
+        let event = v1::Event { position: 1, body: Some(Body::LogOpened(opened)), ..Default::default() };
+        assert!(line(&event, &TimeZone::UTC).ends_with("log l in Asia/Makassar DATA CONTOH"));
+    }
+}

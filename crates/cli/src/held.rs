@@ -1,0 +1,57 @@
+//! `satgas held`: corrections and withdrawals that wait for what they correct.
+
+use std::process::ExitCode;
+
+use satgas_proto::v1;
+
+use crate::{
+    conflicts::reporter,
+    connect::{Connection, unary},
+    print::{self, Align, ListFormat, Table},
+};
+
+/// Which of them.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Only of areas whose code begins with these segments, such as 53.71.04
+    #[arg(long, value_name = "PREFIX", default_value = "")]
+    area: String,
+    /// How the list is printed
+    #[arg(long, value_enum, default_value_t = ListFormat::Table)]
+    format: ListFormat,
+}
+
+/// Lists what waits.
+pub(crate) async fn run(args: Args, server: &Connection) -> anyhow::Result<ExitCode> {
+    let log = server.log().await?;
+    let mut client = server.submissions();
+    let mut held: Vec<v1::Held> = Vec::new();
+    let mut after_position = 0;
+    loop {
+        let area_prefix = args.area.clone();
+        let request = v1::ListHeldRequest { area_prefix, page_size: 1_000, after_position, min_position: 0 };
+        let page = client.list_held(unary(request)).await?.into_inner();
+        held.extend(page.held);
+        after_position = page.next_after_position;
+        if after_position == 0 {
+            break;
+        }
+    }
+    let mut table = Table::new([
+        ("position", Align::Right),
+        ("submission", Align::Left),
+        ("waits_for", Align::Left),
+        ("reporter", Align::Left),
+    ]);
+    for waiting in &held {
+        let submission = waiting.submission.clone().unwrap_or_default();
+        table.row(vec![
+            waiting.position.to_string(),
+            submission.submission_id.clone(),
+            waiting.waits_for_id.clone(),
+            reporter(&submission).to_owned(),
+        ]);
+    }
+    print::list(args.format, &held, &table, log.sample_data)?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,127 @@
+//! `satgas serve`: runs the server until it is told to stop.
+//!
+//! The first SIGINT or SIGTERM stops it in order: submissions in flight are answered, streams are told where to resume. The
+//! second one ends the process at once; what was acknowledged is on disk either way.
+
+use std::{
+    io::{self, Write as _},
+    net::SocketAddr,
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+};
+
+use anyhow::Context as _;
+use satgas_server::{Config, Server, SystemClock};
+use serde::Serialize;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::{
+    logging::{self, LogFormat},
+    print::SAMPLE,
+};
+
+/// How to serve. Everything has a default; rising order: defaults, configuration file, environment (SATGAS_LISTEN,
+/// SATGAS_DATA and so on), these flags.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Configuration file (TOML)
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    flags: Flags,
+    /// How the server's own log on standard error is written
+    #[arg(long, value_enum, default_value_t)]
+    log_format: LogFormat,
+}
+
+/// The settings that a flag can change, by their names in the configuration.
+#[derive(Debug, Serialize, clap::Args)]
+struct Flags {
+    /// Address and port to listen on; port 0 takes a free one [default: 127.0.0.1:5371]
+    #[arg(long, value_name = "ADDRESS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listen: Option<SocketAddr>,
+    /// Folder that keeps the log [default: satgas-data]
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<PathBuf>,
+    /// Time zone in which a new log counts days and months [default: Asia/Makassar]
+    #[arg(long, value_name = "ZONE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time_zone: Option<String>,
+    /// A new log is one of invented data (DATA CONTOH)
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sample_data: Option<bool>,
+    /// How long a stop in order may take, in seconds [default: 10]
+    #[arg(long, value_name = "SECONDS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shutdown_deadline_s: Option<u64>,
+}
+
+/// Serves until a signal.
+pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    logging::start(args.log_format);
+    // Listened to before the server starts: a signal that comes while it starts is not lost.
+    let mut stop = Stop::listen()?;
+    let config = Config::load(args.config.as_deref(), &args.flags).context("the configuration is wrong")?;
+    let (data, sample_data) = (config.data.clone(), config.sample_data);
+    let server = Server::start(config, Arc::new(SystemClock)).await.context("the server cannot start")?;
+    announce(server.address(), &data, sample_data)?;
+    stop.signalled().await;
+    tracing::info!("stopping; a second signal ends the process at once");
+    tokio::select! {
+        done = server.shutdown() => done.context("the server did not stop in order")?,
+        signal_number = stop.signalled() => std::process::exit(128 + signal_number),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The one line on standard output: whoever started the process waits for it.
+fn announce(address: SocketAddr, data: &std::path::Path, sample_data: bool) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    let mark = if sample_data { format!(" ({SAMPLE})") } else { String::new() };
+    writeln!(out, "satgas serves http://{address} from {}{mark}", data.display())?;
+    out.flush()
+}
+
+/// The signals that ask a process to stop.
+struct Stop {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Stop {
+    fn listen() -> io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Waits for the next one and tells its number.
+    async fn signalled(&mut self) -> i32 {
+        tokio::select! {
+            _ = self.interrupt.recv() => SignalKind::interrupt().as_raw_value(),
+            _ = self.terminate.recv() => SignalKind::terminate().as_raw_value(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn a_flag_that_is_not_given_overrides_nothing() {
+        let line = Line::parse_from(["serve", "--listen", "127.0.0.1:0", "--sample-data"]);
+        let given = serde_json::to_value(&line.args.flags).unwrap();
+        assert_eq!(given, serde_json::json!({ "listen": "127.0.0.1:0", "sample_data": true }));
+    }
+}

@@ -1,0 +1,171 @@
+//! `satgas submit`: sends the records of a file, each with a receipt, however often the connection breaks.
+//!
+//! A thread reads and parses ([`lines`]), [`send`] keeps a bounded window of records that have no receipt yet, and
+//! [`rejected`] writes what was refused in a form that can be mended and sent again. Memory does not grow with the file.
+
+mod lines;
+mod rejected;
+mod rows;
+mod send;
+mod summary;
+
+use std::{
+    io::{self, IsTerminal as _},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context as _, bail};
+use clap::ValueEnum;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::{
+    EXIT_PARTLY,
+    backoff::{Backoff, Patience},
+    connect::Connection,
+    print::Format,
+};
+
+use self::{rejected::Rejections, send::Sending, summary::Tally};
+
+const LONG_ABOUT: &str = "\
+Send records from a file
+
+The file holds one record a line in canonical JSON (.jsonl), or school visits and monthly reports as CSV (.csv). Every record \
+carries a submission_id that was made before sending (`satgas new-id` prints them): sending a file again records nothing twice, \
+and what was cut off in the middle is simply sent again. Lines that cannot be read and records that are rejected go to \
+FILE.rejected.jsonl with their reasons; mend them there and submit that file.
+
+CSV columns; a header line names them in any order, separated by commas or semicolons. Lists are separated by `|`.
+  both:             record (school_visit or monitoring_report), submission_id, device_id, device_sequence, occurred_at,
+                    area_code or institution_id, risk_signals, follow_ups_done (VISIT_ID#NUMBER:YYYY-MM-DD)
+  school visit:     school_id, purpose, topics, pupils_female, pupils_male, teachers_female, teachers_male, parents_female,
+                    parents_male, follow_ups (NUMBER:YYYY-MM-DD:action), notes
+  monitoring report: task_force_id, month (YYYY-MM), activities (KIND:COUNT:PARTICIPANTS), members_present, obstacles
+Codes are written as their Indonesian labels, such as sosialisasi or keamanan-digital.
+
+Exit codes: 0 everything is recorded, 1 it could not be finished, 2 some records were rejected or are in conflict.";
+
+/// What to send.
+#[derive(Debug, clap::Args)]
+#[command(long_about = LONG_ABOUT)]
+pub(crate) struct Args {
+    /// File to send; `-` for standard input
+    #[arg(long, value_name = "FILE")]
+    file: PathBuf,
+    /// What the file is [default: csv for .csv, else jsonl]
+    #[arg(long = "as", value_enum, value_name = "KIND")]
+    kind: Option<Kind>,
+    /// Where rejected records go [default: FILE.rejected.jsonl]
+    #[arg(long, value_name = "FILE")]
+    rejected: Option<PathBuf>,
+    /// How the summary is printed
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    #[command(flatten)]
+    patience: Patience,
+}
+
+/// What a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// A record a line in canonical JSON, or a line of a file of rejected records
+    Jsonl,
+    /// School visits and monthly reports in columns
+    Csv,
+}
+
+impl Args {
+    fn is_stdin(&self) -> bool {
+        self.file == Path::new("-")
+    }
+
+    fn kind(&self) -> Kind {
+        let csv = self.file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
+        self.kind.unwrap_or(if csv { Kind::Csv } else { Kind::Jsonl })
+    }
+
+    fn rejected_path(&self) -> PathBuf {
+        match &self.rejected {
+            Some(path) => path.clone(),
+            None if self.is_stdin() => PathBuf::from("stdin.rejected.jsonl"),
+            None => {
+                let mut name = self.file.clone().into_os_string();
+                name.push(".rejected.jsonl");
+                name.into()
+            }
+        }
+    }
+}
+
+/// Sends the file.
+pub(crate) async fn run(args: Args, server: &Connection) -> anyhow::Result<ExitCode> {
+    let rejected_path = args.rejected_path();
+    if rejected_path == args.file {
+        bail!("rejected records cannot be written over the file that is being sent; name another with --rejected");
+    }
+    let (input, bytes) = open(&args)?;
+    let log = server.log().await?;
+    let bar = progress_bar(bytes);
+    let mut tally = Tally::default();
+    let mut rejections = Rejections::to(rejected_path);
+    let lines = lines::read(input, args.kind(), log.zone.clone());
+    let sending = Sending::new(server, lines, &mut tally, &mut rejections, &bar);
+    let outcome = sending.run(Backoff::new(args.patience)).await;
+    bar.finish_and_clear();
+    rejections.finish()?;
+    summary::print(args.format, &args.file, &tally, rejections.path(), log.sample_data)?;
+    outcome.context("stopped before the end; what has a receipt is recorded, so the same command can be run again")?;
+    Ok(if tally.all_good() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_PARTLY) })
+}
+
+/// The input, and its size when it has one.
+fn open(args: &Args) -> anyhow::Result<(Box<dyn io::Read + Send>, Option<u64>)> {
+    if args.is_stdin() {
+        return Ok((Box::new(io::stdin()), None));
+    }
+    let file = std::fs::File::open(&args.file).with_context(|| args.file.display().to_string())?;
+    let metadata = file.metadata()?;
+    Ok((Box::new(file), metadata.is_file().then(|| metadata.len())))
+}
+
+fn progress_bar(bytes: Option<u64>) -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let (bar, template) = match bytes {
+        Some(bytes) => (ProgressBar::new(bytes), "{bar:40} {percent}%  {msg}  {eta} left"),
+        None => (ProgressBar::new_spinner(), "{spinner} {msg}"),
+    };
+    bar.with_style(ProgressStyle::with_template(template).expect("the template is well-formed"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn args(line: &[&str]) -> Args {
+        Line::parse_from([&["submit"], line].concat()).args
+    }
+
+    #[test]
+    fn rejected_records_go_beside_the_file() {
+        assert_eq!(args(&["--file", "a/visits.csv"]).rejected_path(), Path::new("a/visits.csv.rejected.jsonl"));
+        assert_eq!(args(&["--file", "-"]).rejected_path(), Path::new("stdin.rejected.jsonl"));
+    }
+
+    #[test]
+    fn a_csv_file_is_known_by_its_name_and_standard_input_by_a_flag() {
+        assert_eq!(args(&["--file", "visits.CSV"]).kind(), Kind::Csv);
+        assert_eq!(args(&["--file", "visits.jsonl"]).kind(), Kind::Jsonl);
+        assert_eq!(args(&["--file", "-", "--as", "csv"]).kind(), Kind::Csv);
+    }
+}

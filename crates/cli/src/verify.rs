@@ -1,0 +1,83 @@
+//! `satgas verify`: walks a whole log from its files, and says what it found or where it is broken.
+
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressStyle};
+use satgas_server::Verified;
+
+use crate::print::{self, Format};
+
+/// What to check.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Folder that keeps the log; refused while a server uses it
+    #[arg(long, value_name = "DIR", env = "SATGAS_DATA", default_value = "satgas-data")]
+    data: PathBuf,
+    /// How the result is printed
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+/// Checks the folder.
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let bar = progress_bar();
+    let started = Instant::now();
+    let outcome = satgas_server::verify(&args.data, |records| bar.set_position(records));
+    let took = started.elapsed();
+    bar.finish_and_clear();
+    match outcome {
+        Ok(verified) => report(args.format, &verified, took)?,
+        Err(error) => {
+            let error = anyhow::Error::from(error);
+            if args.format == Format::Json {
+                let fault = serde_json::json!({ "verify": "fault", "fault": format!("{error:#}") });
+                writeln!(io::stdout(), "{fault}")?;
+            }
+            return Err(error).context(format!("{} does not hold", args.data.display()));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn progress_bar() -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{spinner} {pos} records, {per_sec}").expect("the template is well-formed");
+    ProgressBar::new_spinner().with_style(style)
+}
+
+fn report(format: Format, verified: &Verified, took: Duration) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    let hash = print::hex(&verified.head.hash, 64);
+    match format {
+        Format::Text => {
+            writeln!(out, "ok: every byte of the log holds")?;
+            writeln!(out, "records  {}", verified.records)?;
+            writeln!(out, "commits  {}", verified.commits)?;
+            writeln!(out, "frames   {}", verified.frames)?;
+            writeln!(out, "bytes    {}", verified.bytes)?;
+            writeln!(out, "head     {} {hash}", verified.head.position)?;
+            writeln!(out, "took     {:.2} s", took.as_secs_f64())?;
+        }
+        Format::Json => {
+            let object = serde_json::json!({
+                "verify": "ok",
+                "records": verified.records,
+                "commits": verified.commits,
+                "frames": verified.frames,
+                "bytes": verified.bytes,
+                "head": { "position": verified.head.position, "hash": hash },
+                "took_s": took.as_secs_f64(),
+            });
+            writeln!(out, "{object}")?;
+        }
+    }
+    Ok(())
+}

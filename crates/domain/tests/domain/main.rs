@@ -1,0 +1,12 @@
+//! What the domain decides and counts, told as stories: given these events, when this is asked, then this follows.
+
+mod bad_input;
+mod case_table;
+mod cases;
+mod corrections;
+mod evaluation;
+mod registry;
+mod rollup;
+mod submissions;
+mod support;
+mod warnings;

@@ -1,0 +1,81 @@
+//! `CaseService`: the life of cases.
+
+use satgas_domain::id::SubmissionId;
+use satgas_engine::Engine;
+use satgas_proto::v1::{self, case_service_server::CaseService, submission::Content};
+use tonic::{Request, Response, Status};
+
+use crate::{
+    status,
+    submission::{page_size, submit},
+};
+
+pub(crate) struct CaseApi {
+    pub(crate) engine: Engine,
+}
+
+#[tonic::async_trait]
+impl CaseService for CaseApi {
+    async fn open_case(&self, request: Request<v1::OpenCaseRequest>) -> Result<Response<v1::OpenCaseResponse>, Status> {
+        let submission =
+            request.into_inner().submission.ok_or_else(|| status::invalid_field("submission", "is missing"))?;
+        if !matches!(submission.content, Some(Content::CaseReport(_))) {
+            return Err(status::invalid_field("submission.content", "is not a case report"));
+        }
+        let id = submission.submission_id.clone();
+        let receipt = submit(&self.engine, submission).await?;
+        let case = self.get(&id, receipt.position).await?;
+        Ok(Response::new(v1::OpenCaseResponse { receipt: Some(receipt), case }))
+    }
+
+    async fn advance_case(
+        &self,
+        request: Request<v1::AdvanceCaseRequest>,
+    ) -> Result<Response<v1::AdvanceCaseResponse>, Status> {
+        let command = request.into_inner().command.ok_or_else(|| status::invalid_field("command", "is missing"))?;
+        let (receipt, case) = self.engine.advance(command).await.map_err(status::case)?;
+        Ok(Response::new(v1::AdvanceCaseResponse { receipt: Some(receipt), case: Some(case) }))
+    }
+
+    async fn get_case(&self, request: Request<v1::GetCaseRequest>) -> Result<Response<v1::GetCaseResponse>, Status> {
+        let r = request.into_inner();
+        let case = self.get(&r.case_id, r.min_position).await?.ok_or_else(|| status::not_found("case"))?;
+        Ok(Response::new(v1::GetCaseResponse { case: Some(case) }))
+    }
+
+    async fn list_cases(
+        &self,
+        request: Request<v1::ListCasesRequest>,
+    ) -> Result<Response<v1::ListCasesResponse>, Status> {
+        let r = request.into_inner();
+        let size = page_size(r.page_size, 100, 1_000)?;
+        let first = match r.page_token.as_str() {
+            "" => 0,
+            token => {
+                token.parse().map_err(|_| status::invalid_field("page_token", "is not a token that was given out"))?
+            }
+        };
+        let wanted = match r.status() {
+            v1::CaseStatus::Unspecified => None,
+            wanted => Some(wanted),
+        };
+        let mut cases: Vec<(u32, v1::Case)> = self
+            .engine
+            .query(r.min_position, |folded| {
+                folded.views.cases_from(first, &r.area_prefix, wanted).take(size + 1).collect()
+            })
+            .await
+            .map_err(status::query)?;
+        let next_page_token = if cases.len() > size { cases[size].0.to_string() } else { String::new() };
+        cases.truncate(size);
+        let cases = cases.into_iter().map(|(_, case)| case).collect();
+        Ok(Response::new(v1::ListCasesResponse { cases, next_page_token }))
+    }
+}
+
+impl CaseApi {
+    async fn get(&self, id: &str, min_position: u64) -> Result<Option<v1::Case>, Status> {
+        let id = SubmissionId::parse(id).map_err(|reason| status::invalid_field("case_id", reason))?;
+        self.engine.query(min_position, |folded| folded.views.case(id)).await.map_err(status::query)
+    }
+}

@@ -1,0 +1,105 @@
+//! Configuration: defaults, then a file, then the environment, then flags, each over the one before.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use figment::{
+    Figment,
+    providers::{Env, Format as _, Serialized, Toml},
+};
+use serde::{Deserialize, Serialize};
+
+/// How a server is set up. Every key may stand in a TOML file, in the environment as `SATGAS_` and the key in capitals, or be a flag.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Address to listen on. Port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Data folder: the log, its checkpoints and a lock.
+    pub data: PathBuf,
+    /// Time zone of a new log, in which months and days are counted. A log that exists keeps its own.
+    pub time_zone: String,
+    /// Whether a new log is of invented data (DATA CONTOH). A log that exists keeps its own.
+    pub sample_data: bool,
+    /// Seconds that a shutdown waits for calls in flight.
+    pub shutdown_deadline_s: u64,
+    /// MiB of submissions that may wait to be written.
+    pub queue_mib: usize,
+    /// MiB of the log that are cached in memory.
+    pub cache_mib: u64,
+    /// MiB of the latest events that are kept in memory for subscribers.
+    pub tail_mib: usize,
+    /// MiB that must be free on the disk for anything to be written.
+    pub disk_free_min_mib: u64,
+    /// Events between two checkpoints.
+    pub checkpoint_every: u64,
+    /// Streams that may be open at once.
+    pub streams_max: usize,
+    /// Seconds after which a subscriber that takes nothing is disconnected.
+    pub stall_s: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 5371)),
+            data: PathBuf::from("satgas-data"),
+            time_zone: "Asia/Makassar".to_owned(),
+            sample_data: false,
+            shutdown_deadline_s: 10,
+            queue_mib: 32,
+            cache_mib: 64,
+            tail_mib: 16,
+            disk_free_min_mib: 64,
+            checkpoint_every: 500_000,
+            streams_max: 10_000,
+            stall_s: 30,
+        }
+    }
+}
+
+/// Why a configuration was refused; says which key of which source.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file is not there.
+    #[error("the configuration file {0} does not exist")]
+    NoFile(PathBuf),
+    /// A key is unknown or its value is of the wrong form.
+    #[error("the configuration is refused: {0}")]
+    Refused(Box<figment::Error>),
+}
+
+const KEYS: [&str; 12] = [
+    "listen",
+    "data",
+    "time_zone",
+    "sample_data",
+    "shutdown_deadline_s",
+    "queue_mib",
+    "cache_mib",
+    "tail_mib",
+    "disk_free_min_mib",
+    "checkpoint_every",
+    "streams_max",
+    "stall_s",
+];
+
+impl Config {
+    /// Reads the configuration. `flags` is anything that serialises to a map of some of the keys.
+    pub fn load(file: Option<&Path>, flags: impl Serialize) -> Result<Self, ConfigError> {
+        let mut figment = Figment::from(Serialized::defaults(Self::default()));
+        if let Some(file) = file {
+            if !file.is_file() {
+                return Err(ConfigError::NoFile(file.to_owned()));
+            }
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        figment
+            .merge(Env::prefixed("SATGAS_").only(&KEYS))
+            .merge(Serialized::defaults(flags))
+            .extract()
+            .map_err(|error| ConfigError::Refused(Box::new(error)))
+    }
+}

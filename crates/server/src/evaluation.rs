@@ -1,0 +1,268 @@
+//! `EvaluationService`: evaluations, asked for and watched.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
+
+use satgas_domain::{
+    id::Level,
+    time::Period,
+    views::{ListQuery, Subject},
+};
+use satgas_engine::{Engine, Folded};
+use satgas_proto::v1::{
+    self, AreaLevel, evaluation_service_server::EvaluationService, get_evaluation_request::Subject as Asked,
+};
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
+
+use crate::{
+    status,
+    stream::{BoxStream, Gone, Sink, Streams},
+    submission::page_size,
+};
+
+/// How long changes are gathered before they are sent: figures that change a hundred times a second help nobody.
+const GATHER: Duration = Duration::from_millis(100);
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+pub(crate) struct Evaluations {
+    pub(crate) engine: Engine,
+    pub(crate) streams: Streams,
+}
+
+#[tonic::async_trait]
+impl EvaluationService for Evaluations {
+    async fn get_evaluation(
+        &self,
+        request: Request<v1::GetEvaluationRequest>,
+    ) -> Result<Response<v1::GetEvaluationResponse>, Status> {
+        let r = request.into_inner();
+        let period = parse_period(&r.period)?;
+        let (subject, what) = match &r.subject {
+            None => return Err(status::invalid_field("subject", "is missing: give area_code or institution_id")),
+            Some(Asked::AreaCode(code)) => (Subject::Area(code), "area"),
+            Some(Asked::InstitutionId(id)) => (Subject::Institution(id), "institution"),
+        };
+        let now = self.engine.now();
+        let look = |folded: &Folded| {
+            let period = period.unwrap_or_else(|| current_month(folded, now));
+            folded.views.evaluate(subject, &period, now).map(|evaluation| with_head(evaluation, folded))
+        };
+        let evaluation = self.engine.query(r.min_position, look).await.map_err(status::query)?;
+        let evaluation = evaluation.ok_or_else(|| status::not_found(what))?;
+        Ok(Response::new(v1::GetEvaluationResponse { evaluation: Some(evaluation) }))
+    }
+
+    async fn list_evaluations(
+        &self,
+        request: Request<v1::ListEvaluationsRequest>,
+    ) -> Result<Response<v1::ListEvaluationsResponse>, Status> {
+        let r = request.into_inner();
+        let size = page_size(r.page_size, 1_000, 10_000)?;
+        let period = parse_period(&r.period)?;
+        let (level, order, now) = (level(r.level())?, r.order(), self.engine.now());
+        let look = |folded: &Folded| {
+            let period = period.unwrap_or_else(|| current_month(folded, now));
+            let list = folded.views.list(&ListQuery { period, prefix: &r.area_prefix, level, order, now });
+            list.into_iter().map(|evaluation| with_head(evaluation, folded)).collect()
+        };
+        let list: Vec<v1::Evaluation> = self.engine.query(r.min_position, look).await.map_err(status::query)?;
+        let (evaluations, next_page_token) = offset_page(list, &r.page_token, size)?;
+        Ok(Response::new(v1::ListEvaluationsResponse { evaluations, next_page_token }))
+    }
+
+    type WatchEvaluationsStream = BoxStream<v1::WatchEvaluationsResponse>;
+
+    async fn watch_evaluations(
+        &self,
+        request: Request<v1::WatchEvaluationsRequest>,
+    ) -> Result<Response<Self::WatchEvaluationsStream>, Status> {
+        let r = request.into_inner();
+        let watch = Watch {
+            engine: self.engine.clone(),
+            period: parse_period(&r.period)?,
+            level: level(r.level())?,
+            prefix: r.area_prefix,
+            seen: 0,
+            sent: HashMap::new(),
+        };
+        let stop = self.streams.stop.clone();
+        self.streams.open(move |sink| watch.run(sink, stop)).map(Response::new)
+    }
+}
+
+/// A period, or `None` for the current month.
+fn parse_period(code: &str) -> Result<Option<Period>, Status> {
+    if code.is_empty() {
+        return Ok(None);
+    }
+    let period = Period::parse(code);
+    period
+        .map(Some)
+        .ok_or_else(|| status::invalid_field("period", "is not a period such as 2026, 2026-S1, 2026-Q1 or 2026-01"))
+}
+
+fn current_month(folded: &Folded, now: satgas_domain::time::Instant) -> Period {
+    Period::month(folded.views.calendar().month(now))
+}
+
+fn level(level: AreaLevel) -> Result<Level, Status> {
+    match level {
+        AreaLevel::Kota => Ok(Level::Kota),
+        AreaLevel::Kecamatan => Ok(Level::Kecamatan),
+        AreaLevel::Kelurahan | AreaLevel::Unspecified => Ok(Level::Kelurahan),
+    }
+}
+
+fn with_head(mut evaluation: v1::Evaluation, folded: &Folded) -> v1::Evaluation {
+    if let Some(basis) = &mut evaluation.basis {
+        basis.head_hash = folded.head.hash.to_vec().into();
+    }
+    evaluation
+}
+
+/// A page of a list by a token that is the offset of its first item; and the next token.
+pub(crate) fn offset_page<T>(list: Vec<T>, token: &str, size: usize) -> Result<(Vec<T>, String), Status> {
+    let first: usize = match token {
+        "" => 0,
+        token => token.parse().map_err(|_| status::invalid_field("page_token", "is not a token that was given out"))?,
+    };
+    let next = first.saturating_add(size);
+    let token = if next < list.len() { next.to_string() } else { String::new() };
+    Ok((list.into_iter().skip(first).take(size).collect(), token))
+}
+
+/// One client's watch: what it was told last, by area code.
+struct Watch {
+    engine: Engine,
+    period: Option<Period>,
+    level: Level,
+    prefix: String,
+    /// The views' position when it was last told.
+    seen: u64,
+    /// Hash of the figures that were sent, by area code.
+    sent: HashMap<String, u64>,
+}
+
+impl Watch {
+    async fn run(mut self, sink: Sink<v1::WatchEvaluationsResponse>, stop: CancellationToken) -> Option<Status> {
+        let mut folded = self.engine.folded();
+        loop {
+            folded.borrow_and_update();
+            let changes = match self.changes().await {
+                Ok(changes) => changes,
+                Err(error) => return Some(status::query(error)),
+            };
+            for change in changes {
+                if let Some(end) = send(&sink, change, self.seen).await {
+                    return end;
+                }
+            }
+            tokio::select! {
+                moved = folded.changed() => {
+                    if moved.is_err() {
+                        return Some(status::stopping());
+                    }
+                    tokio::time::sleep(GATHER).await;
+                }
+                () = tokio::time::sleep(HEARTBEAT) => {
+                    if let Some(end) = send(&sink, v1::WatchEvaluationsResponse::default(), self.seen).await {
+                        return end;
+                    }
+                }
+                () = stop.cancelled() => return Some(status::stopping()),
+                () = sink.closed() => return None,
+            }
+        }
+    }
+
+    /// Evaluations that differ from what was sent: all of them at first.
+    async fn changes(&mut self) -> Result<Vec<v1::WatchEvaluationsResponse>, satgas_engine::QueryError> {
+        let engine = self.engine.clone();
+        let now = engine.now();
+        let (seen, level, first) = (self.seen, self.level, self.sent.is_empty());
+        let (prefix, period) = (&self.prefix, &self.period);
+        let look = |folded: &Folded| {
+            let period = period.clone().unwrap_or_else(|| current_month(folded, now));
+            // A change of a kelurahan changes what it rolls up to.
+            let mut causes: BTreeMap<&str, u64> = BTreeMap::new();
+            if first {
+                let areas = folded.views.registry().areas_within(prefix, level);
+                causes.extend(areas.map(|area| (folded.views.registry().area(area).message.code.as_str(), 0)));
+            } else {
+                for (code, position) in folded.views.changed_after(seen, prefix) {
+                    let cause = causes.entry(at_level(code, level)).or_default();
+                    *cause = position.max(*cause);
+                }
+            }
+            let evaluate = |(code, cause): (&str, u64)| {
+                let evaluation = folded.views.evaluate(Subject::Area(code), &period, now)?;
+                Some(v1::WatchEvaluationsResponse {
+                    evaluation: Some(with_head(evaluation, folded)),
+                    cause_position: cause,
+                })
+            };
+            (causes.into_iter().filter_map(evaluate).collect::<Vec<_>>(), folded.views.position())
+        };
+        let (mut changes, position) = engine.query(0, look).await?;
+        self.seen = position;
+        changes.retain(|change| self.is_news(change));
+        Ok(changes)
+    }
+
+    fn is_news(&mut self, change: &v1::WatchEvaluationsResponse) -> bool {
+        use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+        use prost::Message as _;
+        let Some(evaluation) = &change.evaluation else { return false };
+        let Some(v1::evaluation::Subject::AreaCode(code)) = &evaluation.subject else { return false };
+        let figures = v1::Evaluation { basis: None, ..evaluation.clone() };
+        let mut hasher = DefaultHasher::new();
+        figures.encode_to_vec().hash(&mut hasher);
+        self.sent.insert(code.clone(), hasher.finish()) != Some(hasher.finish())
+    }
+}
+
+/// The code cut to a level.
+fn at_level(code: &str, level: Level) -> &str {
+    let segments = match level {
+        Level::Kota => 2,
+        Level::Kecamatan => 3,
+        Level::Kelurahan => 4,
+    };
+    code.match_indices('.').nth(segments - 1).map_or(code, |(end, _)| &code[..end])
+}
+
+/// Sends a message. `Some` ends the stream.
+async fn send(
+    sink: &Sink<v1::WatchEvaluationsResponse>,
+    message: v1::WatchEvaluationsResponse,
+    seen: u64,
+) -> Option<Option<Status>> {
+    match sink.send(message).await {
+        Ok(()) => None,
+        Err(Gone::Closed) => Some(None),
+        Err(Gone::Stalled) => Some(Some(status::stalled(seen))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_cut_to_its_level() {
+        let cut = [Level::Kota, Level::Kecamatan, Level::Kelurahan].map(|level| at_level("53.71.04.1001", level));
+        assert_eq!(cut, ["53.71", "53.71.04", "53.71.04.1001"]);
+    }
+
+    #[test]
+    fn the_last_page_has_no_token() {
+        let page = |token| offset_page(vec![1, 2, 3], token, 2).ok();
+        assert_eq!(page(""), Some((vec![1, 2], "2".to_owned())));
+        assert_eq!(page("2"), Some((vec![3], String::new())));
+        assert_eq!(page("x"), None);
+    }
+}

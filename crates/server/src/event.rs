@@ -1,0 +1,198 @@
+//! `EventService`: the log, page by page and as it grows. Sends the log's own bytes.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use prost::encoding;
+use satgas_engine::{Cursor, Engine, Filter, Page, ReadError};
+use satgas_proto::{
+    encoded::{Encoded, event_service_server::EventService},
+    v1::{self, StreamNotice, subscribe_request::Start},
+};
+use tokio::time::Instant;
+use tonic::{Request, Response, Status};
+
+use crate::{
+    status,
+    stream::{BoxStream, Gone, Sink, Streams},
+    submission::page_size,
+};
+
+/// Bytes of events in one message, about.
+const MESSAGE_BYTES: usize = 128 * 1024;
+/// Bytes of events in one page: below the four megabytes that clients take unless told otherwise.
+const PAGE_BYTES: usize = 2 * 1024 * 1024;
+/// Events in one message of a stream.
+const MESSAGE_EVENTS: usize = 10_000;
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+pub(crate) struct Events {
+    pub(crate) engine: Engine,
+    pub(crate) streams: Streams,
+}
+
+#[tonic::async_trait]
+impl EventService for Events {
+    async fn read(&self, request: Request<v1::ReadRequest>) -> Result<Response<Encoded>, Status> {
+        let r = request.into_inner();
+        let size = page_size(r.page_size, 1_000, 10_000)?;
+        let mut cursor =
+            self.engine.cursor(r.after_position, filter(r.filter)).map_err(|error| status::read(&error))?;
+        let page = cursor.read(PAGE_BYTES, size).await.map_err(|error| status::read(&error))?;
+        let mut tail = BytesMut::new();
+        put(2, page.position, &mut tail);
+        put(3, cursor.head(), &mut tail);
+        Ok(Response::new(encoded(page, tail)))
+    }
+
+    type SubscribeStream = BoxStream<Encoded>;
+
+    async fn subscribe(
+        &self,
+        request: Request<v1::SubscribeRequest>,
+    ) -> Result<Response<Self::SubscribeStream>, Status> {
+        let r = request.into_inner();
+        let heartbeat = heartbeat(r.heartbeat_interval)?;
+        let start = match r.start {
+            None => 0,
+            Some(Start::AfterPosition(position)) => position,
+            Some(Start::FromNow(_)) => self.engine.head().position,
+        };
+        let cursor = self.engine.cursor(start, filter(r.filter)).map_err(|error| status::read(&error))?;
+        let stop = self.streams.stop.clone();
+        let subscription = Subscription { cursor, heartbeat, caught_up: false };
+        self.streams.open(move |sink| subscription.run(sink, stop)).map(Response::new)
+    }
+}
+
+fn filter(filter: Option<v1::EventFilter>) -> Filter {
+    let v1::EventFilter { area_prefix, kinds, institution_id } = filter.unwrap_or_default();
+    Filter { area_prefix, kinds, institution_id }
+}
+
+fn heartbeat(asked: Option<pbjson_types::Duration>) -> Result<Duration, Status> {
+    let Some(asked) = asked else { return Ok(HEARTBEAT) };
+    let interval =
+        u64::try_from(asked.seconds).ok().zip(u32::try_from(asked.nanos).ok()).map(|(s, n)| Duration::new(s, n));
+    interval
+        .filter(|interval| (Duration::from_secs(1)..=Duration::from_secs(300)).contains(interval))
+        .ok_or_else(|| status::invalid_field("heartbeat_interval", "is not 1 s to 5 min"))
+}
+
+fn put(field: u32, value: u64, buffer: &mut BytesMut) {
+    if value != 0 {
+        encoding::uint64::encode(field, &value, buffer);
+    }
+}
+
+/// The page's events followed by the fields after them.
+fn encoded(page: Page, tail: BytesMut) -> Encoded {
+    let mut pieces: Vec<Bytes> = page.bodies;
+    pieces.push(tail.freeze());
+    Encoded(pieces)
+}
+
+fn message(page: Page, notice: StreamNotice) -> Encoded {
+    let mut tail = BytesMut::new();
+    put(2, page.position, &mut tail);
+    put(3, u64::try_from(i32::from(notice)).unwrap_or_default(), &mut tail);
+    encoded(page, tail)
+}
+
+/// How a subscription ends.
+enum End {
+    Stopped,
+    Closed,
+    Stalled,
+    Failed(ReadError),
+}
+
+impl From<Gone> for End {
+    fn from(gone: Gone) -> Self {
+        match gone {
+            Gone::Closed => Self::Closed,
+            Gone::Stalled => Self::Stalled,
+        }
+    }
+}
+
+struct Subscription {
+    cursor: Cursor,
+    heartbeat: Duration,
+    caught_up: bool,
+}
+
+impl Subscription {
+    async fn run(mut self, sink: Sink<Encoded>, stop: tokio_util::sync::CancellationToken) -> Option<Status> {
+        let end = loop {
+            if stop.is_cancelled() {
+                break End::Stopped;
+            }
+            match self.step(&sink, &stop).await {
+                Ok(()) => {}
+                Err(end) => break end,
+            }
+        };
+        match end {
+            End::Stopped => {
+                drop(sink.send(self.notice(StreamNotice::ShuttingDown)).await);
+                None
+            }
+            End::Closed => None,
+            // What waits in the channel was not taken: the client knows what it got, and resuming there repeats nothing.
+            End::Stalled => Some(status::stalled(self.cursor.position())),
+            End::Failed(error) => Some(status::read(&error)),
+        }
+    }
+
+    /// Sends what follows the cursor, or waits for it.
+    async fn step(&mut self, sink: &Sink<Encoded>, stop: &tokio_util::sync::CancellationToken) -> Result<(), End> {
+        let page = self.cursor.read(MESSAGE_BYTES, MESSAGE_EVENTS).await.map_err(End::Failed)?;
+        if page.count > 0 {
+            return Ok(sink.send(message(page, StreamNotice::Unspecified)).await?);
+        }
+        if self.cursor.position() < self.cursor.head() {
+            // Nothing matched; a long log of others' events must not keep this thread.
+            tokio::task::yield_now().await;
+            return Ok(());
+        }
+        if !self.caught_up {
+            self.caught_up = true;
+            return Ok(sink.send(self.notice(StreamNotice::CaughtUp)).await?);
+        }
+        let due = Instant::now() + self.heartbeat;
+        tokio::select! {
+            moved = self.cursor.wait() => if moved { Ok(()) } else { Err(End::Stopped) },
+            () = tokio::time::sleep_until(due) => Ok(sink.send(self.notice(StreamNotice::Heartbeat)).await?),
+            () = stop.cancelled() => Err(End::Stopped),
+            () = sink.closed() => Err(End::Closed),
+        }
+    }
+
+    fn notice(&self, notice: StreamNotice) -> Encoded {
+        message(Page { position: self.cursor.position(), ..Page::default() }, notice)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+
+    use super::*;
+
+    #[test]
+    fn a_response_made_of_pieces_decodes_as_the_message() {
+        let event = |position| v1::Event { position, area_code: "53.71.04.1001".to_owned(), ..Default::default() };
+        let body = |position| {
+            Bytes::from(v1::ReadResponse { events: vec![event(position)], ..Default::default() }.encode_to_vec())
+        };
+        let page = Page { bodies: vec![body(1), body(2)], count: 2, position: 300 };
+        let bytes = message(page, StreamNotice::CaughtUp).0.concat();
+        let expected = v1::SubscribeResponse {
+            events: vec![event(1), event(2)],
+            resume_position: 300,
+            notice: StreamNotice::CaughtUp.into(),
+        };
+        assert_eq!(v1::SubscribeResponse::decode(bytes.as_slice()), Ok(expected));
+    }
+}

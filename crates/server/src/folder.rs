@@ -1,0 +1,104 @@
+//! The data folder: `lock`, `journal/`, `checkpoints/`. One process has it at a time.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, Read as _, Seek as _, Write as _},
+    path::{Path, PathBuf},
+};
+
+use satgas_journal::{Fault, SledJournal, Verified, disk};
+
+/// Why a data folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// Another process has it.
+    #[error("the data folder {folder} is in use by {by}: stop that one first, or choose another folder with --data")]
+    InUse {
+        /// The folder.
+        folder: PathBuf,
+        /// Who has it, as that one wrote it down.
+        by: String,
+    },
+    /// It cannot be made or written.
+    #[error("the data folder {folder} cannot be used: {error}")]
+    Io {
+        /// The folder.
+        folder: PathBuf,
+        /// The operating system's words.
+        error: io::Error,
+    },
+    /// There is no log in it.
+    #[error("there is no log in {0}: is it the right folder?")]
+    NoLog(PathBuf),
+}
+
+/// A data folder that is ours until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    path: PathBuf,
+    lock: File,
+}
+
+impl Folder {
+    pub(crate) fn take(path: &Path) -> Result<Self, FolderError> {
+        let failed = |error| FolderError::Io { folder: path.to_owned(), error };
+        fs::create_dir_all(path).map_err(failed)?;
+        let lock_path = path.join("lock");
+        let mut lock =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(lock_path).map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut by = String::new();
+                lock.read_to_string(&mut by).map_err(failed)?;
+                let by = if by.trim().is_empty() { "another process".to_owned() } else { by.trim().to_owned() };
+                return Err(FolderError::InUse { folder: path.to_owned(), by });
+            }
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        let mut folder = Self { path: path.to_owned(), lock };
+        folder.sign("starting").map_err(failed)?;
+        Ok(folder)
+    }
+
+    /// Writes down who has the folder, for those who come later.
+    pub(crate) fn sign(&mut self, doing: &str) -> io::Result<()> {
+        self.lock.set_len(0)?;
+        self.lock.rewind()?;
+        writeln!(self.lock, "process {} ({doing})", std::process::id())
+    }
+
+    pub(crate) fn journal(&self) -> PathBuf {
+        self.path.join("journal")
+    }
+
+    pub(crate) fn checkpoints(&self) -> PathBuf {
+        self.path.join("checkpoints")
+    }
+}
+
+/// Why a log was not verified, or did not stand up to it.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// The folder cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The log is damaged; names the first position that cannot be trusted.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+/// Reads and checks the whole log of a folder that nobody has. `progress` is told the position reached from time to time. Blocks.
+pub fn verify(data: &Path, mut progress: impl FnMut(u64)) -> Result<Verified, VerifyError> {
+    if !data.join("journal").is_dir() {
+        return Err(FolderError::NoLog(data.to_owned()).into());
+    }
+    let mut folder = Folder::take(data)?;
+    folder.sign("verifying").map_err(|error| FolderError::Io { folder: data.to_owned(), error })?;
+    Ok(disk::verify_folder(folder.journal(), disk::Options::default(), &mut progress)?)
+}
+
+/// Opens the journal of a folder.
+pub(crate) fn open_journal(folder: &Folder, options: disk::Options) -> Result<SledJournal, satgas_journal::OpenError> {
+    SledJournal::open(folder.journal(), options)
+}

@@ -1,0 +1,215 @@
+//! A running server.
+
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use satgas_engine::{Clock, Engine, Options};
+use satgas_journal::{Fault, Verified, disk};
+use satgas_proto::{
+    DESCRIPTORS, encoded,
+    v1::{
+        case_service_server::CaseServiceServer, evaluation_service_server::EvaluationServiceServer,
+        registry_service_server::RegistryServiceServer, submission_service_server::SubmissionServiceServer,
+        warning_service_server::WarningServiceServer,
+    },
+};
+use tokio::{net::TcpListener, sync::Semaphore, task::JoinHandle};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::{service::Routes, transport::server::TcpIncoming};
+
+use crate::{
+    Config, FolderError,
+    case::CaseApi,
+    evaluation::Evaluations,
+    event::Events,
+    folder::{Folder, open_journal},
+    registry::RegistryApi,
+    stream::Streams,
+    submission::Submissions,
+    warning::Warnings,
+};
+
+/// Bytes that a request of submissions may have.
+const SUBMISSION_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes that a request of the registry may have: a CSV file and its envelope.
+const REGISTRY_BYTES_MAX: usize = 17 * 1024 * 1024;
+/// Streams that one connection may have open at once.
+const STREAMS_PER_CONNECTION: u32 = 1_024;
+/// A connection that does not answer this long is dead.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+const MIB: usize = 1024 * 1024;
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data folder cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The journal cannot be opened.
+    #[error("the log cannot be opened: {0}")]
+    Journal(#[from] satgas_journal::OpenError),
+    /// The log cannot be read into the views.
+    #[error("the log cannot be read: {0}")]
+    Engine(#[from] satgas_engine::OpenError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {error}; choose another with --listen")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The operating system's words.
+        error: std::io::Error,
+    },
+    /// The descriptors built into the binary do not decode.
+    #[error("reflection cannot be offered: {0}")]
+    Reflection(String),
+}
+
+/// Why a shutdown was not in order. Everything acknowledged is durable all the same.
+#[derive(Debug, thiserror::Error)]
+pub enum ShutdownError {
+    /// Calls were still in flight when the deadline passed; they were cut.
+    #[error("calls were still in flight after {0:?} and were cut")]
+    Deadline(Duration),
+    /// Serving ended with an error.
+    #[error("serving ended with an error: {0}")]
+    Serve(String),
+}
+
+/// A server: an engine over a data folder, on a port.
+pub struct Server {
+    address: SocketAddr,
+    engine: Engine,
+    stop: CancellationToken,
+    streams: TaskTracker,
+    serving: JoinHandle<Result<(), tonic::transport::Error>>,
+    deadline: Duration,
+    folder: Folder,
+}
+
+impl Server {
+    /// Opens the data folder, binds the address and serves.
+    pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        // The address first: whoever cannot listen has no business with the data.
+        let failed = |error| StartError::Listen { address: config.listen, error };
+        let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let data = config.data.clone();
+        let opening = config.clone();
+        let opened = tokio::task::spawn_blocking(move || open(&opening, clock, address)).await;
+        let (folder, engine) = opened.map_err(|error| {
+            let error = std::io::Error::other(error);
+            FolderError::Io { folder: data, error }
+        })??;
+
+        let stop = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let streams = Streams {
+            tasks: tasks.clone(),
+            stop: stop.clone(),
+            places: Arc::new(Semaphore::new(config.streams_max.min(Semaphore::MAX_PERMITS))),
+            stall: Duration::from_secs(config.stall_s.max(1)),
+        };
+        let routes = routes(&engine, &streams).await?;
+        let serving = tonic::transport::Server::builder()
+            .http2_keepalive_interval(Some(KEEPALIVE))
+            .http2_keepalive_timeout(Some(KEEPALIVE))
+            .max_concurrent_streams(STREAMS_PER_CONNECTION)
+            .add_routes(routes)
+            .serve_with_incoming_shutdown(
+                TcpIncoming::from(listener).with_nodelay(Some(true)),
+                stop.clone().cancelled_owned(),
+            );
+        tracing::info!(%address, position = engine.head().position, "serving");
+        let deadline = Duration::from_secs(config.shutdown_deadline_s);
+        let serving = tokio::spawn(serving);
+        Ok(Self { address, engine, stop, streams: tasks, serving, deadline, folder })
+    }
+
+    /// The address that it listens on.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Reads and checks the whole log while serving.
+    pub async fn verify(&self) -> Result<Verified, Fault> {
+        let engine = self.engine.clone();
+        let verified = tokio::task::spawn_blocking(move || engine.verify(&mut |_| {})).await;
+        verified.unwrap_or_else(|error| Err(Fault { position: 0, what: format!("the check did not end: {error}") }))
+    }
+
+    /// Ends in order within the deadline: no new work, calls in flight answered, subscribers told where to resume, checkpoints written.
+    pub async fn shutdown(self) -> Result<(), ShutdownError> {
+        let Self { engine, stop, streams, mut serving, deadline, folder, .. } = self;
+        let begun = Instant::now();
+        stop.cancel();
+        streams.close();
+        let result = match tokio::time::timeout(deadline, &mut serving).await {
+            Ok(Ok(served)) => served.map_err(|error| ShutdownError::Serve(error.to_string())),
+            Ok(Err(error)) => Err(ShutdownError::Serve(error.to_string())),
+            Err(_) => {
+                serving.abort();
+                Err(ShutdownError::Deadline(deadline))
+            }
+        };
+        // Streams end by the same token; one whose client takes nothing is left to its own limit.
+        let left = deadline.saturating_sub(begun.elapsed());
+        if tokio::time::timeout(left, streams.wait()).await.is_err() {
+            tracing::warn!("streams were cut that nobody read");
+        }
+        if tokio::task::spawn_blocking(move || engine.shutdown()).await.is_err() {
+            tracing::error!("the engine did not stop in order");
+        }
+        drop(folder);
+        tracing::info!("stopped");
+        result
+    }
+}
+
+fn open(config: &Config, clock: Arc<dyn Clock>, address: SocketAddr) -> Result<(Folder, Engine), StartError> {
+    let mut folder = Folder::take(&config.data)?;
+    let journal = open_journal(
+        &folder,
+        disk::Options {
+            cache_bytes_max: config.cache_mib * MIB as u64,
+            free_bytes_min: config.disk_free_min_mib * MIB as u64,
+        },
+    )?;
+    let options = Options {
+        checkpoints: Some(folder.checkpoints()),
+        time_zone: config.time_zone.clone(),
+        sample_data: config.sample_data,
+        queue_bytes_max: config.queue_mib * MIB,
+        tail_bytes_max: config.tail_mib * MIB,
+        checkpoint_every: config.checkpoint_every,
+    };
+    let engine = Engine::open(Arc::new(journal), clock, &options)?;
+    folder
+        .sign(&format!("serving on {address}"))
+        .map_err(|error| FolderError::Io { folder: config.data.clone(), error })?;
+    Ok((folder, engine))
+}
+
+async fn routes(engine: &Engine, streams: &Streams) -> Result<Routes, StartError> {
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(DESCRIPTORS)
+        .build_v1()
+        .map_err(|error| StartError::Reflection(error.to_string()))?;
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_service_status("", tonic_health::ServingStatus::Serving).await;
+    let submissions = Submissions { engine: engine.clone(), stop: streams.stop.clone() };
+    let events = Events { engine: engine.clone(), streams: streams.clone() };
+    let evaluations = Evaluations { engine: engine.clone(), streams: streams.clone() };
+    let registry = RegistryServiceServer::new(RegistryApi { engine: engine.clone() });
+    Ok(Routes::new(SubmissionServiceServer::new(submissions).max_decoding_message_size(SUBMISSION_BYTES_MAX))
+        .add_service(registry.max_decoding_message_size(REGISTRY_BYTES_MAX))
+        .add_service(CaseServiceServer::new(CaseApi { engine: engine.clone() }))
+        .add_service(encoded::event_service_server::EventServiceServer::new(events))
+        .add_service(EvaluationServiceServer::new(evaluations))
+        .add_service(WarningServiceServer::new(Warnings { engine: engine.clone() }))
+        .add_service(health_service)
+        .add_service(reflection))
+}

@@ -1,0 +1,153 @@
+//! Errors become gRPC statuses here and nowhere else.
+//!
+//! A status says whether to mend, to retry or to give up: `INVALID_ARGUMENT` with each field, `ABORTED` and `FAILED_PRECONDITION` with
+//! the present state, `RESOURCE_EXHAUSTED` and `UNAVAILABLE` with the time to wait. What is inside the server is logged, not sent.
+
+use std::{collections::HashMap, time::Duration};
+
+use satgas_domain::case::Refusal;
+use satgas_engine::{CaseError, QueryError, ReadError, WriteError};
+use satgas_proto::v1::Violation;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
+
+const DOMAIN: &str = "satgas.v1";
+/// How long a client waits before it tries again when the queue was full.
+const RETRY: Duration = Duration::from_millis(250);
+/// How long a client waits before it tries again when the disk is full or the server stops.
+const RETRY_LATER: Duration = Duration::from_secs(30);
+
+/// Every refused field at once.
+pub(crate) fn invalid(violations: Vec<Violation>) -> Status {
+    let mut message = "the request is refused:".to_owned();
+    for violation in violations.iter().take(3) {
+        message.push_str(&format!(" {} {};", violation.field, violation.reason));
+    }
+    if violations.len() > 3 {
+        message.push_str(&format!(" and {} more;", violations.len() - 3));
+    }
+    message.pop();
+    let violations = violations.into_iter().map(|v| FieldViolation::new(v.field, v.reason));
+    Status::with_error_details(
+        Code::InvalidArgument,
+        message,
+        ErrorDetails::with_bad_request(violations.collect::<Vec<_>>()),
+    )
+}
+
+/// One refused field.
+pub(crate) fn invalid_field(field: &str, reason: &str) -> Status {
+    invalid(vec![Violation { field: field.to_owned(), reason: reason.to_owned() }])
+}
+
+fn with_reason(
+    code: Code,
+    message: String,
+    reason: &str,
+    metadata: impl IntoIterator<Item = (&'static str, String)>,
+) -> Status {
+    let metadata: HashMap<String, String> = metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    Status::with_error_details(code, message, ErrorDetails::with_error_info(reason, DOMAIN, metadata))
+}
+
+fn retry(code: Code, message: String, reason: &str, after: Duration) -> Status {
+    let mut details = ErrorDetails::with_retry_info(Some(after));
+    details.set_error_info(reason, DOMAIN, HashMap::new());
+    Status::with_error_details(code, message, details)
+}
+
+/// The thing asked for is not there.
+pub(crate) fn not_found(what: &str) -> Status {
+    Status::not_found(format!("there is no such {what}"))
+}
+
+/// Too many streams are open.
+pub(crate) fn too_many_streams() -> Status {
+    let message = "too many streams are open: try again later".to_owned();
+    retry(Code::ResourceExhausted, message, "TOO_MANY_STREAMS", RETRY_LATER)
+}
+
+/// A subscriber did not keep up.
+pub(crate) fn stalled(resume_position: u64) -> Status {
+    let message = format!("the stream was not read for too long: resume after position {resume_position}");
+    with_reason(Code::ResourceExhausted, message, "STALLED", [("resume_position", resume_position.to_string())])
+}
+
+/// The server stops while a batch is being sent.
+pub(crate) fn stopping() -> Status {
+    let message = "the server is stopping: send what has no receipt again when it is back".to_owned();
+    retry(Code::Unavailable, message, "STOPPING", RETRY)
+}
+
+/// Nothing was written.
+pub(crate) fn write(error: &WriteError) -> Status {
+    let message = error.to_string();
+    match error {
+        WriteError::QueueFull => retry(Code::ResourceExhausted, message, "QUEUE_FULL", RETRY),
+        WriteError::TooLarge { .. } => Status::invalid_argument(message),
+        WriteError::Closed => stopping(),
+        WriteError::DiskFull(_) => {
+            tracing::error!(%error, "refused to write");
+            let message =
+                "the server's disk is full: nothing is taken until there is room, keep the record and try again"
+                    .to_owned();
+            retry(Code::Unavailable, message, "DISK_FULL", RETRY_LATER)
+        }
+        WriteError::Failed(_) => {
+            tracing::error!(%error, "refused to write");
+            let message =
+                "writing to the log failed: the server must be restarted; sending the same again afterwards is safe"
+                    .to_owned();
+            with_reason(Code::FailedPrecondition, message, "JOURNAL_POISONED", [])
+        }
+    }
+}
+
+/// A step of a case was not taken.
+pub(crate) fn case(error: CaseError) -> Status {
+    match error {
+        CaseError::Write(error) => write(&error),
+        CaseError::IdTaken { position } => {
+            let message = format!(
+                "the command's id was used for something else at position {position}: make a new id for a new step"
+            );
+            with_reason(Code::AlreadyExists, message, "ID_TAKEN", [("position", position.to_string())])
+        }
+        CaseError::Refused(Refusal::UnknownCase) => not_found("case"),
+        CaseError::Refused(Refusal::Invalid(violations)) => invalid(violations),
+        CaseError::Refused(Refusal::StaleVersion { current }) => {
+            let message = format!("the case has moved on to version {current}: look at it and decide again");
+            with_reason(Code::Aborted, message, "STALE_VERSION", [("current_version", current.to_string())])
+        }
+        CaseError::Refused(Refusal::NotAllowed { current, status, allowed, why }) => {
+            let allowed = allowed.join(",");
+            let message = format!(
+                "{why}; allowed from here (version {current}): {}",
+                if allowed.is_empty() { "nothing" } else { &allowed }
+            );
+            let status = status.as_str_name().to_owned();
+            let metadata = [("current_version", current.to_string()), ("status", status), ("allowed_steps", allowed)];
+            with_reason(Code::FailedPrecondition, message, "STEP_NOT_ALLOWED", metadata)
+        }
+    }
+}
+
+/// A query was not answered.
+pub(crate) fn query(error: QueryError) -> Status {
+    match error {
+        QueryError::BeyondHead { .. } => Status::out_of_range(error.to_string()),
+        QueryError::Closed => stopping(),
+    }
+}
+
+/// Events were not read.
+pub(crate) fn read(error: &ReadError) -> Status {
+    match error {
+        ReadError::BeyondHead { .. } => Status::out_of_range(error.to_string()),
+        ReadError::Closed => stopping(),
+        ReadError::Journal(_) | ReadError::Event(_) => {
+            tracing::error!(%error, "the log cannot be read");
+            Status::data_loss("the log cannot be read there: the operator must run `satgas verify`")
+        }
+    }
+}

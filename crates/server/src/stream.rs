@@ -1,0 +1,78 @@
+//! Streams to clients: each has a task that makes its messages, a place among a bounded number, and a limit on how long a client may take
+//! nothing.
+
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use futures_util::{StreamExt as _, stream};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio_stream::{Stream, wrappers::ReceiverStream};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::Status;
+
+use crate::status;
+
+/// A stream of responses.
+pub(crate) type BoxStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send + 'static>>;
+
+/// Messages that wait for the client besides the one that HTTP/2 is sending.
+const WAITING: usize = 1;
+
+/// What all streams of a server share.
+#[derive(Clone)]
+pub(crate) struct Streams {
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stop: CancellationToken,
+    pub(crate) places: Arc<Semaphore>,
+    pub(crate) stall: Duration,
+}
+
+/// Why a message did not go out.
+pub(crate) enum Gone {
+    /// The client has gone.
+    Closed,
+    /// The client took nothing for too long.
+    Stalled,
+}
+
+/// Where a task puts its messages.
+pub(crate) struct Sink<T> {
+    messages: mpsc::Sender<T>,
+    stall: Duration,
+}
+
+impl<T> Sink<T> {
+    pub(crate) async fn send(&self, message: T) -> Result<(), Gone> {
+        match self.messages.send_timeout(message, self.stall).await {
+            Ok(()) => Ok(()),
+            Err(mpsc::error::SendTimeoutError::Closed(_)) => Err(Gone::Closed),
+            Err(mpsc::error::SendTimeoutError::Timeout(_)) => Err(Gone::Stalled),
+        }
+    }
+
+    /// Waits until the client has gone.
+    pub(crate) async fn closed(&self) {
+        self.messages.closed().await;
+    }
+}
+
+impl Streams {
+    /// Opens a stream whose messages `make` puts into a sink. What it returns ends the stream: a status, or nothing for a good end.
+    pub(crate) fn open<T, F>(&self, make: impl FnOnce(Sink<T>) -> F + Send + 'static) -> Result<BoxStream<T>, Status>
+    where
+        T: Send + 'static,
+        F: Future<Output = Option<Status>> + Send,
+    {
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| status::too_many_streams())?;
+        let (messages, out) = mpsc::channel(WAITING);
+        let (end, ended) = oneshot::channel();
+        let sink = Sink { messages, stall: self.stall };
+        self.tasks.spawn(async move {
+            let status = make(sink).await;
+            drop(place);
+            // The client may have gone; then nobody wants to know.
+            drop(end.send(status));
+        });
+        let end = stream::once(ended).filter_map(|ended| async { ended.ok().flatten().map(Err) });
+        Ok(Box::pin(ReceiverStream::new(out).map(Ok).chain(end)))
+    }
+}

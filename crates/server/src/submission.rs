@@ -1,0 +1,126 @@
+//! `SubmissionService`: records from task forces and institutions.
+
+use futures_util::{StreamExt as _, stream};
+use satgas_engine::Engine;
+use satgas_proto::v1::{self, ReceiptStatus, submission_service_server::SubmissionService};
+use tokio_stream::Stream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::{status, stream::BoxStream};
+
+/// Records that one message of a batch may have.
+const BATCH_MAX: usize = 1_000;
+/// Messages of a batch that may be on their way to the disk at once.
+const IN_FLIGHT: usize = 32;
+
+pub(crate) struct Submissions {
+    pub(crate) engine: Engine,
+    pub(crate) stop: CancellationToken,
+}
+
+#[tonic::async_trait]
+impl SubmissionService for Submissions {
+    async fn submit(&self, request: Request<v1::SubmitRequest>) -> Result<Response<v1::SubmitResponse>, Status> {
+        let submission =
+            request.into_inner().submission.ok_or_else(|| status::invalid_field("submission", "is missing"))?;
+        let receipt = submit(&self.engine, submission).await?;
+        Ok(Response::new(v1::SubmitResponse { receipt: Some(receipt) }))
+    }
+
+    type SubmitBatchStream = BoxStream<v1::SubmitBatchResponse>;
+
+    async fn submit_batch(
+        &self,
+        request: Request<Streaming<v1::SubmitBatchRequest>>,
+    ) -> Result<Response<Self::SubmitBatchStream>, Status> {
+        Ok(Response::new(Box::pin(receipts(self.engine.clone(), self.stop.clone(), request.into_inner()))))
+    }
+
+    async fn list_conflicts(
+        &self,
+        request: Request<v1::ListConflictsRequest>,
+    ) -> Result<Response<v1::ListConflictsResponse>, Status> {
+        let r = request.into_inner();
+        let size = page_size(r.page_size, 100, 1_000)?;
+        let conflicts: Vec<_> = self
+            .engine
+            .query(r.min_position, |folded| {
+                folded.views.conflicts(&r.area_prefix, r.after_position).take(size + 1).collect()
+            })
+            .await
+            .map_err(status::query)?;
+        let (conflicts, next_after_position) = page(conflicts, size, |c: &v1::Conflict| c.position);
+        Ok(Response::new(v1::ListConflictsResponse { conflicts, next_after_position }))
+    }
+
+    async fn list_held(&self, request: Request<v1::ListHeldRequest>) -> Result<Response<v1::ListHeldResponse>, Status> {
+        let r = request.into_inner();
+        let size = page_size(r.page_size, 100, 1_000)?;
+        let held: Vec<_> = self
+            .engine
+            .query(r.min_position, |folded| {
+                folded.views.held(&r.area_prefix, r.after_position).take(size + 1).collect()
+            })
+            .await
+            .map_err(status::query)?;
+        let (held, next_after_position) = page(held, size, |h: &v1::Held| h.position);
+        Ok(Response::new(v1::ListHeldResponse { held, next_after_position }))
+    }
+}
+
+/// Submits one record; a rejected one is an error.
+pub(crate) async fn submit(engine: &Engine, submission: v1::Submission) -> Result<v1::Receipt, Status> {
+    let receipt = engine.submit(submission).await.map_err(|error| status::write(&error))?;
+    if receipt.status() == ReceiptStatus::Rejected {
+        return Err(status::invalid(receipt.violations));
+    }
+    Ok(receipt)
+}
+
+/// Receipts of a batch in order. Reading ahead is bounded: when the client takes no receipts, nothing more is read from it.
+fn receipts(
+    engine: Engine,
+    stop: CancellationToken,
+    batch: Streaming<v1::SubmitBatchRequest>,
+) -> impl Stream<Item = Result<v1::SubmitBatchResponse, Status>> + Send + 'static {
+    let stopped = stop.clone();
+    batch
+        .take_until(stop.cancelled_owned())
+        .then(move |message| {
+            let engine = engine.clone();
+            async move {
+                let submissions = message?.submissions;
+                if submissions.is_empty() || submissions.len() > BATCH_MAX {
+                    return Err(status::invalid_field("submissions", "is not 1 to 1000 records"));
+                }
+                engine.enqueue(submissions).await.map_err(|error| status::write(&error))
+            }
+        })
+        .map(|ticket| async move {
+            let receipts = ticket?.receipts().await.map_err(|error| status::write(&error))?;
+            Ok(v1::SubmitBatchResponse { receipts })
+        })
+        .buffered(IN_FLIGHT)
+        .chain(stream::once(async move { stopped.is_cancelled() }).filter_map(|stopped| async move {
+            // A batch that the server cut short must not look complete.
+            stopped.then(|| Err(status::stopping()))
+        }))
+}
+
+/// Checks a page size: 0 is the default.
+pub(crate) fn page_size(asked: u32, default: usize, max: usize) -> Result<usize, Status> {
+    match usize::try_from(asked).unwrap_or(usize::MAX) {
+        0 => Ok(default),
+        size if size <= max => Ok(size),
+        _ => Err(status::invalid_field("page_size", &format!("is more than {max}"))),
+    }
+}
+
+/// Cuts a list that was read one too long to its page; where the next page goes on, or 0.
+fn page<T>(mut list: Vec<T>, size: usize, position: impl Fn(&T) -> u64) -> (Vec<T>, u64) {
+    let more = list.len() > size;
+    list.truncate(size);
+    let next = if more { list.last().map_or(0, position) } else { 0 };
+    (list, next)
+}

@@ -1,0 +1,32 @@
+//! `WarningService`: early warnings.
+
+use satgas_engine::Engine;
+use satgas_proto::v1::{self, warning_service_server::WarningService};
+use tonic::{Request, Response, Status};
+
+use crate::{evaluation::offset_page, status, submission::page_size};
+
+pub(crate) struct Warnings {
+    pub(crate) engine: Engine,
+}
+
+#[tonic::async_trait]
+impl WarningService for Warnings {
+    async fn list_warnings(
+        &self,
+        request: Request<v1::ListWarningsRequest>,
+    ) -> Result<Response<v1::ListWarningsResponse>, Status> {
+        let r = request.into_inner();
+        let size = page_size(r.page_size, 100, 1_000)?;
+        let now = self.engine.now();
+        let look = |folded: &satgas_engine::Folded| {
+            let mut basis = folded.views.basis(now);
+            basis.head_hash = folded.head.hash.to_vec().into();
+            (folded.views.warnings(&r.area_prefix, now), basis)
+        };
+        let (mut warnings, basis) = self.engine.query(r.min_position, look).await.map_err(status::query)?;
+        warnings.retain(|w| r.kinds.is_empty() || r.kinds.contains(&w.kind));
+        let (warnings, next_page_token) = offset_page(warnings, &r.page_token, size)?;
+        Ok(Response::new(v1::ListWarningsResponse { warnings, next_page_token, basis: Some(basis) }))
+    }
+}
