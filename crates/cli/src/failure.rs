@@ -29,7 +29,7 @@ pub(crate) fn describe(status: &Status, server_url: &str) -> String {
     if let Some(cause) = unreachable_cause(status) {
         return format!("no server answers at {server_url} ({cause}); is `satgas serve` running?");
     }
-    if let Some(text) = status.get_details_error_info().and_then(|info| by_reason(&info)) {
+    if let Some(text) = status.get_details_error_info().and_then(|info| by_reason(&info, status.message())) {
         return text;
     }
     let mut text = headline(status);
@@ -73,11 +73,13 @@ fn unreachable_cause(status: &Status) -> Option<String> {
     transport.then(|| cause.to_string())
 }
 
-fn by_reason(info: &ErrorInfo) -> Option<String> {
+fn by_reason(info: &ErrorInfo, message: &str) -> Option<String> {
     let of = |key: &str| info.metadata.get(key).map_or("unknown", String::as_str);
     Some(match info.reason.as_str() {
         "STEP_NOT_ALLOWED" => format!(
-            "this step does not fit: the case is at version {} and is {}. Allowed from here: {}",
+            "this step does not fit: {}. The case is at version {} and is {}. Allowed from here: {}",
+            // The rest of the message names the allowed steps by their fields; here they are named by their subcommands.
+            message.split("; allowed from here").next().unwrap_or(message),
             of("current_version"),
             steps::status_words(of("status")),
             steps::in_words(of("allowed_steps").split(',')),
@@ -107,7 +109,9 @@ fn headline(status: &Status) -> String {
         GrpcCode::Unimplemented => format!("the server is too old for this: {message}"),
         GrpcCode::ResourceExhausted => format!("the server has too much to do, try again later: {message}"),
         GrpcCode::DeadlineExceeded => format!("the server did not answer in time, try again later: {message}"),
-        GrpcCode::Unavailable | GrpcCode::Cancelled => format!("the server cannot answer now, try again later: {message}"),
+        GrpcCode::Unavailable | GrpcCode::Cancelled => {
+            format!("the server cannot answer now, try again later: {message}")
+        }
         _ => format!("the server failed, its own log says why: {message}"),
     }
 }
@@ -130,11 +134,16 @@ mod tests {
             ("status", "CASE_STATUS_DALAM_LAYANAN"),
             ("allowed_steps", "record_service,plan_follow_up"),
         ];
-        let info = ErrorDetails::with_error_info("STEP_NOT_ALLOWED", "satgas", metadata.map(|(k, v)| (k.into(), v.into())));
-        let status = Status::with_error_details(GrpcCode::FailedPrecondition, "no", info);
+        let info =
+            ErrorDetails::with_error_info("STEP_NOT_ALLOWED", "satgas", metadata.map(|(k, v)| (k.into(), v.into())));
+        let status = Status::with_error_details(
+            GrpcCode::FailedPrecondition,
+            "it is open; allowed from here (version 3): x",
+            info,
+        );
         assert_eq!(
             describe(&status, URL),
-            "this step does not fit: the case is at version 3 and is dalam layanan. Allowed from here: service, plan"
+            "this step does not fit: it is open. The case is at version 3 and is dalam layanan. Allowed from here: service, plan"
         );
     }
 

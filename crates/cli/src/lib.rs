@@ -8,6 +8,7 @@ mod case;
 mod codes;
 mod conflicts;
 mod connect;
+mod demo;
 mod evaluate;
 mod events;
 mod failure;
@@ -49,6 +50,8 @@ struct Cli {
 enum Command {
     /// Run the server
     Serve(serve::Args),
+    /// Play a year of invented work on a server of its own, print what came of it, and go on serving
+    Demo(demo::Args),
     /// Send records from a file
     Submit(submit::Args),
     /// Print new submission ids
@@ -103,6 +106,7 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         let server = || Connection::to(&cli.server);
         match cli.command {
             Command::Serve(args) => serve::run(args).await,
+            Command::Demo(args) => demo::run(args).await.map(|()| ExitCode::SUCCESS),
             Command::Submit(args) => submit::run(args, &server()?).await,
             Command::NewId(args) => new_id::run(&args),
             Command::Registry(command) => registry::run(command, &server()?).await,

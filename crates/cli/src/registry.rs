@@ -137,8 +137,7 @@ macro_rules! pages {
         let mut items = Vec::new();
         let mut page_token = String::new();
         loop {
-            let request =
-                v1::$request { area_prefix: $area.clone(), page_size: 10_000, page_token, min_position: 0 };
+            let request = v1::$request { area_prefix: $area.clone(), page_size: 10_000, page_token, min_position: 0 };
             let page = client.$call(unary(request)).await?.into_inner();
             items.extend(page.$items);
             page_token = page.next_page_token;
@@ -201,8 +200,7 @@ fn institution_table(institutions: &[v1::Institution]) -> Table {
 }
 
 fn task_force_table(task_forces: &[v1::TaskForce]) -> Table {
-    let columns =
-        ["task_force_id", "area_code", "institution_id", "kind", "legal_basis", "formed_on", "dissolved_on"];
+    let columns = ["task_force_id", "area_code", "institution_id", "kind", "legal_basis", "formed_on", "dissolved_on"];
     let mut table = Table::new(columns.map(left));
     for task_force in task_forces {
         let (area, institution) = match task_force.home.clone() {

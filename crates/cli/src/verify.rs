@@ -49,7 +49,8 @@ fn progress_bar() -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let style = ProgressStyle::with_template("{spinner} {pos} records, {per_sec}").expect("the template is well-formed");
+    let style =
+        ProgressStyle::with_template("{spinner} {pos} records, {per_sec}").expect("the template is well-formed");
     ProgressBar::new_spinner().with_style(style)
 }
 

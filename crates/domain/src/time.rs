@@ -203,9 +203,10 @@ impl Period {
     /// Parses "2026", "2026-S1", "2026-Q1" or "2026-01".
     #[must_use]
     pub fn parse(code: &str) -> Option<Self> {
-        let (year, part) = code.split_once('-').unwrap_or((code, ""));
+        let Some((year, part)) = code.split_once('-') else {
+            return Month::parse(&format!("{code}-01")).map(|first| Self { first, months: 12 });
+        };
         let part = match part.as_bytes() {
-            [] => return Month::parse(&format!("{year}-01")).map(|first| Self { first, months: 12 }),
             [b'Q', q @ b'1'..=b'4'] => Some((i32::from(q - b'1') * 3, 3)),
             [b'S', s @ b'1'..=b'2'] => Some((i32::from(s - b'1') * 6, 6)),
             _ => None,

@@ -1,8 +1,9 @@
-//! Everything a developer runs: `cargo xtask test | demo`.
+//! Everything a developer runs: `cargo xtask test | demo | bench`.
 //!
 //! `test` is the whole gate: what passes here passes in CI, because CI runs nothing else. Only cargo and npm are expected
 //! on the machine; every other tool is installed by the step that needs it, at a pinned version.
 
+mod bench;
 mod demo;
 mod layers;
 mod report;
@@ -39,6 +40,12 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<std::ffi::OsString>,
     },
+    /// Build the release binary and measure it
+    Bench {
+        /// Passed on to the driver; `--help` among them lists its own
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<std::ffi::OsString>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -53,6 +60,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
     match task {
         Task::Test { only } => Ok(test(&workspace, &only)),
         Task::Demo { args } => demo::become_demo(&workspace, &args),
+        Task::Bench { args } => bench::become_driver(&workspace, &args),
     }
 }
 

@@ -33,6 +33,11 @@ impl Workspace {
         &self.root
     }
 
+    /// Folder for what is built.
+    pub(crate) fn target(&self) -> &Path {
+        &self.target
+    }
+
     /// Folder for the pinned cargo tools.
     pub(crate) fn tools(&self) -> PathBuf {
         self.target.join("tools")

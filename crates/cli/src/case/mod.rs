@@ -102,9 +102,8 @@ async fn open(args: Open, server: &Connection, log: &Log) -> anyhow::Result<Exit
     let id = submission.submission_id.clone();
     let request = v1::OpenCaseRequest { submission: Some(submission) };
     let response = server.cases().open_case(unary(request)).await;
-    let v1::OpenCaseResponse { receipt, case } = response
-        .with_context(|| format!("case {id} (give it this submissionId when you try again)"))?
-        .into_inner();
+    let v1::OpenCaseResponse { receipt, case } =
+        response.with_context(|| format!("case {id} (give it this submissionId when you try again)"))?.into_inner();
     let receipt = receipt.unwrap_or_default();
     if let Some(case) = &case {
         show::print(args.format, case, log)?;

@@ -171,9 +171,7 @@ impl Step {
                 let follow_up = Some(v1::FollowUp { number, action, due_on: due });
                 (common, ProtoStep::PlanFollowUp(v1::PlanFollowUp { follow_up }))
             }
-            Self::Complete { common, number } => {
-                (common, ProtoStep::CompleteFollowUp(v1::CompleteFollowUp { number }))
-            }
+            Self::Complete { common, number } => (common, ProtoStep::CompleteFollowUp(v1::CompleteFollowUp { number })),
             Self::Refer { common, to, reason } => {
                 (common, ProtoStep::OfferReferral(v1::OfferReferral { to_institution_id: to, reason }))
             }

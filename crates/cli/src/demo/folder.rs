@@ -21,11 +21,15 @@ impl Folder {
         let is_empty = match fs::read_dir(&path) {
             Ok(mut entries) => entries.next().is_none(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => true,
-            Err(error) => return Err(error).with_context(|| format!("{} cannot be used as data folder", path.display())),
+            Err(error) => {
+                return Err(error).with_context(|| format!("{} cannot be used as data folder", path.display()));
+            }
         };
         if !is_empty {
             let path = path.display();
-            bail!("{path} is not empty: a demo begins with a fresh folder. Name another, or serve this one: satgas serve --data {path}");
+            bail!(
+                "{path} is not empty: a demo begins with a fresh folder. Name another, or serve this one: satgas serve --data {path}"
+            );
         }
         Ok(Self { path, own: false })
     }
@@ -38,7 +42,9 @@ impl Folder {
             match fs::create_dir(&path) {
                 Ok(()) => return Ok(Self { path, own: true }),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error).with_context(|| format!("no folder can be made in {}", under.display())),
+                Err(error) => {
+                    return Err(error).with_context(|| format!("no folder can be made in {}", under.display()));
+                }
             }
         }
         bail!("{} is full of old demos: remove satgas-demo-* there", under.display())

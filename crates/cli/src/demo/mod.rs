@@ -126,11 +126,12 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 async fn start(args: &Args, folder: &Folder, clock: Arc<ManualClock>) -> anyhow::Result<Server> {
-    let config =
-        Config { listen: args.listen, data: folder.path().to_owned(), sample_data: true, ..Config::default() };
+    let config = Config { listen: args.listen, data: folder.path().to_owned(), sample_data: true, ..Config::default() };
     match Server::start(config, clock).await {
         Err(StartError::Listen { address, error }) if error.kind() == io::ErrorKind::AddrInUse => {
-            bail!("{address} is taken, perhaps by another server: end that one, or choose a port with --listen 127.0.0.1:0")
+            bail!(
+                "{address} is taken, perhaps by another server: end that one, or choose a port with --listen 127.0.0.1:0"
+            )
         }
         started => started.context("the demo's server cannot start"),
     }

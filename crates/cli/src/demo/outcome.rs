@@ -70,12 +70,8 @@ async fn evaluations(client: &Connection, level: AreaLevel, min_position: u64) -
 async fn warnings(client: &Connection, min_position: u64) -> anyhow::Result<(Vec<v1::Warning>, v1::Basis)> {
     let (mut warnings, mut page_token) = (Vec::new(), String::new());
     loop {
-        let request = v1::ListWarningsRequest {
-            page_size: PAGE,
-            page_token,
-            min_position,
-            ..v1::ListWarningsRequest::default()
-        };
+        let request =
+            v1::ListWarningsRequest { page_size: PAGE, page_token, min_position, ..v1::ListWarningsRequest::default() };
         let page = client.warnings().list_warnings(unary(request)).await?.into_inner();
         warnings.extend(page.warnings);
         if page.next_page_token.is_empty() {

@@ -162,10 +162,8 @@ async fn register(client: &Connection, entries: Vec<v1::RegistryEntry>) -> anyho
 async fn batch(client: &Connection, records: Vec<(v1::Submission, Answer)>) -> anyhow::Result<Answered> {
     let (submissions, wanted): (Vec<_>, Vec<_>) = records.into_iter().unzip();
     let ids: Vec<_> = submissions.iter().map(|s| s.submission_id.clone()).collect();
-    let messages: Vec<_> = submissions
-        .chunks(BATCH_RECORDS)
-        .map(|chunk| v1::SubmitBatchRequest { submissions: chunk.to_vec() })
-        .collect();
+    let messages: Vec<_> =
+        submissions.chunks(BATCH_RECORDS).map(|chunk| v1::SubmitBatchRequest { submissions: chunk.to_vec() }).collect();
     let mut responses = client.submissions().submit_batch(unary(stream::iter(messages))).await?.into_inner();
     let mut receipts = Vec::with_capacity(ids.len());
     while let Some(response) = responses.message().await? {
@@ -239,7 +237,8 @@ mod tests {
 
     #[test]
     fn a_refusal_that_was_meant_to_come_and_did_not_ends_the_demo() {
-        let error = check("an id", Answer::Rejected("occurred_at"), false, receipt(ReceiptStatus::Accepted)).unwrap_err();
+        let error =
+            check("an id", Answer::Rejected("occurred_at"), false, receipt(ReceiptStatus::Accepted)).unwrap_err();
         assert!(error.to_string().contains("an id: the story wants Rejected(\"occurred_at\")"), "{error}");
     }
 

@@ -70,7 +70,9 @@ fn evaluations(played: &Played) -> Table {
             }
         }
         table.row(cells(total, true));
-        table.gap();
+        if code != KOTA.code {
+            table.gap();
+        }
     }
     table
 }
@@ -87,9 +89,12 @@ fn cells(evaluation: &v1::Evaluation, is_total: bool) -> Vec<String> {
     let name = if is_total { format!("= {}", evaluation.name) } else { evaluation.name.clone() };
     let score = evaluation.score.map_or_else(|| "-".to_owned(), |score| format!("{score:.2}"));
     let mut cells = vec![code_of(evaluation).to_owned(), name, score];
-    cells.extend(evaluation.indicators.iter().map(|i| {
-        if i.applicable { format!("{}/{}", i.numerator, i.denominator) } else { "-".to_owned() }
-    }));
+    cells.extend(
+        evaluation
+            .indicators
+            .iter()
+            .map(|i| if i.applicable { format!("{}/{}", i.numerator, i.denominator) } else { "-".to_owned() }),
+    );
     let activity = evaluation.activity.unwrap_or_default();
     let silent = activity.days_since_last_activity.map_or_else(|| "-".to_owned(), |days| days.to_string());
     cells.extend([activity.visits, activity.pupils_reached, activity.exposure_signals].map(|count| count.to_string()));
@@ -192,7 +197,11 @@ pub(crate) fn how_to_go_on(
     let satgas = std::env::current_exe().map_or_else(|_| "satgas".to_owned(), |path| shown_path(&path));
     let with_server = format!("{satgas} --server http://{address}");
     let spare = serde_json::to_string(&played.spare)?;
-    writeln!(out, "\nThe server goes on at http://{address} ({SAMPLE}), and so does its clock, from {}.", local_text(END.timestamp()))?;
+    writeln!(
+        out,
+        "\nThe server goes on at http://{address} ({SAMPLE}), and so does its clock, from {}.",
+        local_text(END.timestamp())
+    )?;
     writeln!(out, "Ctrl-C ends it. In another terminal:\n")?;
     writeln!(out, "  {with_server} evaluate --period {PERIOD} --level kecamatan")?;
     writeln!(out, "  {with_server} warnings --kind group-spreads")?;

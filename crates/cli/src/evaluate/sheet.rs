@@ -134,17 +134,40 @@ fn with_percent(indicator: &v1::Indicator) -> String {
 pub(super) fn flat(evaluations: &[v1::Evaluation]) -> Table {
     let mut table = Table::new(
         [
-            "subject", "code", "name", "period", "score",
-            "reporting_completeness_num", "reporting_completeness_den",
-            "reporting_timeliness_num", "reporting_timeliness_den",
-            "school_coverage_num", "school_coverage_den",
-            "follow_up_discipline_num", "follow_up_discipline_den",
-            "response_within_target_num", "response_within_target_den",
-            "training_num", "training_den",
-            "visits", "pupils_reached", "exposure_signals", "days_since_last_activity",
-            "cases_reported", "cases_open", "cases_closed", "cases_overdue", "in_shelter",
-            "first_response_median_s", "first_response_p90_s", "open_conflicts",
-            "as_of", "position", "head_hash", "rule_set", "data",
+            "subject",
+            "code",
+            "name",
+            "period",
+            "score",
+            "reporting_completeness_num",
+            "reporting_completeness_den",
+            "reporting_timeliness_num",
+            "reporting_timeliness_den",
+            "school_coverage_num",
+            "school_coverage_den",
+            "follow_up_discipline_num",
+            "follow_up_discipline_den",
+            "response_within_target_num",
+            "response_within_target_den",
+            "training_num",
+            "training_den",
+            "visits",
+            "pupils_reached",
+            "exposure_signals",
+            "days_since_last_activity",
+            "cases_reported",
+            "cases_open",
+            "cases_closed",
+            "cases_overdue",
+            "in_shelter",
+            "first_response_median_s",
+            "first_response_p90_s",
+            "open_conflicts",
+            "as_of",
+            "position",
+            "head_hash",
+            "rule_set",
+            "data",
         ]
         .map(|title| (title, Align::Left)),
     );
@@ -239,17 +262,13 @@ mod tests {
 
     #[test]
     fn each_kecamatan_stands_under_its_kelurahan_and_the_city_at_the_end() {
-        let expected = [
-            "53.71.01.1001", "53.71.01.1002", "53.71.01", "", "53.71.02.1001", "53.71.02", "", "", "53.71",
-        ];
+        let expected = ["53.71.01.1001", "53.71.01.1002", "53.71.01", "", "53.71.02.1001", "53.71.02", "", "", "53.71"];
         assert_eq!(first_cells(&table(&city(), true)), expected);
     }
 
     #[test]
     fn in_another_order_the_totals_follow_after_all_kelurahan() {
-        let expected = [
-            "53.71.01.1001", "53.71.01.1002", "53.71.02.1001", "", "53.71.01", "53.71.02", "", "53.71",
-        ];
+        let expected = ["53.71.01.1001", "53.71.01.1002", "53.71.02.1001", "", "53.71.01", "53.71.02", "", "53.71"];
         assert_eq!(first_cells(&table(&city(), false)), expected);
     }
 

@@ -49,7 +49,9 @@ fn entry_text(entry: &Entry) -> String {
     match entry {
         Entry::Area(area) => format!("{} {}", area.code, area.name),
         Entry::Institution(institution) => format!("{} {}", institution.institution_id, institution.name),
-        Entry::TaskForce(task_force) => format!("{} ({}), since {}", task_force.task_force_id, task_force.kind, task_force.formed_on),
+        Entry::TaskForce(task_force) => {
+            format!("{} ({}), since {}", task_force.task_force_id, task_force.kind, task_force.formed_on)
+        }
         Entry::Member(member) => format!("{} of {}", member.member_id, member.task_force_id),
     }
 }
@@ -110,8 +112,7 @@ mod tests {
             body: Some(Body::Submitted(submission)),
             ..Default::default()
         };
-        let expected =
-            "#12  -  school visit       53.71.04.1001  v-1 of -: tindak lanjut at 99900001, 27 pupils";
+        let expected = "#12  -  school visit       53.71.04.1001  v-1 of -: tindak lanjut at 99900001, 27 pupils";
         assert_eq!(line(&event, &TimeZone::UTC), expected);
     }
 

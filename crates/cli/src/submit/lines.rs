@@ -141,7 +141,8 @@ fn unwrap(value: Value) -> Result<Original, (Reason, Value)> {
 pub(super) fn checked(line: u64, submission: Submission) -> Result<Submission, Refused> {
     let mut reasons = Vec::new();
     if submission.submission_id.is_empty() {
-        let reason = "missing; it is made before sending, so that sending again records nothing twice (`satgas new-id`)";
+        let reason =
+            "missing; it is made before sending, so that sending again records nothing twice (`satgas new-id`)";
         reasons.push(Reason::new("submission_id", reason));
     }
     let bytes = submission.encoded_len();
@@ -205,7 +206,9 @@ mod tests {
         let lines = read_all(&one_line(GOOD).replace("deviceId", "deviceName"));
         let refused = lines[0].record.as_ref().unwrap_err();
         assert!(refused.reasons[0].reason.contains("deviceName"), "{refused:?}");
-        assert!(matches!(&refused.original, Original::Submission(Value::Object(kept)) if kept.contains_key("deviceName")));
+        assert!(
+            matches!(&refused.original, Original::Submission(Value::Object(kept)) if kept.contains_key("deviceName"))
+        );
     }
 
     #[test]

@@ -126,7 +126,7 @@ fn open(args: &Args) -> anyhow::Result<(Box<dyn io::Read + Send>, Option<u64>)> 
     }
     let file = std::fs::File::open(&args.file).with_context(|| args.file.display().to_string())?;
     let metadata = file.metadata()?;
-    Ok((Box::new(file), metadata.is_file().then(|| metadata.len())))
+    Ok((Box::new(file), metadata.is_file().then_some(metadata.len())))
 }
 
 fn progress_bar(bytes: Option<u64>) -> ProgressBar {

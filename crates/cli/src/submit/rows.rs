@@ -1,10 +1,6 @@
 //! School visits and monthly reports in the flat columns of a CSV file, as a spreadsheet makes them.
 
-use std::{
-    collections::BTreeMap,
-    io::BufRead,
-    str::FromStr,
-};
+use std::{collections::BTreeMap, io::BufRead, str::FromStr};
 
 use anyhow::{Context as _, bail};
 use jiff::tz::TimeZone;
@@ -52,17 +48,10 @@ const REPORT: &[&str] = &["task_force_id", "month", "activities", "members_prese
 ///
 /// # Errors
 /// When the file cannot be read, is no CSV, or its header names a column that is not known.
-pub(super) fn read(
-    mut input: impl BufRead,
-    zone: &TimeZone,
-    mut take: impl FnMut(Line) -> bool,
-) -> anyhow::Result<()> {
+pub(super) fn read(mut input: impl BufRead, zone: &TimeZone, mut take: impl FnMut(Line) -> bool) -> anyhow::Result<()> {
     let delimiter = delimiter(input.fill_buf()?);
-    let mut reader = csv::ReaderBuilder::new()
-        .delimiter(delimiter)
-        .flexible(true)
-        .trim(csv::Trim::All)
-        .from_reader(input);
+    let mut reader =
+        csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).trim(csv::Trim::All).from_reader(input);
     let header = reader.headers().context("the header line")?.clone();
     check(&header)?;
     let mut record = csv::StringRecord::new();

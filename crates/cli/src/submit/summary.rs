@@ -100,7 +100,11 @@ pub(super) fn print(
         writeln!(out, "conflict: line {line}, {submission_id}, with the record at position {conflicts_with}")?;
     }
     if let Some(path) = rejected_file {
-        writeln!(out, "rejected records and their reasons: {0}; mend them there, then: satgas submit --file {0}", path.display())?;
+        writeln!(
+            out,
+            "rejected records and their reasons: {0}; mend them there, then: satgas submit --file {0}",
+            path.display()
+        )?;
     }
     Ok(())
 }

@@ -162,7 +162,8 @@ fn any_report(dice: &mut Dice, school_id: &str) -> v1::CaseReport {
         Offender::PacarTeman,
         Offender::TidakDiketahui,
     ];
-    let electronic = online.then(|| i32::from(*dice.pick(&[ElectronicViolence::Perekaman, ElectronicViolence::Transmisi])));
+    let electronic =
+        online.then(|| i32::from(*dice.pick(&[ElectronicViolence::Perekaman, ElectronicViolence::Transmisi])));
     v1::CaseReport {
         violence: vec![violence.into()],
         electronic: electronic.into_iter().collect(),
@@ -308,7 +309,8 @@ impl<'a> Course<'a> {
     }
 
     fn brought_to_court(&mut self) {
-        let stages = [LegalStage::Penyelidikan, LegalStage::Penyidikan, LegalStage::Penuntutan, LegalStage::Persidangan];
+        let stages =
+            [LegalStage::Penyelidikan, LegalStage::Penyidikan, LegalStage::Penuntutan, LegalStage::Persidangan];
         let reached = usize::try_from(self.dice.number(1..=5)).expect("not negative");
         for stage in stages.iter().take(reached) {
             let stage = (*stage).into();

@@ -3,10 +3,7 @@
 use satgas_proto::v1::{self, amendment::Replacement, submission::Content};
 
 use super::{
-    super::{
-        dice::Dice,
-        year::Slot,
-    },
+    super::{dice::Dice, year::Slot},
     Answer, Arrival, Book,
 };
 

@@ -40,7 +40,7 @@ pub(super) fn write_group(book: &mut Book, seed: u64, cast: &Cast) -> String {
     let mut dice = Dice::new(seed, GROUP_STREAM);
     let fingerprint = dice.hash();
     let mut day = GROUP_FIRST_DAY;
-    for (school, team) in group_schools(cast) {
+    for (school, team) in group_schools(&mut dice, cast) {
         // The one signal that must not get lost on its way arrives as it is.
         let (record, arrival) = signal(book, &mut dice, team, day, &fingerprint, &school.id);
         book.record(arrival, record, Answer::Accepted);
@@ -53,16 +53,15 @@ pub(super) fn write_group(book: &mut Book, seed: u64, cast: &Cast) -> String {
     fingerprint
 }
 
-/// The schools that the group reaches, each in another kelurahan whose task force is at work, with that task force.
-pub(super) fn group_schools(cast: &Cast) -> Vec<(&School, &Team)> {
-    let mut reached: Vec<(&School, &Team)> = Vec::with_capacity(GROUP_SCHOOLS);
+/// The schools that the group reaches, all over the city, each in another kelurahan whose task force is at work, with that task force.
+fn group_schools<'a>(dice: &mut Dice, cast: &'a Cast) -> Vec<(&'a School, &'a Team)> {
+    let mut one_of_each: Vec<(&School, &Team)> = Vec::new();
     for school in &cast.schools {
-        let Some(team) = team_of(cast, school, DAYS - 1) else { continue };
-        if reached.len() < GROUP_SCHOOLS && reached.iter().all(|(known, _)| known.area != school.area) {
-            reached.push((school, team));
+        if one_of_each.last().is_none_or(|(known, _)| known.area != school.area) {
+            one_of_each.extend(team_of(cast, school, DAYS - 1).map(|team| (school, team)));
         }
     }
-    reached
+    dice.some(&one_of_each, GROUP_SCHOOLS)
 }
 
 fn team_of<'a>(cast: &'a Cast, school: &School, day: i32) -> Option<&'a Team> {

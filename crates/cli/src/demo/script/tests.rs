@@ -15,7 +15,9 @@ fn script(seed: u64) -> (Cast, Script) {
 /// Every record of a script with the answer that it should get, and the number of its wave.
 fn records(script: &Script) -> Vec<(usize, &v1::Submission, Answer)> {
     let mut found = Vec::new();
-    for (wave, call) in script.waves.iter().enumerate().flat_map(|(n, wave)| wave.calls.iter().map(move |call| (n, call))) {
+    for (wave, call) in
+        script.waves.iter().enumerate().flat_map(|(n, wave)| wave.calls.iter().map(move |call| (n, call)))
+    {
         match call {
             Call::Submit(record, answer) | Call::Open(record, answer) => found.push((wave, record, *answer)),
             Call::Batch(records) => found.extend(records.iter().map(|(record, answer)| (wave, record, *answer))),
@@ -87,7 +89,9 @@ fn what_depends_on_an_order_comes_in_different_waves() {
     for (wave, record, answer) in records(&script) {
         let before = seen.insert(&record.submission_id, wave);
         assert!(before.is_none_or(|before| before < wave), "{} comes twice in a wave", record.submission_id);
-        if matches!(answer, Answer::AlreadyKnown | Answer::Conflict) && !matches!(record.content, Some(Content::Amendment(_))) {
+        if matches!(answer, Answer::AlreadyKnown | Answer::Conflict)
+            && !matches!(record.content, Some(Content::Amendment(_)))
+        {
             assert!(before.is_some(), "{} repeats or contradicts something", record.submission_id);
         }
     }

@@ -176,7 +176,8 @@ impl Work<'_> {
         let at = Minute::on(day, self.dice.number(9 * 60..=17 * 60));
         let report = self.monthly_report(month, day);
         let device = self.team.device(1);
-        let record = book.submission(&mut self.dice, &device, self.team.reporter(), at, Content::MonitoringReport(report));
+        let record =
+            book.submission(&mut self.dice, &device, self.team.reporter(), at, Content::MonitoringReport(report));
         let arrival = Arrival { slot: Slot::at_or_after(at), in_batch: false };
         fate::send(book, &mut self.dice, record, arrival);
     }
@@ -217,7 +218,8 @@ fn visit(
     follow_ups: Vec<v1::FollowUp>,
     follow_ups_done: Vec<v1::FollowUpDone>,
 ) -> v1::SchoolVisit {
-    let purposes = [VisitPurpose::Sosialisasi, VisitPurpose::Sosialisasi, VisitPurpose::Pemantauan, VisitPurpose::TindakLanjut];
+    let purposes =
+        [VisitPurpose::Sosialisasi, VisitPurpose::Sosialisasi, VisitPurpose::Pemantauan, VisitPurpose::TindakLanjut];
     v1::SchoolVisit {
         school_id: school_id.to_owned(),
         purpose: (*dice.pick(&purposes)).into(),

@@ -67,7 +67,8 @@ fn semicolons_and_a_byte_order_mark_are_read_as_well() {
 
 #[test]
 fn everything_that_is_wrong_with_a_row_is_named_at_once() {
-    let row = visit_row().replace(",12,15,", ",twelve,15,").replace("sosialisasi", "belajar").replace(",,,,", ",,sg-1,,");
+    let row =
+        visit_row().replace(",12,15,", ",twelve,15,").replace("sosialisasi", "belajar").replace(",,,,", ",,sg-1,,");
     let refused = read_rows(&format!("{HEADER}\n{row}\n")).remove(0).unwrap_err();
     let fields: Vec<&str> = refused.reasons.iter().map(|reason| reason.field.as_str()).collect();
     assert_eq!((refused.line, fields), (2, vec!["pupils_female", "purpose", "month"]));
