@@ -32,8 +32,11 @@ pub(crate) fn evaluation(server: &v1::Evaluation, reference: &v1::Evaluation) ->
     same("p90 first response", &mine.first_response_p90_s, &theirs.first_response_p90_s)?;
     same("open conflicts", &server.open_conflicts, &reference.open_conflicts)?;
     // Last, since a wrong score follows from a wrong indicator, which says more.
-    same("score", &server.score.map(f64::to_bits), &reference.score.map(f64::to_bits))
-        .map_err(|_| format!("score: the server says {:?}, the reference {:?}", server.score, reference.score))
+    same("score", &server.score.map(f64::to_bits), &reference.score.map(f64::to_bits)).map_err(|_| {
+        let fraction = |it: &v1::Indicator| format!("{}/{}", it.numerator, it.denominator);
+        let fractions: Vec<String> = reference.indicators.iter().map(fraction).collect();
+        format!("score: the server says {:?}, the reference {:?}, of {fractions:?}", server.score, reference.score)
+    })
 }
 
 /// The first difference between two lists of warnings, over what the page lays down.

@@ -144,7 +144,7 @@ fn now() -> jiff::Timestamp {
 
 /// The day by the system clock, in UTC.
 pub(crate) fn today() -> jiff::civil::Date {
-    now().to_zoned(jiff::tz::TimeZone::UTC).date()
+    now().to_zoned_datetime(jiff::tz::TimeZone::UTC).date()
 }
 
 /// Code of the year as a period.
@@ -152,18 +152,19 @@ pub(crate) fn year() -> String {
     today().year().to_string()
 }
 
-/// Fills the notes up to [`VISIT_BYTES`]. Every content here leaves room for more than 2 bytes of notes and needs less than 128.
+/// Fills the notes up to [`VISIT_BYTES`], or one byte less where a length prefix jumps just there.
 fn padded(mut submission: Submission) -> Submission {
-    // A first letter pays for the notes' own key and for longer length prefixes around them.
-    set_notes(&mut submission, "x".to_owned());
     let missing = VISIT_BYTES.saturating_sub(submission.encoded_len());
-    set_notes(&mut submission, "catatan kunjungan ".chars().cycle().take(1 + missing).collect());
+    set_notes(&mut submission, missing);
+    // The notes brought their own key and longer length prefixes around them.
+    let surplus = submission.encoded_len().saturating_sub(VISIT_BYTES);
+    set_notes(&mut submission, missing.saturating_sub(surplus));
     submission
 }
 
-fn set_notes(submission: &mut Submission, notes: String) {
+fn set_notes(submission: &mut Submission, length: usize) {
     if let Some(submission::Content::SchoolVisit(visit)) = &mut submission.content {
-        visit.notes = notes;
+        visit.notes = "catatan kunjungan ".chars().cycle().take(length).collect();
     }
 }
 

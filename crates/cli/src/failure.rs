@@ -32,12 +32,14 @@ pub(crate) fn describe(status: &Status, server_url: &str) -> String {
     if let Some(text) = status.get_details_error_info().and_then(|info| by_reason(&info, status.message())) {
         return text;
     }
-    let mut text = headline(status);
-    if let Some(bad) = status.get_details_bad_request() {
-        for violation in bad.field_violations {
-            text.push_str(&format!("\n  {}: {}", violation.field, violation.description));
+    let bad = status.get_details_bad_request().filter(|bad| !bad.field_violations.is_empty());
+    let mut text = match bad {
+        Some(bad) => {
+            let lines = bad.field_violations.iter().map(|v| format!("\n  {}: {}", v.field, v.description));
+            format!("refused, mend what is named:{}", lines.collect::<String>())
         }
-    }
+        None => headline(status),
+    };
     if let Some(delay) = status.get_details_retry_info().and_then(|retry| retry.retry_delay) {
         text.push_str(&format!("\nTry again in {:.1} s.", delay.as_secs_f64()));
     }

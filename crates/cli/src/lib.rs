@@ -53,6 +53,7 @@ enum Command {
     /// Play a year of invented work on a server of its own, print what came of it, and go on serving
     Demo(demo::Args),
     /// Send records from a file
+    #[command(long_about = submit::LONG_ABOUT)]
     Submit(submit::Args),
     /// Print new submission ids
     NewId(new_id::Args),

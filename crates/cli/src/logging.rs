@@ -1,5 +1,7 @@
 //! The server's own log, on standard error.
 
+use std::io::{self, IsTerminal as _};
+
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 
@@ -16,7 +18,8 @@ pub(crate) enum LogFormat {
 /// Starts logging, at `info` unless `RUST_LOG` says otherwise. A second call changes nothing.
 pub(crate) fn start(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = io::stderr().is_terminal();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colours);
     // It fails only where logging was started before, and then it goes on as it was.
     let _ = match format {
         LogFormat::Text => log.try_init(),

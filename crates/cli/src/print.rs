@@ -80,9 +80,11 @@ impl Table {
         self.rows.push(Row::Cells(cells));
     }
 
-    /// Adds an empty line.
+    /// Sets the next row apart by an empty line.
     pub(crate) fn gap(&mut self) {
-        self.rows.push(Row::Gap);
+        if !matches!(self.rows.last(), Some(Row::Gap)) {
+            self.rows.push(Row::Gap);
+        }
     }
 
     /// Writes the table, for people.

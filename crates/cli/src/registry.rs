@@ -105,13 +105,16 @@ async fn import(args: Import, server: &Connection) -> anyhow::Result<ExitCode> {
     };
     let request = v1::ImportCsvRequest { kind: kind.into(), csv, skip_bad: args.skip_bad };
     let response = server.registry().import_csv(unary(request)).await?.into_inner();
-    report(&args, &response)?;
+    report(&args, &response, server.log().await?.sample_data)?;
     Ok(if response.refused.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_PARTLY) })
 }
 
-fn report(args: &Import, response: &v1::ImportCsvResponse) -> anyhow::Result<()> {
+fn report(args: &Import, response: &v1::ImportCsvResponse, sample_data: bool) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
-    if args.format == Format::Json {
+    if args.format == Format::Text {
+        print::banner(&mut out, sample_data)?;
+    } else {
+        print::banner(&mut io::stderr().lock(), sample_data)?;
         return Ok(writeln!(out, "{}", serde_json::to_string(response)?)?);
     }
     for row in &response.refused {

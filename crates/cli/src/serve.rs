@@ -17,6 +17,7 @@ use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
+    connect::Connection,
     logging::{self, LogFormat},
     print::SAMPLE,
 };
@@ -65,10 +66,10 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     logging::start(args.log_format);
     // Listened to before the server starts: a signal that comes while it starts is not lost.
     let mut stop = Stop::listen()?;
-    let config = Config::load(args.config.as_deref(), &args.flags).context("the configuration is wrong")?;
-    let (data, sample_data) = (config.data.clone(), config.sample_data);
+    let config = Config::load(args.config.as_deref(), &args.flags)?;
+    let data = config.data.clone();
     let server = Server::start(config, Arc::new(SystemClock)).await.context("the server cannot start")?;
-    announce(server.address(), &data, sample_data)?;
+    announce(server.address(), &data, is_sample_data(server.address()).await)?;
     stop.signalled().await;
     tracing::info!("stopping; a second signal ends the process at once");
     tokio::select! {
@@ -76,6 +77,14 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         signal_number = stop.signalled() => std::process::exit(128 + signal_number),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether the log is one of invented data. Asked of the log: one that exists keeps its own mark, whatever the configuration says.
+async fn is_sample_data(address: SocketAddr) -> bool {
+    match Connection::to(&format!("http://{address}")) {
+        Ok(server) => server.log().await.is_ok_and(|log| log.sample_data),
+        Err(_) => false,
+    }
 }
 
 /// The one line on standard output: whoever started the process waits for it.

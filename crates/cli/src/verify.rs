@@ -7,9 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
-use satgas_server::Verified;
+use satgas_server::{Verified, VerifyError};
 
 use crate::print::{self, Format};
 
@@ -33,14 +32,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     bar.finish_and_clear();
     match outcome {
         Ok(verified) => report(args.format, &verified, took)?,
-        Err(error) => {
-            let error = anyhow::Error::from(error);
+        Err(VerifyError::Fault(fault)) => {
             if args.format == Format::Json {
-                let fault = serde_json::json!({ "verify": "fault", "fault": format!("{error:#}") });
-                writeln!(io::stdout(), "{fault}")?;
+                let object = serde_json::json!({ "verify": "fault", "fault": fault.to_string() });
+                writeln!(io::stdout(), "{object}")?;
             }
-            return Err(error).context(format!("{} does not hold", args.data.display()));
+            return Err(anyhow::Error::from(fault).context(args.data.display().to_string()));
         }
+        Err(error) => return Err(error.into()),
     }
     Ok(ExitCode::SUCCESS)
 }

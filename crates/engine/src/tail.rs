@@ -34,7 +34,8 @@ impl Tail {
         }
     }
 
-    /// Commits with what follows `after`: whole ones, of about `bytes_max` together. `None` when the first of it is not here.
+    /// Commits with what follows `after`: whole ones, one at least, of about `bytes_max` together. `None` when the first of it is
+    /// not here.
     pub(crate) fn read(&self, after: u64, bytes_max: usize) -> Option<Vec<Chunk>> {
         let commits = self.commits.lock();
         if commits.chunks.front()?.first > after + 1 {
@@ -43,7 +44,7 @@ impl Tail {
         let start = commits.chunks.partition_point(|chunk| chunk.last() <= after);
         let mut bytes = 0;
         let within = |chunk: &&Chunk| {
-            let fits = bytes < bytes_max;
+            let fits = bytes == 0 || bytes < bytes_max;
             bytes += chunk.body.len();
             fits
         };

@@ -411,7 +411,7 @@ impl Writer {
                     drop(answer.send(lost.map_or(Ok(outcomes), Err)));
                 }
                 Answer::Advance(answer, outcome) => {
-                    let lost = failed.clone().filter(|_| outcome.as_ref().is_ok_and(|o| o.position() > durable));
+                    let lost = failed.clone().filter(|_| rests_on_pending(&outcome, durable));
                     drop(answer.send(lost.map_or(outcome, |error| Err(error.into()))));
                 }
             }
@@ -474,6 +474,16 @@ impl Writer {
             }
             Err(error) => tracing::error!(%error, "the writer's state cannot be encoded"),
         }
+    }
+}
+
+/// Whether an answer to a step may rest on what was pending when it was decided: a refusal does when it looked at the case.
+fn rests_on_pending(outcome: &Result<Outcome, CaseError>, durable: u64) -> bool {
+    match outcome {
+        Ok(outcome) => outcome.position() > durable,
+        Err(CaseError::IdTaken { position }) => *position > durable,
+        Err(CaseError::Refused(Refusal::Invalid(_)) | CaseError::Write(_)) => false,
+        Err(CaseError::Refused(_)) => true,
     }
 }
 

@@ -40,7 +40,7 @@ impl World {
         match kind {
             Kind::Report => Replacement::MonitoringReport(self.report(task_force, occurred, at)),
             Kind::Visit => Replacement::SchoolVisit(self.visit(id, occurred, at)),
-            Kind::Signal => Replacement::ExposureSignal(self.signal()),
+            Kind::Signal => Replacement::ExposureSignal(self.signal(occurred)),
             Kind::Case => Replacement::CaseReport(self.case_report()),
         }
     }
@@ -48,7 +48,11 @@ impl World {
     fn report(&mut self, task_force: usize, occurred: Timestamp, at: Timestamp) -> v1::MonitoringReport {
         let back = [0, 1, 1, 1, 2].choose(&mut self.rng).expect("there are five").months();
         let this_month = date_of(occurred, &self.zone).first_of_month();
-        let month = this_month.checked_sub(back).expect("far from the ends of time");
+        let mut month = this_month.checked_sub(back).expect("far from the ends of time");
+        let formed_on = &self.people.task_forces[task_force].formed_on;
+        if month.last_of_month().to_string() < *formed_on && self.rng.random_bool(0.9) {
+            month = this_month;
+        }
         v1::MonitoringReport {
             task_force_id: self.people.task_forces[task_force].task_force_id.clone(),
             month: format!("{}-{:02}", month.year(), month.month()),
@@ -75,7 +79,7 @@ impl World {
             follow_ups.push(v1::FollowUp { number, action: "Tindakan contoh".to_owned(), due_on });
         }
         v1::SchoolVisit {
-            school_id: self.some_school(),
+            school_id: self.some_school(occurred),
             purpose: v1::VisitPurpose::Sosialisasi.into(),
             topics: vec![v1::Topic::Ksbe.into(), v1::Topic::Persetujuan.into()],
             reach: Some(v1::Reach {
@@ -107,8 +111,9 @@ impl World {
         done
     }
 
-    fn signal(&mut self) -> v1::ExposureSignal {
-        let mut school_ids: Vec<String> = (0..self.rng.random_range(1..3)).map(|_| self.some_school()).collect();
+    fn signal(&mut self, occurred: Timestamp) -> v1::ExposureSignal {
+        let mut school_ids: Vec<String> =
+            (0..self.rng.random_range(1..3)).map(|_| self.some_school(occurred)).collect();
         school_ids.sort();
         school_ids.dedup();
         v1::ExposureSignal {
@@ -138,8 +143,18 @@ impl World {
         }
     }
 
-    fn some_school(&mut self) -> String {
+    /// A school; few of those drawn did not exist then, and the server refuses records of them.
+    fn some_school(&mut self, occurred: Timestamp) -> String {
+        let day = date_of(occurred, &self.zone).to_string();
         let schools = self.people.schools();
-        schools.choose(&mut self.rng).expect("there are schools").clone()
+        let mut drawn = &schools[0];
+        for _ in 0..4 {
+            drawn = schools.choose(&mut self.rng).expect("there are schools");
+            let ended = !drawn.valid_until.is_empty() && drawn.valid_until < day;
+            if drawn.valid_from <= day && !ended {
+                break;
+            }
+        }
+        drawn.institution_id.clone()
     }
 }

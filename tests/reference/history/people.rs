@@ -32,10 +32,21 @@ impl People {
         people
     }
 
-    /// The ids of the schools.
-    pub(crate) fn schools(&self) -> Vec<String> {
-        let schools = self.institutions.iter().filter(|institution| institution.kind() == v1::InstitutionKind::Sekolah);
-        schools.map(|school| school.institution_id.clone()).collect()
+    /// The schools.
+    pub(crate) fn schools(&self) -> Vec<v1::Institution> {
+        let is_school = |institution: &&v1::Institution| institution.kind() == v1::InstitutionKind::Sekolah;
+        self.institutions.iter().filter(is_school).cloned().collect()
+    }
+
+    /// Whether a task force and the institution in which it works existed on a day.
+    pub(crate) fn existed(&self, task_force: usize, day: &str) -> bool {
+        let within = |from: &str, until: &str| from <= day && (until.is_empty() || day <= until);
+        let task_force = &self.task_forces[task_force];
+        let home = self.institutions.iter().find(|institution| {
+            task_force.home.as_ref() == Some(&Home::InstitutionId(institution.institution_id.clone()))
+        });
+        within(&task_force.formed_on, &task_force.dissolved_on)
+            && home.is_none_or(|home| within(&home.valid_from, &home.valid_until))
     }
 
     /// Every entry, each after those it refers to.
@@ -160,7 +171,7 @@ impl People {
     }
 
     fn long_ago_or_lately(&self, rng: &mut ChaCha8Rng) -> String {
-        if rng.random_bool(0.7) { "2026-01-01".to_owned() } else { some_day(rng, self.first, self.last) }
+        if rng.random_bool(0.75) { "2026-01-01".to_owned() } else { some_day(rng, self.first, self.last) }
     }
 }
 

@@ -109,10 +109,10 @@ impl World {
             }
             dice -= weight;
         }
-        let task_force = self.rng.random_range(0..self.people.task_forces.len());
-        let reporter = self.home(task_force);
         let id = uuid(&mut self.rng, at);
         let occurred = self.moment(at);
+        let task_force = self.some_task_force(occurred);
+        let reporter = self.home(task_force);
         let content = self.content(kind, &id, task_force, occurred, at);
         self.versions.push((id.clone(), self.records.len()));
         self.records.push(Made { id: id.clone(), kind, reporter: reporter.clone(), task_force, occurred });
@@ -248,6 +248,19 @@ impl World {
             _ if matches!(submission.content, Some(Content::CaseReport(_))) => Some(Action::OpenCase(submission)),
             _ => Some(Action::Submit(submission)),
         }
+    }
+
+    /// Index of a task force; few of those drawn did not exist then, and the server refuses their reports.
+    fn some_task_force(&mut self, occurred: Timestamp) -> usize {
+        let day = date_of(occurred, &self.zone).to_string();
+        let mut drawn = 0;
+        for _ in 0..6 {
+            drawn = self.rng.random_range(0..self.people.task_forces.len());
+            if self.people.existed(drawn, &day) {
+                break;
+            }
+        }
+        drawn
     }
 
     fn home(&self, task_force: usize) -> Reporter {

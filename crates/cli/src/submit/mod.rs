@@ -28,7 +28,8 @@ use crate::{
 
 use self::{rejected::Rejections, send::Sending, summary::Tally};
 
-const LONG_ABOUT: &str = "\
+/// The long help.
+pub(crate) const LONG_ABOUT: &str = "\
 Send records from a file
 
 The file holds one record a line in canonical JSON (.jsonl), or school visits and monthly reports as CSV (.csv). Every record \
@@ -48,7 +49,6 @@ Exit codes: 0 everything is recorded, 1 it could not be finished, 2 some records
 
 /// What to send.
 #[derive(Debug, clap::Args)]
-#[command(long_about = LONG_ABOUT)]
 pub(crate) struct Args {
     /// File to send; `-` for standard input
     #[arg(long, value_name = "FILE")]

@@ -88,8 +88,8 @@ fn in_situation(situation: &str) -> Log {
     if situation == "follow-up open" {
         steps.push(plan(1, "2028-03-01"));
     }
-    for (version, step) in (1..).zip(steps) {
-        log.then_goes_on(command(100 + u32::try_from(version).unwrap(), 1, version, TAKEN, step), NOW);
+    for ((n, version), step) in (101..).zip(1..).zip(steps) {
+        log.then_goes_on(command(n, 1, version, TAKEN, step), NOW);
     }
     log
 }

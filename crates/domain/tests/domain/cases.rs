@@ -21,7 +21,8 @@ fn assessed(report: v1::CaseReport) -> Log {
 
 fn go_on(log: &mut Log, step: Step) {
     let version = log.case(&id(1)).version;
-    log.then_goes_on(command(200 + u32::try_from(version).unwrap(), 1, version, TAKEN, step), NOW);
+    let n = 200 + u32::try_from(version).expect("a story has few steps");
+    log.then_goes_on(command(n, 1, version, TAKEN, step), NOW);
 }
 
 /// What a further step of case 1 is answered.

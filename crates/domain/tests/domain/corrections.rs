@@ -22,7 +22,7 @@ fn amends_visit(n: u32, corrects: u32, pupils: i32) -> v1::Submission {
 
 /// Visits and pupils reached of `SATU` in February.
 fn reached(log: &Log) -> (u64, u64) {
-    let activity = log.evaluation(Subject::Area(SATU), "2028-02", NOW).activity.unwrap();
+    let activity = log.evaluation(Subject::Area(SATU), "2028-02", NOW).activity.expect("always there");
     (activity.visits, activity.pupils_reached)
 }
 
@@ -127,10 +127,10 @@ fn rule_3_those_that_wait_for_one_id_are_tried_in_log_order_each_with_what_it_fr
     let rival = amends_visit(3, 1, 99);
     log.then_goes_on(amends_visit(2, 1, 20), NOW);
     let rival = log.then_goes_on(rival, NOW);
-    log.then_goes_on(amends_visit(4, 2, 40), NOW);
+    let follower = log.then_goes_on(amends_visit(4, 2, 40), NOW);
     log.then_goes_on(visits(1, 10), NOW);
     assert_eq!(log.conflicts(), [(rival, ConflictCause::AlreadyAmended)]);
-    // The rival is told of the version that stood when it was tried, which the first one's follower had changed already.
+    assert_eq!(log.views.fate(rival), Fate::Conflict(follower), "the follower was set free before the rival was tried");
     assert_eq!(reached(&log), (1, 40));
 }
 

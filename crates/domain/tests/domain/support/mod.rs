@@ -24,14 +24,14 @@ pub(crate) fn at(local: &str) -> Instant {
 
 /// What is asked of the domain.
 pub(crate) enum Ask {
-    Submit(v1::Submission),
+    Submit(Box<v1::Submission>),
     Register(v1::RegistryEntry),
     Advance(v1::CaseCommand),
 }
 
 impl From<v1::Submission> for Ask {
     fn from(s: v1::Submission) -> Self {
-        Self::Submit(s)
+        Self::Submit(Box::new(s))
     }
 }
 
@@ -165,7 +165,7 @@ impl Log {
     pub(crate) fn then_goes_on(&mut self, ask: impl Into<Ask>, now: &str) -> u64 {
         let ask = ask.into();
         let body = match &ask {
-            Ask::Submit(s) => Body::Submitted(s.clone()),
+            Ask::Submit(s) => Body::Submitted(v1::Submission::clone(s)),
             Ask::Register(entry) => Body::Registered(entry.clone()),
             Ask::Advance(c) => {
                 Body::CaseAdvanced(v1::CaseAdvanced { command: Some(c.clone()), version: c.expected_version + 1 })
