@@ -95,7 +95,8 @@ async fn play(
     Ok(outcome)
 }
 
-/// Lets time pass with nothing new in the log: deadlines pass all the same.
+/// Lets time pass with nothing new in the log: deadlines pass all the same. Some of the times are the very instant at which a
+/// signal is 90 days old or a record 45.
 async fn pass_time(
     history: &History,
     running: &Running,
@@ -104,10 +105,17 @@ async fn pass_time(
     last: Timestamp,
     rng: &mut ChaCha8Rng,
 ) -> anyhow::Result<()> {
-    let mut hours: Vec<i64> = (0..3).map(|_| rng.random_range(1..24 * 50)).collect();
-    hours.sort_unstable();
-    for hours in hours {
-        let now = last + SignedDuration::from_hours(hours);
+    let until = last + SignedDuration::from_hours(24 * 59);
+    let mut instants = Vec::new();
+    for (_, submission) in events.iter().filter_map(submission_of) {
+        let occurred = reference::time::instant(submission.occurred_at.as_ref());
+        instants.extend([45, 90].map(|days| occurred + SignedDuration::from_hours(24 * days)));
+    }
+    instants.retain(|&instant| last < instant && instant < until);
+    let mut times: Vec<Timestamp> = instants.sample(rng, 4).copied().collect();
+    times.extend((0..2).map(|_| last + SignedDuration::from_hours(rng.random_range(1..24 * 50))));
+    times.sort();
+    for now in times {
         running.set_clock(now);
         check_answers(channel, events, &few(&history.periods, rng), now).await?;
     }
@@ -115,7 +123,7 @@ async fn pass_time(
 }
 
 fn few(periods: &[String], rng: &mut ChaCha8Rng) -> Vec<String> {
-    periods.sample(rng, 3).cloned().collect()
+    periods.sample(rng, 2).cloned().collect()
 }
 
 fn head(events: &[v1::Event]) -> u64 {

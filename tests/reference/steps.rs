@@ -1,13 +1,13 @@
 //! Makes the command of a planned step from the case as it is found.
 
-use jiff::{ToSpan as _, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, ToSpan as _, tz::TimeZone};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use satgas_proto::v1::{self, case_command::Step};
 
 use super::{
     history::{StepPlan, ZONE},
-    time::{date_of, message},
+    time::{date_of, day, end_of, instant, message},
 };
 
 /// Every step by its field name, each with how often it comes.
@@ -49,13 +49,34 @@ pub(crate) fn choose(plan: &StepPlan, case: &v1::Case) -> Option<v1::CaseCommand
         }
         dice -= weight;
     }
+    let step = step(chosen, plan, case, &mut rng);
+    let mut occurred_at = plan.occurred_at;
+    if let Some(due) = due(&step, case)
+        && due <= plan.sent_at
+        && rng.random_bool(0.4)
+    {
+        occurred_at = if rng.random_bool(0.6) { due } else { due - SignedDuration::from_millis(1) };
+    }
     Some(v1::CaseCommand {
         command_id: plan.command_id.clone(),
         case_id: plan.case_id.clone(),
         expected_version: if plan.stale { case.version.saturating_sub(1) } else { case.version },
-        occurred_at: Some(message(plan.occurred_at)),
-        step: Some(step(chosen, plan, case, &mut rng)),
+        occurred_at: Some(message(occurred_at)),
+        step: Some(step),
     })
+}
+
+/// The very instant at which what the step does was due.
+fn due(step: &Step, case: &v1::Case) -> Option<Timestamp> {
+    match step {
+        Step::RecordService(_) | Step::AdmitToShelter(_) => case.response_due_at.as_ref().map(|due| instant(Some(due))),
+        Step::CompleteFollowUp(done) => {
+            let mut planned = case.follow_ups.iter().filter_map(|planned| planned.follow_up.as_ref());
+            let zone = TimeZone::get(ZONE).expect("the zone is in the bundled database");
+            planned.find(|plan| plan.number == done.number).map(|plan| end_of(day(&plan.due_on), &zone))
+        }
+        _ => None,
+    }
 }
 
 fn step(name: &str, plan: &StepPlan, case: &v1::Case, rng: &mut ChaCha8Rng) -> Step {

@@ -121,26 +121,32 @@ pub(crate) async fn append_to_subscriber(
     Ok(latencies)
 }
 
-/// Opens subscriptions from the beginning, each on a connection of its own, and reads nothing. The most memory that the
-/// server had within `time`, beyond what it had before, in bytes.
-pub(crate) async fn stalled(served: &Served, subscribers: usize, time: Duration) -> Result<u64> {
-    let before = served.memory()?.resident;
-    let mut open = Vec::with_capacity(subscribers);
-    for _ in 0..subscribers {
-        let endpoint = Endpoint::from_shared(served.url.clone())?
-            .initial_stream_window_size(STALLED_WINDOW_BYTES)
-            .initial_connection_window_size(STALLED_WINDOW_BYTES);
-        let channel = endpoint.connect().await.context("the server cannot be reached")?;
-        open.push(EventServiceClient::new(channel).subscribe(SubscribeRequest::default()).await?);
+/// Subscribers that take nothing.
+#[derive(Default)]
+pub(crate) struct Stalled {
+    open: Vec<tonic::Response<Streaming<SubscribeResponse>>>,
+}
+
+impl Stalled {
+    /// Opens more subscriptions from the beginning, each on a connection of its own, and reads nothing. The most memory that the
+    /// server had within `time`, beyond what it had before, in bytes.
+    pub(crate) async fn add(&mut self, served: &Served, subscribers: usize, time: Duration) -> Result<u64> {
+        let before = served.memory()?.resident;
+        for _ in 0..subscribers {
+            let endpoint = Endpoint::from_shared(served.url.clone())?
+                .initial_stream_window_size(STALLED_WINDOW_BYTES)
+                .initial_connection_window_size(STALLED_WINDOW_BYTES);
+            let channel = endpoint.connect().await.context("the server cannot be reached")?;
+            self.open.push(EventServiceClient::new(channel).subscribe(SubscribeRequest::default()).await?);
+        }
+        let started = Instant::now();
+        let mut most = before;
+        while started.elapsed() < time {
+            most = most.max(served.memory()?.resident);
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        Ok(most - before)
     }
-    let started = Instant::now();
-    let mut most = before;
-    while started.elapsed() < time {
-        most = most.max(served.memory()?.resident);
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
-    drop(open);
-    Ok(most - before)
 }
 
 /// Lists the evaluations of all kelurahan for the period, one list after the other, while records arrive at a fixed rate. The

@@ -194,11 +194,11 @@ fn accepted(receipt: &Receipt) -> Result<()> {
 /// Submits the visits one by one at a fixed rate: each at its own moment, or as soon after as a writer is free.
 pub(crate) async fn paced(channels: Vec<Channel>, visits: Vec<Submission>, per_second: f64) -> Result<Achieved> {
     let writers = channels.into_iter().map(SubmissionServiceClient::new).collect();
+    let offset = |turn: usize| Duration::from_secs_f64(turn as f64 / per_second);
+    let requests = visits.into_iter().enumerate().map(|(turn, visit)| (offset(turn), visit)).collect();
     let started = tokio::time::Instant::now();
-    let moment = |turn: usize| started + Duration::from_secs_f64(turn as f64 / per_second);
-    let requests = visits.into_iter().enumerate().map(|(turn, visit)| (moment(turn), visit)).collect();
-    callers(writers, requests, |mut writer: SubmissionServiceClient<Channel>, (moment, visit)| async move {
-        tokio::time::sleep_until(moment).await;
+    callers(writers, requests, move |mut writer: SubmissionServiceClient<Channel>, (offset, visit)| async move {
+        tokio::time::sleep_until(started + offset).await;
         let receipt = writer.submit(SubmitRequest { submission: Some(visit) }).await?.into_inner().receipt;
         accepted(&receipt.context("an answer without a receipt")?)
     })

@@ -65,7 +65,7 @@ empty calls; there is no other warm-up. Concurrent writers share {connections} c
 - **evaluate**: one client lists the evaluations of all kelurahan, lowest score first, again and again, while 64 writers submit 5,000
   records a second together.
 - **stalled**: 100 subscribers from the beginning, each on a connection of its own, take nothing for 10 seconds; the most memory
-  the server has, less what it had before.
+  the server has, less what it had before. Then 100 more: memory that the start left free cannot hide these.
 ",
         rounds = plan.rounds,
         connections = plan.connections,

@@ -119,16 +119,7 @@ impl Engine {
     /// Submits one record and waits until it is durable or refused. A full queue is an error.
     pub async fn submit(&self, submission: v1::Submission) -> Result<v1::Receipt, WriteError> {
         let prepared = vec![Prepared::new(submission)];
-        let size = size(&prepared);
-        let limit = self.shared.queue_bytes_max;
-        let permits = u32::try_from(size)
-            .ok()
-            .filter(|size| *size <= limit)
-            .ok_or(WriteError::TooLarge { limit: RECORD_BYTES_MAX })?;
-        let room = self.shared.room.clone().try_acquire_many_owned(permits).map_err(|error| match error {
-            tokio::sync::TryAcquireError::NoPermits => WriteError::QueueFull,
-            tokio::sync::TryAcquireError::Closed => WriteError::Closed,
-        })?;
+        let room = self.room_now(size(&prepared))?;
         let receipts = self.hand_over(prepared, room).await?.receipts().await?;
         receipts.into_iter().next().ok_or(WriteError::Closed)
     }
@@ -136,9 +127,7 @@ impl Engine {
     /// Puts submissions into the queue, in order; waits while it is full.
     pub async fn enqueue(&self, submissions: Vec<v1::Submission>) -> Result<Ticket, WriteError> {
         let prepared: Vec<_> = submissions.into_iter().map(Prepared::new).collect();
-        // A request larger than the whole queue waits for the whole queue.
-        let permits = u32::try_from(size(&prepared)).unwrap_or(u32::MAX).min(self.shared.queue_bytes_max);
-        let room = self.shared.room.clone().acquire_many_owned(permits).await.map_err(|_| WriteError::Closed)?;
+        let room = self.room(size(&prepared)).await?;
         self.hand_over(prepared, room).await
     }
 
@@ -148,6 +137,23 @@ impl Engine {
         let (answer, reply) = oneshot::channel();
         self.send(Job::Submit { submissions, room, answer }).await?;
         Ok(Ticket { engine: self.clone(), sent, reply })
+    }
+
+    /// Room in the queue, or `QueueFull`.
+    fn room_now(&self, bytes: usize) -> Result<OwnedSemaphorePermit, WriteError> {
+        let limit = self.shared.queue_bytes_max;
+        let too_large = WriteError::TooLarge { limit: limit as usize };
+        let permits = u32::try_from(bytes).ok().filter(|bytes| *bytes <= limit).ok_or(too_large)?;
+        self.shared.room.clone().try_acquire_many_owned(permits).map_err(|error| match error {
+            tokio::sync::TryAcquireError::NoPermits => WriteError::QueueFull,
+            tokio::sync::TryAcquireError::Closed => WriteError::Closed,
+        })
+    }
+
+    /// Room in the queue, when there is; a request larger than the whole queue waits for the whole queue.
+    async fn room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, WriteError> {
+        let permits = u32::try_from(bytes).unwrap_or(u32::MAX).min(self.shared.queue_bytes_max);
+        self.shared.room.clone().acquire_many_owned(permits).await.map_err(|_| WriteError::Closed)
     }
 
     async fn send(&self, job: Job) -> Result<(), WriteError> {
@@ -170,18 +176,23 @@ impl Engine {
         }
     }
 
-    /// Registers entries: all or, unless `skip_bad`, none.
+    /// Registers entries: all or, unless `skip_bad`, none. Entries of more bytes than a commit takes are written in several commits;
+    /// when one of these fails, those before it stand, and registering the same again completes it.
     pub async fn register(&self, entries: Vec<v1::RegistryEntry>, skip_bad: bool) -> Result<Registered, WriteError> {
+        let room = self
+            .room(entries.iter().map(|entry| entry.encoded_len() + std::mem::size_of::<v1::RegistryEntry>()).sum())
+            .await?;
         let (answer, reply) = oneshot::channel();
-        self.send(Job::Register { entries, skip_bad, answer }).await?;
+        self.send(Job::Register { entries, skip_bad, room, answer }).await?;
         reply.await.map_err(|_| WriteError::Closed)?
     }
 
     /// Takes a case one step on. Answers with the receipt and the case as it then stands.
     pub async fn advance(&self, command: v1::CaseCommand) -> Result<(v1::Receipt, v1::Case), CaseError> {
         let (command_id, case_id) = (command.command_id.clone(), SubmissionId::parse(&command.case_id));
+        let room = self.room_now(command.encoded_len() + std::mem::size_of::<v1::CaseCommand>())?;
         let (answer, reply) = oneshot::channel();
-        self.send(Job::Advance { command: Box::new(command), answer }).await?;
+        self.send(Job::Advance { command: Box::new(command), room, answer }).await?;
         let (status, position) = match reply.await.map_err(|_| WriteError::Closed)?? {
             Outcome::Accepted(position) => (ReceiptStatus::Accepted, position),
             Outcome::Known(position) => (ReceiptStatus::AlreadyKnown, position),

@@ -41,9 +41,22 @@ pub(crate) type Reply<T> = Result<T, WriteError>;
 
 /// What is asked of the writer.
 pub(crate) enum Job {
-    Submit { submissions: Vec<Prepared>, room: OwnedSemaphorePermit, answer: oneshot::Sender<Reply<Vec<Outcome>>> },
-    Register { entries: Vec<v1::RegistryEntry>, skip_bad: bool, answer: oneshot::Sender<Reply<Registered>> },
-    Advance { command: Box<v1::CaseCommand>, answer: oneshot::Sender<Result<Outcome, CaseError>> },
+    Submit {
+        submissions: Vec<Prepared>,
+        room: OwnedSemaphorePermit,
+        answer: oneshot::Sender<Reply<Vec<Outcome>>>,
+    },
+    Register {
+        entries: Vec<v1::RegistryEntry>,
+        skip_bad: bool,
+        room: OwnedSemaphorePermit,
+        answer: oneshot::Sender<Reply<Registered>>,
+    },
+    Advance {
+        command: Box<v1::CaseCommand>,
+        room: OwnedSemaphorePermit,
+        answer: oneshot::Sender<Result<Outcome, CaseError>>,
+    },
     Stop,
 }
 
@@ -114,7 +127,7 @@ struct Pending {
 /// An answer that waits for the commit.
 enum Answer {
     Submit(oneshot::Sender<Reply<Vec<Outcome>>>, Vec<Outcome>, OwnedSemaphorePermit),
-    Advance(oneshot::Sender<Result<Outcome, CaseError>>, Result<Outcome, CaseError>),
+    Advance(oneshot::Sender<Result<Outcome, CaseError>>, Result<Outcome, CaseError>, OwnedSemaphorePermit),
 }
 
 pub(crate) struct Writer {
@@ -174,15 +187,15 @@ impl Writer {
                         let outcomes = submissions.into_iter().map(|s| self.submit(s)).collect();
                         answers.push(Answer::Submit(answer, outcomes, room));
                     }
-                    Job::Advance { command, answer } => {
+                    Job::Advance { command, room, answer } => {
                         let outcome = self.advance(*command);
-                        answers.push(Answer::Advance(answer, outcome));
+                        answers.push(Answer::Advance(answer, outcome, room));
                     }
-                    Job::Register { entries, skip_bad, answer } => {
+                    Job::Register { entries, skip_bad, room, answer } => {
                         // What was decided so far is a commit of its own, so that a large import fails or succeeds by itself.
                         self.finish(std::mem::take(&mut answers));
                         let result = self.register(&entries, skip_bad);
-                        drop(answer.send(result));
+                        drop((answer.send(result), room));
                         break;
                     }
                     Job::Stop => {
@@ -410,7 +423,7 @@ impl Writer {
                     let lost = failed.clone().filter(|_| outcomes.iter().any(|o| o.position() > durable));
                     drop(answer.send(lost.map_or(Ok(outcomes), Err)));
                 }
-                Answer::Advance(answer, outcome) => {
+                Answer::Advance(answer, outcome, _room) => {
                     let lost = failed.clone().filter(|_| rests_on_pending(&outcome, durable));
                     drop(answer.send(lost.map_or(outcome, |error| Err(error.into()))));
                 }

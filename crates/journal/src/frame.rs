@@ -51,7 +51,7 @@ const CONTINUES: u8 = 1 << 1;
 const CONTINUED: u8 = 1 << 2;
 
 /// Where a frame stands in the log. Keys sort in log order.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Key {
     /// Position of the record the body's first byte belongs to.
     pub first: u64,

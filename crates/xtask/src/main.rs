@@ -40,9 +40,10 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<std::ffi::OsString>,
     },
-    /// Build the release binary and measure it
+    /// Build the release binary and measure it; `--help` is the driver's
+    #[command(disable_help_flag = true)]
     Bench {
-        /// Passed on to the driver; `--help` among them lists its own
+        /// Passed on to the driver
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<std::ffi::OsString>,
     },
@@ -82,6 +83,14 @@ mod tests {
         let typed = ["xtask", "demo", "--listen", "127.0.0.1:0", "--", "-x"];
         let Task::Demo { args } = Xtask::parse_from(typed).task else { panic!("demo was typed") };
         assert_eq!(args, ["--listen", "127.0.0.1:0", "--", "-x"]);
+    }
+
+    #[test]
+    fn asking_the_benchmark_for_help_asks_its_driver() {
+        let Task::Bench { args } = Xtask::parse_from(["xtask", "bench", "--help"]).task else {
+            panic!("bench was typed")
+        };
+        assert_eq!(args, ["--help"]);
     }
 
     #[test]

@@ -45,6 +45,8 @@ pub(crate) struct StepPlan {
     pub(crate) case_id: String,
     pub(crate) other_case_id: String,
     pub(crate) occurred_at: Timestamp,
+    /// When the step is sent: none is taken later than this.
+    pub(crate) sent_at: Timestamp,
     /// Take any step, allowed or not.
     pub(crate) wild: bool,
     /// Decide on the version before the current one.

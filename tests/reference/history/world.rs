@@ -178,6 +178,7 @@ impl World {
             case_id,
             other_case_id,
             occurred_at,
+            sent_at: at,
             wild: self.rng.random_bool(0.15),
             stale: self.rng.random_bool(0.05),
             repeated: self.rng.random_bool(0.08),

@@ -34,6 +34,7 @@
 mod anchor;
 mod files;
 mod open;
+mod raw;
 
 use std::fmt;
 use std::fs::File;
@@ -215,8 +216,9 @@ pub fn verify_folder(
     let journal = SledJournal::open(path, options).map_err(|error| {
         let position = match &error {
             OpenError::TailDamaged { position, .. } => *position,
-            OpenError::AcknowledgedMissing { missing, .. } => *missing,
-            OpenError::Sled { .. } => 1,
+            // sled drops everything behind a damaged message; what is damaged is in the copy from before the open.
+            OpenError::AcknowledgedMissing { missing, .. } => raw::locate(path, "").position.max(*missing),
+            OpenError::Sled { .. } => return raw::locate(path, &error.to_string()),
             _ => 0,
         };
         Fault::new(position, error.to_string())

@@ -1,0 +1,97 @@
+//! Looking for frames in the raw database file, without sled: what names the position when sled does not open its own file.
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::{self, Read as _},
+    path::Path,
+};
+
+use super::files;
+use crate::{
+    Fault, Hash,
+    frame::{self, FRAME_BYTES_MAX, Frame, Key, MAGIC},
+};
+
+/// Bytes of the file that are looked at at a time.
+const WINDOW_BYTES: usize = 16 * 1024 * 1024;
+
+/// What the raw file holds.
+#[derive(Default)]
+struct Found {
+    /// Whole frames: where the chain goes on from each, by key and previous hash.
+    whole: HashMap<(Key, Hash), (Key, Hash)>,
+    /// First position of the lowest frame of which a damaged copy was seen.
+    damaged: Option<u64>,
+}
+
+/// The first position that cannot be trusted in a journal that sled does not open for the reason `cause`.
+pub(super) fn locate(journal: &Path, cause: &str) -> Fault {
+    // An open that was refused may have changed the file; how it was before is in the copy.
+    let kept = journal.join(files::KEPT).join(files::DB);
+    let database = if kept.is_file() { kept } else { journal.join(files::LOG).join(files::DB) };
+    let found = match look(&database) {
+        Ok(found) => found,
+        Err(error) => return Fault::new(1, format!("{cause}; the file cannot be read either: {error}")),
+    };
+    let (mut next, mut hash) = (Key { first: 1, part: 0 }, [0; 32]);
+    while let Some((after, own)) = found.whole.get(&(next, hash)) {
+        (next, hash) = (*after, *own);
+    }
+    let whole = next.first - 1;
+    match found.damaged {
+        Some(position) if position <= whole => Fault::new(
+            position,
+            format!("a copy of its frame is damaged ({cause}); records 1 to {whole} are whole elsewhere in the file"),
+        ),
+        _ => Fault::new(
+            next.first,
+            format!("no whole frame of it is in the file ({cause}); records 1 to {whole} are whole"),
+        ),
+    }
+}
+
+fn look(database: &Path) -> io::Result<Found> {
+    let mut file = File::open(database)?;
+    let mut window = Vec::with_capacity(WINDOW_BYTES + FRAME_BYTES_MAX);
+    let mut found = Found::default();
+    loop {
+        let read = file.by_ref().take(WINDOW_BYTES as u64).read_to_end(&mut window)?;
+        found.look_at(&window, if read == 0 { window.len() } else { window.len().saturating_sub(FRAME_BYTES_MAX) });
+        if read == 0 {
+            return Ok(found);
+        }
+        // A frame may lie across two windows: the end of this one is looked at again with the next.
+        let keep_from = window.len().saturating_sub(FRAME_BYTES_MAX);
+        window.drain(..keep_from);
+    }
+}
+
+impl Found {
+    /// Damaged copies are told from cut ones only when they begin before `sure`.
+    fn look_at(&mut self, raw: &[u8], sure: usize) {
+        let mut sound = Vec::new();
+        for (offset, bytes) in frame::find(raw) {
+            sound.push(offset);
+            if let Ok((frame, hash)) = Frame::decode_and_hash(bytes) {
+                let next = match frame.continues {
+                    true => Key { first: frame.key.first, part: frame.key.part + 1 },
+                    false => Key { first: frame.end() + 1, part: 0 },
+                };
+                self.whole.insert((frame.key, frame.previous), (next, hash));
+            }
+        }
+        // What begins like a frame and is none is a damaged copy.
+        for offset in offsets(raw, MAGIC).filter(|offset| *offset < sure && sound.binary_search(offset).is_err()) {
+            if let Some(position) =
+                raw.get(offset + 8..offset + 16).and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes)
+            {
+                self.damaged = Some(self.damaged.map_or(position, |known| known.min(position)));
+            }
+        }
+    }
+}
+
+fn offsets(raw: &[u8], magic: [u8; 4]) -> impl Iterator<Item = usize> {
+    raw.windows(magic.len()).enumerate().filter(move |(_, bytes)| *bytes == magic).map(|(offset, _)| offset)
+}

@@ -1,0 +1,290 @@
+//! The real binary, driven as its users drive it: killed, started twice, told to stop, and playing the demo.
+
+use std::{
+    collections::HashSet,
+    io::{BufRead as _, BufReader},
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+    sync::{Arc, Mutex},
+};
+
+use anyhow::{Context as _, ensure};
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+use satgas_proto::v1::{
+    self, StreamNotice, event::Body, event_service_client::EventServiceClient, registry_entry::Entry,
+    registry_service_client::RegistryServiceClient, submission::Content, submission::Reporter,
+    submission_service_client::SubmissionServiceClient,
+};
+use tonic::{Code, transport::Channel};
+use tonic_types::StatusExt as _;
+
+const AREA: &str = "53.71.04.1001";
+const SCHOOL: &str = "99900001";
+/// 2026-03-10 in seconds: when everything in these tests happened.
+const OCCURRED: i64 = 1_773_100_800;
+
+/// A server process, killed when it is dropped.
+struct Served {
+    child: Child,
+    url: String,
+}
+
+impl Served {
+    fn start(data: &Path, flags: &[&str]) -> anyhow::Result<Self> {
+        let mut child = satgas(&["serve", "--listen", "127.0.0.1:0", "--data"])
+            .arg(data)
+            .args(flags)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let out = child.stdout.take().context("its output is piped")?;
+        let mut line = String::new();
+        BufReader::new(out).read_line(&mut line)?;
+        let url = line.split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned);
+        let mut served = Self { child, url: String::new() };
+        served.url = url.with_context(|| format!("no address in the ready line {line:?}"))?;
+        Ok(served)
+    }
+
+    async fn connect(&self) -> anyhow::Result<Channel> {
+        Ok(Channel::from_shared(self.url.clone())?.connect().await?)
+    }
+
+    fn kill(mut self) -> anyhow::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// SIGTERM, and its exit code.
+    fn terminate(mut self) -> anyhow::Result<Option<i32>> {
+        let stopped = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
+        ensure!(stopped.success(), "the signal was not sent");
+        Ok(self.child.wait()?.code())
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn satgas(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_satgas"));
+    command.args(args);
+    command
+}
+
+fn output(command: &mut Command) -> anyhow::Result<(Output, String)> {
+    let output = command.output()?;
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    Ok((output, error))
+}
+
+fn entry(entry: Entry) -> v1::RegistryEntry {
+    v1::RegistryEntry { entry: Some(entry) }
+}
+
+async fn register(channel: &Channel) -> anyhow::Result<()> {
+    let area = |code: &str| {
+        entry(Entry::Area(v1::Area { code: code.into(), name: "Contoh".into(), valid_from: "2025-01-01".into() }))
+    };
+    let school = entry(Entry::Institution(v1::Institution {
+        institution_id: SCHOOL.into(),
+        name: "SMP Contoh 01".into(),
+        kind: v1::InstitutionKind::Sekolah.into(),
+        area_code: AREA.into(),
+        valid_from: "2025-01-01".into(),
+        valid_until: String::new(),
+    }));
+    let entries = vec![area("53.71"), area("53.71.04"), area(AREA), school];
+    let request = v1::RegisterRequest { entries, skip_bad: false };
+    let refused = RegistryServiceClient::new(channel.clone()).register(request).await?.into_inner().refused;
+    ensure!(refused.is_empty(), "{refused:?}");
+    Ok(())
+}
+
+fn visit(sequence: u64) -> v1::Submission {
+    v1::Submission {
+        submission_id: uuid::Uuid::now_v7().to_string(),
+        device_id: "hp-contoh".into(),
+        device_sequence: sequence,
+        occurred_at: Some(pbjson_types::Timestamp { seconds: OCCURRED, nanos: 0 }),
+        reporter: Some(Reporter::AreaCode(AREA.into())),
+        content: Some(Content::SchoolVisit(v1::SchoolVisit {
+            school_id: SCHOOL.into(),
+            purpose: v1::VisitPurpose::Sosialisasi.into(),
+            reach: Some(v1::Reach { pupils_female: 20, pupils_male: 18, ..Default::default() }),
+            ..Default::default()
+        })),
+    }
+}
+
+/// Submits visits one after the other until the server goes; what was acknowledged goes into the set.
+async fn submit_until_it_goes(channel: Channel, acknowledged: Arc<Mutex<HashSet<String>>>) -> anyhow::Result<()> {
+    let mut client = SubmissionServiceClient::new(channel);
+    for sequence in 1..1_000_000 {
+        let submission = visit(sequence);
+        let id = submission.submission_id.clone();
+        match client.submit(v1::SubmitRequest { submission: Some(submission) }).await {
+            Ok(response) => {
+                let receipt = response.into_inner().receipt.context("a receipt")?;
+                ensure!(receipt.status() == v1::ReceiptStatus::Accepted, "{receipt:?}");
+                acknowledged.lock().map_err(|_| anyhow::anyhow!("a task panicked"))?.insert(id);
+            }
+            Err(_) => return Ok(()),
+        }
+    }
+    Ok(())
+}
+
+async fn all_events(channel: Channel) -> anyhow::Result<Vec<v1::Event>> {
+    let mut client = EventServiceClient::new(channel).max_decoding_message_size(16 * 1024 * 1024);
+    let (mut events, mut after) = (Vec::new(), 0);
+    loop {
+        let request = v1::ReadRequest { after_position: after, page_size: 10_000, filter: None };
+        let page = client.read(request).await?.into_inner();
+        events.extend(page.events);
+        after = page.next_after_position;
+        if after >= page.head_position {
+            return Ok(events);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_twenty_kills_under_load_every_acknowledged_record_is_there_once() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let data = folder.path().join("data");
+    let acknowledged = Arc::new(Mutex::new(HashSet::new()));
+    let mut random = ChaCha8Rng::seed_from_u64(20);
+    for round in 0..20 {
+        let served = Served::start(&data, &[])?;
+        let channel = served.connect().await?;
+        register(&channel).await?;
+        let before = acknowledged.lock().map(|known| known.len()).unwrap_or_default();
+        let goal = before + random.random_range(20..200);
+        let clients: Vec<_> =
+            (0..8).map(|_| tokio::spawn(submit_until_it_goes(channel.clone(), Arc::clone(&acknowledged)))).collect();
+        while acknowledged.lock().map(|known| known.len()).unwrap_or_default() < goal {
+            tokio::task::yield_now().await;
+        }
+        served.kill()?;
+        for client in clients {
+            client.await?.with_context(|| format!("round {round}"))?;
+        }
+    }
+
+    let served = Served::start(&data, &[])?;
+    let events = all_events(served.connect().await?).await?;
+    let positions: Vec<u64> = events.iter().map(|event| event.position).collect();
+    let expected: Vec<u64> = (1..=events.len() as u64).collect();
+    ensure!(positions == expected, "positions have a gap or repeat");
+    let ids: Vec<&str> = events
+        .iter()
+        .filter_map(|event| match &event.body {
+            Some(Body::Submitted(s)) => Some(s.submission_id.as_str()),
+            _ => None,
+        })
+        .collect();
+    let distinct: HashSet<&str> = ids.iter().copied().collect();
+    ensure!(distinct.len() == ids.len(), "a record stands twice");
+    let acknowledged = acknowledged.lock().map_err(|_| anyhow::anyhow!("a task panicked"))?;
+    let lost: Vec<_> = acknowledged.iter().filter(|id| !distinct.contains(id.as_str())).collect();
+    ensure!(lost.is_empty(), "{} of {} acknowledged records are lost", lost.len(), acknowledged.len());
+    ensure!(served.terminate()? == Some(0));
+
+    let (verified, error) = output(satgas(&["verify", "--data"]).arg(&data))?;
+    ensure!(verified.status.success(), "{error}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_server_on_the_same_folder_is_refused_and_told_who_has_it() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let data = folder.path().join("data");
+    let first = Served::start(&data, &[])?;
+    let (second, error) = output(satgas(&["serve", "--listen", "127.0.0.1:0", "--data"]).arg(&data))?;
+    ensure!(second.status.code() == Some(1), "{error}");
+    let address = first.url.trim_start_matches("http://");
+    ensure!(error.contains(&first.child.id().to_string()) && error.contains(address), "{error}");
+
+    let (verify, error) = output(satgas(&["verify", "--data"]).arg(&data))?;
+    ensure!(verify.status.code() == Some(1) && error.contains(address), "{error}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stopping_server_tells_a_subscriber_where_to_resume_and_ends_well() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let served = Served::start(&folder.path().join("data"), &[])?;
+    let channel = served.connect().await?;
+    register(&channel).await?;
+    let mut stream = EventServiceClient::new(channel).subscribe(v1::SubscribeRequest::default()).await?.into_inner();
+    let mut last = 0;
+    loop {
+        let message = stream.message().await?.context("the stream goes on")?;
+        last = message.events.last().map_or(last, |event| event.position);
+        if message.notice() == StreamNotice::CaughtUp {
+            break;
+        }
+    }
+    ensure!(last == 5, "the log's opening and four entries, not {last}");
+    let stopping = tokio::task::spawn_blocking(move || served.terminate());
+    let notice = stream.message().await?.context("a notice")?;
+    ensure!(notice.notice() == StreamNotice::ShuttingDown && notice.resume_position == 5, "{notice:?}");
+    ensure!(stream.message().await?.is_none(), "nothing comes after the notice");
+    ensure!(stopping.await?? == Some(0));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_a_full_disk_records_are_refused_with_the_time_to_wait_and_reads_go_on() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let data = folder.path().join("data");
+    let served = Served::start(&data, &[])?;
+    register(&served.connect().await?).await?;
+    ensure!(served.terminate()? == Some(0));
+
+    // As full as a disk can be: more must stay free than there is.
+    let config = folder.path().join("satgas.toml");
+    std::fs::write(&config, "disk_free_min_mib = 1000000000\n")?;
+    let config = config.to_str().context("a path in UTF-8")?;
+    let served = Served::start(&data, &["--config", config])?;
+    let channel = served.connect().await?;
+    let request = v1::SubmitRequest { submission: Some(visit(1)) };
+    let refused = SubmissionServiceClient::new(channel.clone()).submit(request).await.err().context("it is refused")?;
+    ensure!(refused.code() == Code::Unavailable, "{refused:?}");
+    let details = refused.get_error_details();
+    ensure!(details.error_info().is_some_and(|info| info.reason == "DISK_FULL"), "{refused:?}");
+    ensure!(details.retry_info().is_some(), "{refused:?}");
+    ensure!(all_events(channel).await?.len() == 5, "reads go on");
+    Ok(())
+}
+
+#[test]
+fn the_demo_of_a_seed_gives_the_same_evaluations_and_warnings_to_the_byte() -> anyhow::Result<()> {
+    let play = |clients: &str| -> anyhow::Result<serde_json::Value> {
+        let args =
+            ["demo", "--exit", "--format", "json", "--seed", "7", "--listen", "127.0.0.1:0", "--clients", clients];
+        let (output, error) = output(&mut satgas(&args))?;
+        ensure!(output.status.success(), "{error}");
+        Ok(serde_json::from_slice(&output.stdout)?)
+    };
+    let (few, many) = (play("3")?, play("40")?);
+    ensure!(few["areas"] == 51 && few["verify"] == "ok" && few["sample_data"] == true);
+    ensure!(few["evaluations"].as_array().is_some_and(|list| list.len() == 51));
+    for part in ["evaluations", "warnings", "records", "duplicates", "conflicts", "rejected"] {
+        ensure!(few[part].to_string() == many[part].to_string(), "{part} differ");
+    }
+    let spreads = few["warnings"].as_array().into_iter().flatten().any(|w| {
+        w["kind"] == "WARNING_KIND_GROUP_SPREADS"
+            && w["institutionIds"].as_array().is_some_and(|schools| schools.len() == 8)
+    });
+    ensure!(spreads, "the group at eight schools is warned of");
+    Ok(())
+}
