@@ -41,6 +41,7 @@ async fn nothing_is_acknowledged_or_seen_before_its_append_has_returned() {
     let (journal, gate) = Watched::new(Arc::new(MemoryJournal::new()));
     let engine = open_town(journal, &Options::default()).await;
     let head = engine.head();
+    engine.query(head.position, |_| ()).await.unwrap();
     gate.close();
     let submitting = {
         let engine = engine.clone();
