@@ -213,17 +213,17 @@ pub fn verify_folder(
     if !path.join(files::LOG).is_dir() {
         return Err(Fault::new(0, format!("{} holds no journal", path.display())));
     }
+    let anchored = Anchor::open(&path.join(files::HEAD)).ok().flatten().map_or(0, |(_, head)| head.position);
     let journal = SledJournal::open(path, options).map_err(|error| {
         let position = match &error {
             OpenError::TailDamaged { position, .. } => *position,
-            // sled drops everything behind a damaged message; what is damaged is in the copy from before the open.
-            OpenError::AcknowledgedMissing { missing, .. } => raw::locate(path, "").position.max(*missing),
-            OpenError::Sled { .. } => return raw::locate(path, &error.to_string()),
-            _ => 0,
+            OpenError::AcknowledgedMissing { missing, .. } => *missing,
+            OpenError::Sled { .. } => 1,
+            _ => return Fault::new(0, error.to_string()),
         };
-        Fault::new(position, error.to_string())
+        raw::sharpen(path, Fault::new(position, error.to_string()), anchored)
     })?;
-    journal.verify(progress)
+    journal.verify(progress).map_err(|fault| raw::sharpen(path, fault, journal.head().position))
 }
 
 /// The next of sled's entries, as a frame under its key.

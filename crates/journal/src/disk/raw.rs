@@ -25,30 +25,29 @@ struct Found {
     damaged: Option<u64>,
 }
 
-/// The first position that cannot be trusted in a journal that sled does not open for the reason `cause`.
-pub(super) fn locate(journal: &Path, cause: &str) -> Fault {
+/// Names the position of a fault better, where the raw file shows it: sled gives up, or drops what follows, up to a page before the
+/// record that is damaged. `last` is the last position that the log is known to have had.
+pub(super) fn sharpen(journal: &Path, fault: Fault, last: u64) -> Fault {
     // An open that was refused may have changed the file; how it was before is in the copy.
     let kept = journal.join(files::KEPT).join(files::DB);
     let database = if kept.is_file() { kept } else { journal.join(files::LOG).join(files::DB) };
-    let found = match look(&database) {
-        Ok(found) => found,
-        Err(error) => return Fault::new(1, format!("{cause}; the file cannot be read either: {error}")),
-    };
+    let Ok(found) = look(&database) else { return fault };
     let (mut next, mut hash) = (Key { first: 1, part: 0 }, [0; 32]);
     while let Some((after, own)) = found.whole.get(&(next, hash)) {
         (next, hash) = (*after, *own);
     }
     let whole = next.first - 1;
-    match found.damaged {
-        Some(position) if position <= whole => Fault::new(
-            position,
-            format!("a copy of its frame is damaged ({cause}); records 1 to {whole} are whole elsewhere in the file"),
-        ),
-        _ => Fault::new(
-            next.first,
-            format!("no whole frame of it is in the file ({cause}); records 1 to {whole} are whole"),
-        ),
+    let seen = match found.damaged {
+        Some(position) if position <= whole => position,
+        _ => next.first,
+    };
+    if (fault.position..=last).contains(&seen) {
+        return Fault::new(
+            seen,
+            format!("its frame is damaged; records 1 to {whole} are whole in the raw file ({})", fault.what),
+        );
     }
+    Fault { what: format!("{}; records 1 to {whole} are whole in the raw file", fault.what), ..fault }
 }
 
 fn look(database: &Path) -> io::Result<Found> {
