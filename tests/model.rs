@@ -349,7 +349,8 @@ fn same_list(served: &[v1::Evaluation], expected: &[v1::Evaluation]) -> Result<(
     served.iter().zip(expected).try_for_each(|(served, expected)| compare::evaluation(served, expected))
 }
 
-/// Sorts evaluations that stand by code. The sorting is stable, so equal ones stay by code; those without the figure come last.
+/// Sorts evaluations that stand by code. The sorting is stable, so equal ones stay by code; those without a score come
+/// last, one that was never active first of the silent.
 fn sort(evaluations: &mut [v1::Evaluation], order: EvaluationOrder) {
     let score = |evaluation: &v1::Evaluation| evaluation.score;
     match order {
@@ -363,7 +364,7 @@ fn sort(evaluations: &mut [v1::Evaluation], order: EvaluationOrder) {
         EvaluationOrder::Name => evaluations.sort_by(|a, b| a.name.cmp(&b.name)),
         EvaluationOrder::SilentLongest => {
             let days = |it: &v1::Evaluation| it.activity.and_then(|activity| activity.days_since_last_activity);
-            evaluations.sort_by_key(|it| days(it).map_or(i64::MAX, |days| -i64::from(days)));
+            evaluations.sort_by_key(|it| days(it).map_or(i64::MIN, |days| -i64::from(days)));
         }
     }
 }

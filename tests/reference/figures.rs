@@ -316,9 +316,7 @@ impl Count<'_> {
             let inside = match (&conflict.reporter, self.subject) {
                 (Reporter::AreaCode(code), Subject::Area(subject)) => code == subject,
                 (Reporter::InstitutionId(id), Subject::Institution(subject)) => id == subject,
-                (Reporter::InstitutionId(id), Subject::Area(subject)) => {
-                    self.ledger.area_of_institution(id) == *subject
-                }
+                (Reporter::InstitutionId(_), Subject::Area(subject)) => conflict.stood_in == *subject,
                 (Reporter::AreaCode(_), Subject::Institution(_)) => false,
             };
             if inside {

@@ -47,6 +47,8 @@ pub(crate) struct Conflict {
     pub(crate) position: u64,
     pub(crate) cause: v1::ConflictCause,
     pub(crate) reporter: Reporter,
+    /// Where the reporting institution stood when the conflict arose; empty for an area's.
+    pub(crate) stood_in: String,
 }
 
 /// All that the log says.
@@ -94,11 +96,7 @@ impl Ledger {
             Body::Submitted(submission) => self.submit(event, submission),
             Body::Conflicting(conflicting) => {
                 let submission = conflicting.submission.as_ref().expect("a conflict keeps the submission");
-                self.conflicts.push(Conflict {
-                    position: event.position,
-                    cause: conflicting.cause(),
-                    reporter: reporter(submission),
-                });
+                self.add_conflict(event.position, conflicting.cause(), submission);
             }
             Body::CaseAdvanced(advanced) => {
                 let command = advanced.command.as_ref().expect("a step keeps its command");
@@ -182,7 +180,7 @@ impl Ledger {
             _ => unreachable!("only amendments and retractions correct"),
         };
         match verdict {
-            Err(cause) => self.conflicts.push(Conflict { position, cause, reporter: reporter(submission) }),
+            Err(cause) => self.add_conflict(position, cause, submission),
             Ok(Some(version)) => self.release(&version),
             Ok(None) => {}
         }
@@ -235,6 +233,15 @@ impl Ledger {
         for waiting in free {
             self.correct(waiting.position, &waiting.submission);
         }
+    }
+
+    fn add_conflict(&mut self, position: u64, cause: v1::ConflictCause, submission: &v1::Submission) {
+        let reporter = reporter(submission);
+        let stood_in = match &reporter {
+            Reporter::InstitutionId(id) => self.area_of_institution(id),
+            Reporter::AreaCode(_) => String::new(),
+        };
+        self.conflicts.push(Conflict { position, cause, reporter, stood_in });
     }
 
     /// Kelurahan in which an institution stands, or empty when it is not registered.

@@ -359,7 +359,7 @@ impl Views {
         let (mut sum, mut weights) = (0.0, 0.0);
         for ((numerator, denominator), weight) in fractions.iter().zip(self.rules.weights) {
             if *denominator > 0 {
-                sum += weight * (*numerator as f64 / *denominator as f64);
+                sum += weight * *numerator as f64 / *denominator as f64;
                 weights += weight;
             }
         }
