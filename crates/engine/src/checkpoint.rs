@@ -13,18 +13,36 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Write as _},
+    io::{self, BufWriter, Write as _},
     path::{Path, PathBuf},
 };
 
 use satgas_journal::{Head, Journal};
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 
 const MAGIC: [u8; 4] = *b"SGCP";
 const HEADER: usize = 48;
 const HASH: usize = 32;
 /// Checkpoints of one fold that are kept.
 const KEPT: usize = 2;
+
+/// A file whose content is hashed as it is written.
+struct Hashed {
+    file: BufWriter<File>,
+    hasher: blake3::Hasher,
+}
+
+impl io::Write for Hashed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.hasher.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
 
 /// The checkpoints of one fold in a folder.
 #[derive(Clone, Debug)]
@@ -40,22 +58,29 @@ impl Checkpoints {
         Ok(Self { folder: folder.to_owned(), name, version })
     }
 
-    /// Writes a checkpoint and lets go of older ones.
-    pub(crate) fn write(&self, head: Head, state: &[u8]) -> io::Result<()> {
-        let mut header = Vec::with_capacity(HEADER);
-        header.extend_from_slice(&MAGIC);
-        header.extend_from_slice(&self.version.to_le_bytes());
-        header.extend_from_slice(&head.position.to_le_bytes());
-        header.extend_from_slice(&head.hash);
-        let hash = blake3::Hasher::new().update(&header).update(state).finalize();
+    /// Writes a checkpoint of a state and lets go of older ones. Goes to the file as it is encoded: a second copy in memory would be as
+    /// large as the state.
+    pub(crate) fn write(&self, head: Head, state: &impl Serialize) -> io::Result<()> {
+        self.write_with(head, |out| postcard::to_io(state, out).map(|_| ()).map_err(io::Error::other))
+    }
 
+    /// Writes a checkpoint of a state that is encoded already.
+    pub(crate) fn write_encoded(&self, head: Head, state: &[u8]) -> io::Result<()> {
+        self.write_with(head, |out| out.write_all(state))
+    }
+
+    fn write_with(&self, head: Head, write: impl FnOnce(&mut Hashed) -> io::Result<()>) -> io::Result<()> {
         let path = self.folder.join(format!("{}-{:020}.checkpoint", self.name, head.position));
         let draft = path.with_extension("draft");
-        let mut file = File::create(&draft)?;
-        file.write_all(&header)?;
-        file.write_all(state)?;
-        file.write_all(hash.as_bytes())?;
-        file.sync_all()?;
+        let mut out = Hashed { file: BufWriter::new(File::create(&draft)?), hasher: blake3::Hasher::new() };
+        out.write_all(&MAGIC)?;
+        out.write_all(&self.version.to_le_bytes())?;
+        out.write_all(&head.position.to_le_bytes())?;
+        out.write_all(&head.hash)?;
+        write(&mut out)?;
+        let Hashed { mut file, hasher } = out;
+        file.write_all(hasher.finalize().as_bytes())?;
+        file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
         fs::rename(&draft, &path)?;
         File::open(&self.folder)?.sync_all()?;
         for old in self.list()?.into_iter().skip(KEPT) {

@@ -49,7 +49,7 @@ impl Fold {
                 }
                 Message::WriterState { state, head } => {
                     if let Some((_, writer)) = &self.checkpoints {
-                        report(writer.write(head, &state));
+                        report(writer.write_encoded(head, &state));
                     }
                 }
                 Message::Stop => break,
@@ -66,12 +66,8 @@ impl Fold {
         if head.position == self.checkpointed {
             return;
         }
-        let state = postcard::to_stdvec(&folded.views);
+        report(checkpoints.write(head, &folded.views));
         drop(folded);
-        match state {
-            Ok(state) => report(checkpoints.write(head, &state)),
-            Err(error) => tracing::error!(%error, "the views cannot be encoded"),
-        }
         self.checkpointed = head.position;
     }
 }

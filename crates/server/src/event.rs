@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Bytes of events in one message, about.
-const MESSAGE_BYTES: usize = 128 * 1024;
+const MESSAGE_BYTES: usize = 64 * 1024;
 /// Bytes of events in one page: below the four megabytes that clients take unless told otherwise.
 const PAGE_BYTES: usize = 2 * 1024 * 1024;
 /// Events in one message of a stream.

@@ -12,7 +12,7 @@ use crate::{status, stream::BoxStream};
 /// Records that one message of a batch may have.
 const BATCH_MAX: usize = 1_000;
 /// Messages of a batch that may be on their way to the disk at once.
-const IN_FLIGHT: usize = 32;
+const IN_FLIGHT: usize = 256;
 
 pub(crate) struct Submissions {
     pub(crate) engine: Engine,
