@@ -266,6 +266,71 @@ async fn on_a_full_disk_records_are_refused_with_the_time_to_wait_and_reads_go_o
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subscriber_that_stalls_is_told_the_very_position_after_which_it_got_nothing() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let config = folder.path().join("satgas.toml");
+    std::fs::write(&config, "stall_s = 1\n")?;
+    let served =
+        Served::start(&folder.path().join("data"), &["--config", config.to_str().context("a path in UTF-8")?])?;
+    let channel = served.connect().await?;
+    register(&channel).await?;
+    let batches = (0..40).map(|batch| v1::SubmitBatchRequest {
+        submissions: (1..=500).map(|sequence| visit(batch * 500 + sequence)).collect(),
+    });
+    let request = tokio_stream::iter(batches.collect::<Vec<_>>());
+    let mut receipts = SubmissionServiceClient::new(channel.clone()).submit_batch(request).await?.into_inner();
+    let mut accepted = 0;
+    while let Some(message) = receipts.message().await? {
+        accepted += message.receipts.len();
+    }
+    ensure!(accepted == 20_000);
+
+    // A healthy subscriber on another connection waits out the stall by its heartbeats, so that nothing here sleeps.
+    let mut stalled = EventServiceClient::new(channel).subscribe(v1::SubscribeRequest::default()).await?.into_inner();
+    let healthy = v1::SubscribeRequest {
+        start: Some(v1::subscribe_request::Start::FromNow(v1::FromNow {})),
+        heartbeat_interval: Some(pbjson_types::Duration { seconds: 1, nanos: 0 }),
+        filter: None,
+    };
+    let mut healthy = EventServiceClient::new(served.connect().await?).subscribe(healthy).await?.into_inner();
+    for _ in 0..4 {
+        healthy.message().await?.context("it goes on")?;
+    }
+    let mut got = 0;
+    let end = loop {
+        match stalled.message().await {
+            Ok(Some(message)) => {
+                ensure!(message.events.first().is_none_or(|event| event.position == got + 1), "a gap after {got}");
+                got = message.resume_position;
+            }
+            Ok(None) => anyhow::bail!("the stream ended without a word"),
+            Err(status) => break status,
+        }
+    };
+    ensure!(got < 20_005, "it kept up, so there was no stall");
+    ensure!(end.code() == Code::ResourceExhausted, "{end:?}");
+    let details = end.get_error_details();
+    let resume = details.error_info().and_then(|info| info.metadata.get("resume_position").cloned());
+    ensure!(resume == Some(got.to_string()), "got up to {got}, told {resume:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subscriber_that_reads_nothing_does_not_keep_the_server_from_stopping_in_order() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let served = Served::start(&folder.path().join("data"), &[])?;
+    let channel = served.connect().await?;
+    register(&channel).await?;
+    let submissions = (1..=1_000).map(visit).collect();
+    let request = tokio_stream::iter([v1::SubmitBatchRequest { submissions }]);
+    let mut receipts = SubmissionServiceClient::new(channel.clone()).submit_batch(request).await?.into_inner();
+    while receipts.message().await?.is_some() {}
+    let _unread = EventServiceClient::new(channel).subscribe(v1::SubscribeRequest::default()).await?.into_inner();
+    ensure!(tokio::task::spawn_blocking(move || served.terminate()).await?? == Some(0));
+    Ok(())
+}
+
 #[test]
 fn the_demo_of_a_seed_gives_the_same_evaluations_and_warnings_to_the_byte() -> anyhow::Result<()> {
     let play = |clients: &str| -> anyhow::Result<serde_json::Value> {

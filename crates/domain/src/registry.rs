@@ -3,7 +3,7 @@
 //! Things are numbered in the order in which they were registered and never go away, so an index stays valid for ever. An entry
 //! states the whole of a thing; registering it again with other content changes it, with the same content does nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use satgas_proto::v1::{self, registry_entry::Entry, task_force::Home};
 use serde::{Deserialize, Serialize};
@@ -113,6 +113,28 @@ pub enum Change {
     Changed,
     /// It was known with the same content: no event.
     Unchanged,
+}
+
+/// What became of entries that were decided together.
+#[derive(Debug, Default)]
+pub struct DecidedEntries<'a> {
+    /// Those that are to be written.
+    pub accepted: Vec<(Change, &'a v1::RegistryEntry)>,
+    /// How many change nothing.
+    pub unchanged: u32,
+    /// Those that are bad: index, and what is wrong.
+    pub refused: Vec<(usize, Vec<v1::Violation>)>,
+}
+
+/// The field that names an entry's thing, and its value.
+fn key(entry: &v1::RegistryEntry) -> (&'static str, &str) {
+    match &entry.entry {
+        Some(Entry::Area(a)) => ("area.code", &a.code),
+        Some(Entry::Institution(i)) => ("institution.institution_id", &i.institution_id),
+        Some(Entry::TaskForce(t)) => ("task_force.task_force_id", &t.task_force_id),
+        Some(Entry::Member(m)) => ("member.member_id", &m.member_id),
+        None => ("entry", ""),
+    }
 }
 
 /// All that is registered.
@@ -278,6 +300,31 @@ impl Registry {
             Some(false) => Change::Changed,
             Some(true) => Change::Unchanged,
         })
+    }
+
+    /// Decides entries, each after those before it. The same thing twice with different content is refused: which one is meant?
+    #[must_use]
+    pub fn decide_all<'a>(&self, entries: &'a [v1::RegistryEntry]) -> DecidedEntries<'a> {
+        let mut draft = self.clone();
+        let mut decided = DecidedEntries::default();
+        let mut written = HashSet::new();
+        for (index, entry) in entries.iter().enumerate() {
+            match draft.decide(entry) {
+                Ok(Change::Unchanged) => decided.unchanged += 1,
+                Ok(Change::Changed) if written.contains(&key(entry)) => {
+                    let (field, _) = key(entry);
+                    let reason = "stands earlier in the same request with other content".to_owned();
+                    decided.refused.push((index, vec![v1::Violation { field: field.to_owned(), reason }]));
+                }
+                Ok(change) => {
+                    draft.apply(entry);
+                    written.insert(key(entry));
+                    decided.accepted.push((change, entry));
+                }
+                Err(violations) => decided.refused.push((index, violations)),
+            }
+        }
+        decided
     }
 
     /// Folds an entry that was decided. Returns the scope that it touches.

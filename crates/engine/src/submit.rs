@@ -30,7 +30,7 @@ impl Prepared {
         let mut violations = Violations::default();
         validate::submission(&mut violations, &submission);
         if encoded.len() > RECORD_BYTES_MAX {
-            violations.add("", format!("is larger than {RECORD_BYTES_MAX} bytes"));
+            violations.add("submission", format!("is larger than {RECORD_BYTES_MAX} bytes"));
         }
         Self { content: ContentHash::of(&encoded), submission, encoded, violations }
     }

@@ -295,27 +295,18 @@ impl Writer {
     }
 
     fn register(&mut self, entries: &[v1::RegistryEntry], skip_bad: bool) -> Reply<Registered> {
-        let mut registered = Registered::default();
-        let mut draft = self.decided.state.registry().clone();
-        let mut accepted = Vec::new();
-        for (index, entry) in entries.iter().enumerate() {
-            match draft.decide(entry) {
-                Ok(Change::Unchanged) => registered.summary.unchanged += 1,
-                Ok(change) => {
-                    draft.apply(entry);
-                    accepted.push(entry);
-                    let Registered { summary, .. } = &mut registered;
-                    *(if change == Change::Created { &mut summary.created } else { &mut summary.changed }) += 1;
-                }
-                Err(violations) => registered.refused.push((index, violations)),
-            }
-        }
+        let decided = self.decided.state.registry().decide_all(entries);
+        let mut registered = Registered { refused: decided.refused, ..Registered::default() };
         if !registered.refused.is_empty() && !skip_bad {
-            registered.summary = v1::RegistrySummary::default();
             return Ok(registered);
         }
+        let changes =
+            |change| u32::try_from(decided.accepted.iter().filter(|(c, _)| *c == change).count()).unwrap_or(u32::MAX);
+        registered.summary.created = changes(Change::Created);
+        registered.summary.changed = changes(Change::Changed);
+        registered.summary.unchanged = decided.unchanged;
         self.begin();
-        for entry in accepted {
+        for (_, entry) in decided.accepted {
             if self.pending.undo.is_empty() {
                 let before = self.decided.state.registry().clone();
                 self.pending.undo.push(Undo::Registered(Box::new(before)));

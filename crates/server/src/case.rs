@@ -7,11 +7,13 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     status,
-    submission::{page_size, submit},
+    stream::Streams,
+    submission::{known_code, page_size, submit},
 };
 
 pub(crate) struct CaseApi {
     pub(crate) engine: Engine,
+    pub(crate) streams: Streams,
 }
 
 #[tonic::async_trait]
@@ -32,6 +34,7 @@ impl CaseService for CaseApi {
         &self,
         request: Request<v1::AdvanceCaseRequest>,
     ) -> Result<Response<v1::AdvanceCaseResponse>, Status> {
+        let _call = self.streams.tasks.token();
         let command = request.into_inner().command.ok_or_else(|| status::invalid_field("command", "is missing"))?;
         let (receipt, case) = self.engine.advance(command).await.map_err(status::case)?;
         Ok(Response::new(v1::AdvanceCaseResponse { receipt: Some(receipt), case: Some(case) }))
@@ -55,6 +58,7 @@ impl CaseService for CaseApi {
                 token.parse().map_err(|_| status::invalid_field("page_token", "is not a token that was given out"))?
             }
         };
+        known_code::<v1::CaseStatus>("status", r.status)?;
         let wanted = match r.status() {
             v1::CaseStatus::Unspecified => None,
             wanted => Some(wanted),

@@ -20,7 +20,7 @@ use tonic::{Request, Response, Status};
 use crate::{
     status,
     stream::{BoxStream, Gone, Sink, Streams},
-    submission::page_size,
+    submission::{known_code, page_size},
 };
 
 /// How long changes are gathered before they are sent: figures that change a hundred times a second help nobody.
@@ -61,8 +61,10 @@ impl EvaluationService for Evaluations {
     ) -> Result<Response<v1::ListEvaluationsResponse>, Status> {
         let r = request.into_inner();
         let size = page_size(r.page_size, 1_000, 10_000)?;
+        known_code::<AreaLevel>("level", r.level)?;
+        known_code::<v1::EvaluationOrder>("order", r.order)?;
         let period = parse_period(&r.period)?;
-        let (level, order, now) = (level(r.level())?, r.order(), self.engine.now());
+        let (level, order, now) = (level(r.level()), r.order(), self.engine.now());
         let look = |folded: &Folded| {
             let period = period.unwrap_or_else(|| current_month(folded, now));
             let list = folded.views.list(&ListQuery { period, prefix: &r.area_prefix, level, order, now });
@@ -80,10 +82,11 @@ impl EvaluationService for Evaluations {
         request: Request<v1::WatchEvaluationsRequest>,
     ) -> Result<Response<Self::WatchEvaluationsStream>, Status> {
         let r = request.into_inner();
+        known_code::<AreaLevel>("level", r.level)?;
         let watch = Watch {
             engine: self.engine.clone(),
             period: parse_period(&r.period)?,
-            level: level(r.level())?,
+            level: level(r.level()),
             prefix: r.area_prefix,
             seen: 0,
             sent: HashMap::new(),
@@ -108,11 +111,11 @@ fn current_month(folded: &Folded, now: satgas_domain::time::Instant) -> Period {
     Period::month(folded.views.calendar().month(now))
 }
 
-fn level(level: AreaLevel) -> Result<Level, Status> {
+fn level(level: AreaLevel) -> Level {
     match level {
-        AreaLevel::Kota => Ok(Level::Kota),
-        AreaLevel::Kecamatan => Ok(Level::Kecamatan),
-        AreaLevel::Kelurahan | AreaLevel::Unspecified => Ok(Level::Kelurahan),
+        AreaLevel::Kota => Level::Kota,
+        AreaLevel::Kecamatan => Level::Kecamatan,
+        AreaLevel::Kelurahan | AreaLevel::Unspecified => Level::Kelurahan,
     }
 }
 

@@ -15,7 +15,7 @@ use tonic::{Request, Response, Status};
 use crate::{
     status,
     stream::{BoxStream, Gone, Sink, Streams},
-    submission::page_size,
+    submission::{known_code, page_size},
 };
 
 /// Bytes of events in one message, about.
@@ -37,7 +37,7 @@ impl EventService for Events {
         let r = request.into_inner();
         let size = page_size(r.page_size, 1_000, 10_000)?;
         let mut cursor =
-            self.engine.cursor(r.after_position, filter(r.filter)).map_err(|error| status::read(&error))?;
+            self.engine.cursor(r.after_position, filter(r.filter)?).map_err(|error| status::read(&error))?;
         let page = cursor.read(PAGE_BYTES, size).await.map_err(|error| status::read(&error))?;
         let mut tail = BytesMut::new();
         put(2, page.position, &mut tail);
@@ -58,16 +58,19 @@ impl EventService for Events {
             Some(Start::AfterPosition(position)) => position,
             Some(Start::FromNow(_)) => self.engine.head().position,
         };
-        let cursor = self.engine.cursor(start, filter(r.filter)).map_err(|error| status::read(&error))?;
+        let cursor = self.engine.cursor(start, filter(r.filter)?).map_err(|error| status::read(&error))?;
         let stop = self.streams.stop.clone();
-        let subscription = Subscription { cursor, heartbeat, caught_up: false };
+        let subscription = Subscription { cursor, handed_over: start, heartbeat, caught_up: false };
         self.streams.open(move |sink| subscription.run(sink, stop)).map(Response::new)
     }
 }
 
-fn filter(filter: Option<v1::EventFilter>) -> Filter {
+fn filter(filter: Option<v1::EventFilter>) -> Result<Filter, Status> {
     let v1::EventFilter { area_prefix, kinds, institution_id } = filter.unwrap_or_default();
-    Filter { area_prefix, kinds, institution_id }
+    for kind in &kinds {
+        known_code::<v1::EventKind>("filter.kinds", *kind)?;
+    }
+    Ok(Filter { area_prefix, kinds, institution_id })
 }
 
 fn heartbeat(asked: Option<pbjson_types::Duration>) -> Result<Duration, Status> {
@@ -118,6 +121,8 @@ impl From<Gone> for End {
 
 struct Subscription {
     cursor: Cursor,
+    /// Everything up to here was handed over or did not match. Behind the cursor while a message waits for room.
+    handed_over: u64,
     heartbeat: Duration,
     caught_up: bool,
 }
@@ -139,8 +144,7 @@ impl Subscription {
                 None
             }
             End::Closed => None,
-            // What waits in the channel was not taken: the client knows what it got, and resuming there repeats nothing.
-            End::Stalled => Some(status::stalled(self.cursor.position())),
+            End::Stalled => Some(status::stalled(self.handed_over)),
             End::Failed(error) => Some(status::read(&error)),
         }
     }
@@ -149,8 +153,12 @@ impl Subscription {
     async fn step(&mut self, sink: &Sink<Encoded>, stop: &tokio_util::sync::CancellationToken) -> Result<(), End> {
         let page = self.cursor.read(MESSAGE_BYTES, MESSAGE_EVENTS).await.map_err(End::Failed)?;
         if page.count > 0 {
-            return Ok(sink.send(message(page, StreamNotice::Unspecified)).await?);
+            let position = page.position;
+            sink.send(message(page, StreamNotice::Unspecified)).await?;
+            self.handed_over = position;
+            return Ok(());
         }
+        self.handed_over = page.position;
         if self.cursor.position() < self.cursor.head() {
             // Nothing matched; a long log of others' events must not keep this thread.
             tokio::task::yield_now().await;
@@ -170,7 +178,7 @@ impl Subscription {
     }
 
     fn notice(&self, notice: StreamNotice) -> Encoded {
-        message(Page { position: self.cursor.position(), ..Page::default() }, notice)
+        message(Page { position: self.handed_over, ..Page::default() }, notice)
     }
 }
 

@@ -5,18 +5,20 @@ use satgas_engine::{Engine, Registered};
 use satgas_proto::v1::{self, registry_service_server::RegistryService};
 use tonic::{Request, Response, Status};
 
-use crate::{csv_import, status, submission::page_size};
+use crate::{csv_import, status, stream::Streams, submission::page_size};
 
 /// Entries that one request may have.
 const ENTRIES_MAX: usize = 10_000;
 
 pub(crate) struct RegistryApi {
     pub(crate) engine: Engine,
+    pub(crate) streams: Streams,
 }
 
 #[tonic::async_trait]
 impl RegistryService for RegistryApi {
     async fn register(&self, request: Request<v1::RegisterRequest>) -> Result<Response<v1::RegisterResponse>, Status> {
+        let _call = self.streams.tasks.token();
         let r = request.into_inner();
         if r.entries.is_empty() || r.entries.len() > ENTRIES_MAX {
             return Err(status::invalid_field("entries", "is not 1 to 10000 entries"));
@@ -34,6 +36,7 @@ impl RegistryService for RegistryApi {
         &self,
         request: Request<v1::ImportCsvRequest>,
     ) -> Result<Response<v1::ImportCsvResponse>, Status> {
+        let _call = self.streams.tasks.token();
         let r = request.into_inner();
         let kind = r.kind();
         let csv_import::Rows { entries, mut refused } = csv_import::parse(kind, &r.csv)?;
@@ -129,7 +132,7 @@ impl RegistryApi {
         let (lines, entries): (Vec<u32>, Vec<_>) = rows.into_iter().map(|row| (row.line, row.entry)).unzip();
         let Registered { summary, refused } = if only_look {
             self.list(0, |registry| satgas_engine::Registered {
-                refused: refuse(registry, &entries),
+                refused: registry.decide_all(&entries).refused,
                 ..Default::default()
             })
             .await?
@@ -142,21 +145,6 @@ impl RegistryApi {
         });
         Ok((summary, rows.collect()))
     }
-}
-
-/// What is wrong with entries, each judged after those before it.
-fn refuse(registry: &Registry, entries: &[v1::RegistryEntry]) -> Vec<(usize, Vec<v1::Violation>)> {
-    let mut draft = registry.clone();
-    let mut refused = Vec::new();
-    for (index, entry) in entries.iter().enumerate() {
-        match draft.decide(entry) {
-            Ok(_) => {
-                draft.apply(entry);
-            }
-            Err(violations) => refused.push((index, violations)),
-        }
-    }
-    refused
 }
 
 /// A page of messages by id, after a token that is the last id of the page before; and the next token.

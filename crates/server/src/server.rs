@@ -1,10 +1,6 @@
 //! A running server.
 
-use std::{
-    net::SocketAddr,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use satgas_engine::{Clock, Engine, Options};
 use satgas_journal::{Fault, Verified, disk};
@@ -40,6 +36,8 @@ const REGISTRY_BYTES_MAX: usize = 17 * 1024 * 1024;
 const STREAMS_PER_CONNECTION: u32 = 1_024;
 /// A connection that does not answer this long is dead.
 const KEEPALIVE: Duration = Duration::from_secs(30);
+/// How long connections may take to close once every call on them has ended.
+const LINGER: Duration = Duration::from_secs(2);
 const MIB: usize = 1024 * 1024;
 
 /// Why a server did not start.
@@ -52,7 +50,7 @@ pub enum StartError {
     #[error("the log cannot be opened: {0}")]
     Journal(#[from] satgas_journal::OpenError),
     /// The log cannot be read into the views.
-    #[error("the log cannot be read: {0}")]
+    #[error("the log cannot be used: {0}")]
     Engine(#[from] satgas_engine::OpenError),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {error}; choose another with --listen")]
@@ -109,7 +107,7 @@ impl Server {
         let streams = Streams {
             tasks: tasks.clone(),
             stop: stop.clone(),
-            places: Arc::new(Semaphore::new(config.streams_max.min(Semaphore::MAX_PERMITS))),
+            places: Arc::new(Semaphore::new(config.streams_max.clamp(1, Semaphore::MAX_PERMITS))),
             stall: Duration::from_secs(config.stall_s.max(1)),
         };
         let routes = routes(&engine, &streams).await?;
@@ -144,22 +142,21 @@ impl Server {
     /// Ends in order within the deadline: no new work, calls in flight answered, subscribers told where to resume, checkpoints written.
     pub async fn shutdown(self) -> Result<(), ShutdownError> {
         let Self { engine, stop, streams, mut serving, deadline, folder, .. } = self;
-        let begun = Instant::now();
         stop.cancel();
         streams.close();
-        let result = match tokio::time::timeout(deadline, &mut serving).await {
-            Ok(Ok(served)) => served.map_err(|error| ShutdownError::Serve(error.to_string())),
+        // Calls in flight are answered, streams are told where to resume.
+        let answered = tokio::time::timeout(deadline, streams.wait()).await;
+        let result = match tokio::time::timeout(LINGER, &mut serving).await {
+            Ok(Ok(Ok(()))) => Ok(()),
+            Ok(Ok(Err(error))) => Err(ShutdownError::Serve(error.to_string())),
             Ok(Err(error)) => Err(ShutdownError::Serve(error.to_string())),
             Err(_) => {
+                tracing::warn!("clients that did not take what was sent to them were cut");
                 serving.abort();
-                Err(ShutdownError::Deadline(deadline))
+                Ok(())
             }
         };
-        // Streams end by the same token; one whose client takes nothing is left to its own limit.
-        let left = deadline.saturating_sub(begun.elapsed());
-        if tokio::time::timeout(left, streams.wait()).await.is_err() {
-            tracing::warn!("streams were cut that nobody read");
-        }
+        let result = result.and(answered.map_err(|_| ShutdownError::Deadline(deadline)));
         if tokio::task::spawn_blocking(move || engine.shutdown()).await.is_err() {
             tracing::error!("the engine did not stop in order");
         }
@@ -182,7 +179,7 @@ fn open(config: &Config, clock: Arc<dyn Clock>, address: SocketAddr) -> Result<(
         checkpoints: Some(folder.checkpoints()),
         time_zone: config.time_zone.clone(),
         sample_data: config.sample_data,
-        queue_bytes_max: config.queue_mib * MIB,
+        queue_bytes_max: config.queue_mib.max(1) * MIB,
         tail_bytes_max: config.tail_mib * MIB,
         checkpoint_every: config.checkpoint_every,
     };
@@ -200,13 +197,13 @@ async fn routes(engine: &Engine, streams: &Streams) -> Result<Routes, StartError
         .map_err(|error| StartError::Reflection(error.to_string()))?;
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_service_status("", tonic_health::ServingStatus::Serving).await;
-    let submissions = Submissions { engine: engine.clone(), stop: streams.stop.clone() };
+    let submissions = Submissions { engine: engine.clone(), streams: streams.clone() };
     let events = Events { engine: engine.clone(), streams: streams.clone() };
     let evaluations = Evaluations { engine: engine.clone(), streams: streams.clone() };
-    let registry = RegistryServiceServer::new(RegistryApi { engine: engine.clone() });
+    let registry = RegistryServiceServer::new(RegistryApi { engine: engine.clone(), streams: streams.clone() });
     Ok(Routes::new(SubmissionServiceServer::new(submissions).max_decoding_message_size(SUBMISSION_BYTES_MAX))
         .add_service(registry.max_decoding_message_size(REGISTRY_BYTES_MAX))
-        .add_service(CaseServiceServer::new(CaseApi { engine: engine.clone() }))
+        .add_service(CaseServiceServer::new(CaseApi { engine: engine.clone(), streams: streams.clone() }))
         .add_service(encoded::event_service_server::EventServiceServer::new(events))
         .add_service(EvaluationServiceServer::new(evaluations))
         .add_service(WarningServiceServer::new(Warnings { engine: engine.clone() }))

@@ -98,7 +98,7 @@ pub(crate) fn write(error: &WriteError) -> Status {
             let message =
                 "writing to the log failed: the server must be restarted; sending the same again afterwards is safe"
                     .to_owned();
-            with_reason(Code::FailedPrecondition, message, "JOURNAL_POISONED", [])
+            retry(Code::Unavailable, message, "JOURNAL_POISONED", RETRY_LATER)
         }
     }
 }

@@ -14,6 +14,8 @@ use crate::status;
 /// A stream of responses.
 pub(crate) type BoxStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send + 'static>>;
 
+/// How long a client may take to make room for the last message when the server stops.
+const LAST_WORD: Duration = Duration::from_secs(1);
 /// Messages that wait for the client besides the one that HTTP/2 is sending.
 const WAITING: usize = 1;
 
@@ -38,15 +40,31 @@ pub(crate) enum Gone {
 pub(crate) struct Sink<T> {
     messages: mpsc::Sender<T>,
     stall: Duration,
+    stop: CancellationToken,
 }
 
 impl<T> Sink<T> {
+    /// Hands a message over. What was handed over reaches a client that reads on, whatever comes after; an error means that this message
+    /// was not.
     pub(crate) async fn send(&self, message: T) -> Result<(), Gone> {
-        match self.messages.send_timeout(message, self.stall).await {
-            Ok(()) => Ok(()),
-            Err(mpsc::error::SendTimeoutError::Closed(_)) => Err(Gone::Closed),
-            Err(mpsc::error::SendTimeoutError::Timeout(_)) => Err(Gone::Stalled),
+        let room = tokio::select! {
+            room = tokio::time::timeout(self.stall, self.messages.reserve()) => room,
+            () = self.stopped() => return Err(Gone::Stalled),
+        };
+        match room {
+            Ok(Ok(room)) => {
+                room.send(message);
+                Ok(())
+            }
+            Ok(Err(_)) => Err(Gone::Closed),
+            Err(_) => Err(Gone::Stalled),
         }
+    }
+
+    /// A while after the server was told to stop.
+    async fn stopped(&self) {
+        self.stop.cancelled().await;
+        tokio::time::sleep(LAST_WORD).await;
     }
 
     /// Waits until the client has gone.
@@ -65,7 +83,7 @@ impl Streams {
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| status::too_many_streams())?;
         let (messages, out) = mpsc::channel(WAITING);
         let (end, ended) = oneshot::channel();
-        let sink = Sink { messages, stall: self.stall };
+        let sink = Sink { messages, stall: self.stall, stop: self.stop.clone() };
         self.tasks.spawn(async move {
             let status = make(sink).await;
             drop(place);

@@ -1,22 +1,27 @@
 //! `SubmissionService`: records from task forces and institutions.
 
 use futures_util::{StreamExt as _, stream};
+use prost::Message;
 use satgas_engine::Engine;
 use satgas_proto::v1::{self, ReceiptStatus, submission_service_server::SubmissionService};
 use tokio_stream::Stream;
-use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::{status, stream::BoxStream};
+use crate::{
+    status,
+    stream::{BoxStream, Streams},
+};
 
 /// Records that one message of a batch may have.
 const BATCH_MAX: usize = 1_000;
 /// Messages of a batch that may be on their way to the disk at once.
 const IN_FLIGHT: usize = 256;
+/// Bytes of one page: below the four megabytes that clients take unless told otherwise.
+const PAGE_BYTES: usize = 2 * 1024 * 1024;
 
 pub(crate) struct Submissions {
     pub(crate) engine: Engine,
-    pub(crate) stop: CancellationToken,
+    pub(crate) streams: Streams,
 }
 
 #[tonic::async_trait]
@@ -34,7 +39,7 @@ impl SubmissionService for Submissions {
         &self,
         request: Request<Streaming<v1::SubmitBatchRequest>>,
     ) -> Result<Response<Self::SubmitBatchStream>, Status> {
-        Ok(Response::new(Box::pin(receipts(self.engine.clone(), self.stop.clone(), request.into_inner()))))
+        Ok(Response::new(Box::pin(receipts(self.engine.clone(), &self.streams, request.into_inner()))))
     }
 
     async fn list_conflicts(
@@ -81,12 +86,12 @@ pub(crate) async fn submit(engine: &Engine, submission: v1::Submission) -> Resul
 /// Receipts of a batch in order. Reading ahead is bounded: when the client takes no receipts, nothing more is read from it.
 fn receipts(
     engine: Engine,
-    stop: CancellationToken,
+    streams: &Streams,
     batch: Streaming<v1::SubmitBatchRequest>,
-) -> impl Stream<Item = Result<v1::SubmitBatchResponse, Status>> + Send + 'static {
-    let stopped = stop.clone();
+) -> impl Stream<Item = Result<v1::SubmitBatchResponse, Status>> + Send + use<> {
+    let (stop, call) = (streams.stop.clone(), streams.tasks.token());
     batch
-        .take_until(stop.cancelled_owned())
+        .take_until(stop.clone().cancelled_owned())
         .then(move |message| {
             let engine = engine.clone();
             async move {
@@ -102,7 +107,7 @@ fn receipts(
             Ok(v1::SubmitBatchResponse { receipts })
         })
         .buffered(IN_FLIGHT)
-        .chain(stream::once(async move { stopped.is_cancelled() }).filter_map(|stopped| async move {
+        .chain(stream::once(async move { (call, stop.is_cancelled()).1 }).filter_map(|stopped| async move {
             // A batch that the server cut short must not look complete.
             stopped.then(|| Err(status::stopping()))
         }))
@@ -117,8 +122,19 @@ pub(crate) fn page_size(asked: u32, default: usize, max: usize) -> Result<usize,
     }
 }
 
-/// Cuts a list that was read one too long to its page; where the next page goes on, or 0.
-fn page<T>(mut list: Vec<T>, size: usize, position: impl Fn(&T) -> u64) -> (Vec<T>, u64) {
+/// Checks that a code of a request is of its code list.
+pub(crate) fn known_code<T: TryFrom<i32>>(field: &str, code: i32) -> Result<(), Status> {
+    T::try_from(code).map(|_| ()).map_err(|_| status::invalid_field(field, "is not a value of its code list"))
+}
+
+/// Cuts a list that was read one too long to its page, by number and by bytes; where the next page goes on, or 0.
+fn page<T: Message>(mut list: Vec<T>, size: usize, position: impl Fn(&T) -> u64) -> (Vec<T>, u64) {
+    let mut bytes = 0;
+    let too_many = list.iter().position(|item| {
+        bytes += item.encoded_len();
+        bytes > PAGE_BYTES
+    });
+    let size = size.min(too_many.map_or(list.len(), |at| at.max(1)));
     let more = list.len() > size;
     list.truncate(size);
     let next = if more { list.last().map_or(0, position) } else { 0 };

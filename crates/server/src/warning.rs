@@ -4,7 +4,11 @@ use satgas_engine::Engine;
 use satgas_proto::v1::{self, warning_service_server::WarningService};
 use tonic::{Request, Response, Status};
 
-use crate::{evaluation::offset_page, status, submission::page_size};
+use crate::{
+    evaluation::offset_page,
+    status,
+    submission::{known_code, page_size},
+};
 
 pub(crate) struct Warnings {
     pub(crate) engine: Engine,
@@ -18,6 +22,9 @@ impl WarningService for Warnings {
     ) -> Result<Response<v1::ListWarningsResponse>, Status> {
         let r = request.into_inner();
         let size = page_size(r.page_size, 100, 1_000)?;
+        for kind in &r.kinds {
+            known_code::<v1::WarningKind>("kinds", *kind)?;
+        }
         let now = self.engine.now();
         let look = |folded: &satgas_engine::Folded| {
             let mut basis = folded.views.basis(now);
