@@ -312,7 +312,10 @@ async fn a_subscriber_that_stalls_is_told_the_very_position_after_which_it_got_n
     ensure!(end.code() == Code::ResourceExhausted, "{end:?}");
     let details = end.get_error_details();
     let resume = details.error_info().and_then(|info| info.metadata.get("resume_position").cloned());
-    ensure!(resume == Some(got.to_string()), "got up to {got}, told {resume:?}");
+    ensure!(
+        resume.as_ref().and_then(|position| position.parse().ok()) == Some(got),
+        "got up to {got}, told {resume:?}"
+    );
     Ok(())
 }
 
@@ -344,7 +347,7 @@ fn the_demo_of_a_seed_gives_the_same_evaluations_and_warnings_to_the_byte() -> a
     ensure!(few["areas"] == 51 && few["verify"] == "ok" && few["sample_data"] == true);
     ensure!(few["evaluations"].as_array().is_some_and(|list| list.len() == 51));
     for part in ["evaluations", "warnings", "records", "duplicates", "conflicts", "rejected"] {
-        ensure!(few[part].to_string() == many[part].to_string(), "{part} differ");
+        ensure!(few[part] == many[part], "{part} differ");
     }
     let spreads = few["warnings"].as_array().into_iter().flatten().any(|w| {
         w["kind"] == "WARNING_KIND_GROUP_SPREADS"

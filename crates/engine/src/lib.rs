@@ -1,7 +1,7 @@
 //! One writer, views, cursors and an injected clock over the journal. No network.
 //!
-//! The way of a record: [`Engine::submit`] encodes and checks it by itself, the [writer](self::writer) decides it against the state and
-//! appends it with others as one commit, one sync makes all of them durable, they are acknowledged; the [fold](self::fold) takes the
+//! The way of a record: [`Engine::submit`] encodes and checks it by itself, the writer decides it against the state and
+//! appends it with others as one commit, one sync makes all of them durable, they are acknowledged; the fold takes the
 //! commit into the views; every [`Cursor`] wakes.
 //!
 //! Invariants:

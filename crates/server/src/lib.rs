@@ -2,7 +2,7 @@
 //!
 //! [`Server::start`] opens a data folder and serves it; [`Server::shutdown`] ends it in order: no new work is taken, what is in flight is
 //! answered, subscribers are told where to resume, the engine writes its checkpoints. Everything a client sees is in
-//! `proto/satgas/v1`; each service is one module here, and [`status`] is the one place where errors become gRPC statuses.
+//! `proto/satgas/v1`; each service is one module here, and `status` is the one place where errors become gRPC statuses.
 
 mod case;
 mod config;
