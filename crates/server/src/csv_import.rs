@@ -63,7 +63,7 @@ pub(crate) fn parse(kind: CsvKind, file: &[u8]) -> Result<Rows, Status> {
         match record {
             Ok(record) if record.iter().all(str::is_empty) => {}
             Ok(record) => {
-                let line = line_of(record.position());
+                let line = line_of(file, record.position());
                 let fields = Fields { named: &named, record: &record };
                 if record.len() == width {
                     add(&mut rows, kind, line, &fields);
@@ -73,7 +73,7 @@ pub(crate) fn parse(kind: CsvKind, file: &[u8]) -> Result<Rows, Status> {
                 }
             }
             Err(error) => {
-                let line = line_of(error.position());
+                let line = line_of(file, error.position());
                 rows.refused.push(refused(line, "row", "is not readable as UTF-8 CSV"));
             }
         }
@@ -81,8 +81,12 @@ pub(crate) fn parse(kind: CsvKind, file: &[u8]) -> Result<Rows, Status> {
     Ok(rows)
 }
 
-fn line_of(position: Option<&csv::Position>) -> u32 {
-    position.map_or(0, |p| u32::try_from(p.line()).unwrap_or(u32::MAX))
+/// The line on which a record begins. The reader's position lies before the empty lines that it skips.
+fn line_of(file: &[u8], position: Option<&csv::Position>) -> u32 {
+    let Some(position) = position else { return 0 };
+    let start = usize::try_from(position.byte()).unwrap_or(usize::MAX).min(file.len());
+    let skipped = file[start..].iter().take_while(|b| matches!(b, b'\r' | b'\n')).filter(|b| **b == b'\n').count();
+    u32::try_from(position.line()).unwrap_or(u32::MAX).saturating_add(u32::try_from(skipped).unwrap_or(u32::MAX))
 }
 
 fn check_header(
