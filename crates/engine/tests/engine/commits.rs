@@ -84,7 +84,7 @@ async fn a_record_over_64_kib_is_refused_with_all_else_that_is_wrong() {
     let receipt = submit(&engine, submission(1, SATU, v1::submission::Content::SchoolVisit(large))).await;
     assert_eq!(receipt.status(), ReceiptStatus::Rejected);
     let fields: Vec<_> = receipt.violations.iter().map(|v| v.field.as_str()).collect();
-    assert_eq!(fields, ["school_visit.notes", ""]);
+    assert_eq!(fields, ["school_visit.notes", "submission"]);
     assert!(receipt.violations[1].reason.contains("65536 bytes"), "{receipt:?}");
     stop(engine).await;
 }
