@@ -19,6 +19,7 @@ pub(crate) struct CaseApi {
 #[tonic::async_trait]
 impl CaseService for CaseApi {
     async fn open_case(&self, request: Request<v1::OpenCaseRequest>) -> Result<Response<v1::OpenCaseResponse>, Status> {
+        let _call = self.streams.tasks.token();
         let submission =
             request.into_inner().submission.ok_or_else(|| status::invalid_field("submission", "is missing"))?;
         if !matches!(submission.content, Some(Content::CaseReport(_))) {

@@ -27,6 +27,7 @@ pub(crate) struct Submissions {
 #[tonic::async_trait]
 impl SubmissionService for Submissions {
     async fn submit(&self, request: Request<v1::SubmitRequest>) -> Result<Response<v1::SubmitResponse>, Status> {
+        let _call = self.streams.tasks.token();
         let submission =
             request.into_inner().submission.ok_or_else(|| status::invalid_field("submission", "is missing"))?;
         let receipt = submit(&self.engine, submission).await?;
