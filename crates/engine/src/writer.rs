@@ -230,52 +230,37 @@ impl Writer {
 
     fn submit(&mut self, prepared: Prepared) -> Outcome {
         let Prepared { submission, encoded, content, violations } = prepared;
-        let Ok(id) = SubmissionId::parse(&submission.submission_id) else {
-            return self.reject(&submission, violations);
+        let id = SubmissionId::parse(&submission.submission_id).ok();
+        // What is not well-formed was never accepted, so it cannot be known.
+        let known = match id {
+            Some(id) if violations.is_empty() => self.decided.ids.look_up(id, content),
+            _ => Known::New,
         };
-        if violations.is_empty() {
-            match self.decided.ids.look_up(id, content) {
-                Known::Same(position) => return Outcome::Known(position),
-                Known::Other(stands) => return self.keep_conflict(id, content, submission, stands, violations),
-                Known::New => {}
-            }
+        if let Known::Same(position) = known {
+            return Outcome::Known(position);
         }
         let decision = self.decided.state.decide_submission(&self.calendar, &submission, violations, self.now);
-        let origin = match decision {
-            Ok(origin) => origin,
-            Err(violations) => return Outcome::Rejected(violations),
+        let (origin, id) = match (decision, id) {
+            (Ok(origin), Some(id)) => (origin, id),
+            (Ok(_), None) => return Outcome::Rejected(Vec::new()),
+            (Err(violations), _) => return Outcome::Rejected(violations),
         };
-        let kind = event::submission_kind(&submission);
-        let position = self.push(origin, kind, event::SUBMITTED, &encoded, Body::Submitted(submission));
-        self.take_id(id, content, position);
-        Outcome::Accepted(position)
-    }
-
-    fn reject(&self, submission: &v1::Submission, violations: satgas_domain::validate::Violations) -> Outcome {
-        match self.decided.state.decide_submission(&self.calendar, submission, violations, self.now) {
-            Err(violations) => Outcome::Rejected(violations),
-            Ok(_) => Outcome::Rejected(Vec::new()),
-        }
-    }
-
-    /// Keeps other content under a known id beside what stands.
-    fn keep_conflict(
-        &mut self,
-        id: SubmissionId,
-        content: ContentHash,
-        submission: v1::Submission,
-        stands: u64,
-        violations: satgas_domain::validate::Violations,
-    ) -> Outcome {
-        let origin = match self.decided.state.decide_submission(&self.calendar, &submission, violations, self.now) {
-            Ok(origin) => origin,
-            Err(violations) => return Outcome::Rejected(violations),
+        let outcome = match known {
+            // Other content under a known id is kept beside what stands.
+            Known::Other(stands) => {
+                let cause = v1::ConflictCause::SameIdOtherContent.into();
+                let submission = Some(submission);
+                let conflicting = v1::ConflictingSubmission { submission, cause, stands_position: stands };
+                Outcome::Conflict { position: self.push_body(origin, Body::Conflicting(conflicting)), stands }
+            }
+            Known::New | Known::Same(_) => {
+                let kind = event::submission_kind(&submission);
+                let body = Body::Submitted(submission);
+                Outcome::Accepted(self.push(origin, kind, event::SUBMITTED, &encoded, body))
+            }
         };
-        let cause = v1::ConflictCause::SameIdOtherContent.into();
-        let conflicting = v1::ConflictingSubmission { submission: Some(submission), cause, stands_position: stands };
-        let position = self.push_body(origin, Body::Conflicting(conflicting));
-        self.take_id(id, content, position);
-        Outcome::Conflict { position, stands }
+        self.take_id(id, content, outcome.position());
+        outcome
     }
 
     fn advance(&mut self, command: v1::CaseCommand) -> Result<Outcome, CaseError> {
