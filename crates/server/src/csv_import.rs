@@ -22,6 +22,8 @@ pub(crate) struct Row {
 pub(crate) struct Rows {
     pub(crate) entries: Vec<Row>,
     pub(crate) refused: Vec<v1::RefusedRow>,
+    /// Which entry a member is, since a member may have several rows.
+    members: HashMap<String, usize>,
 }
 
 /// Columns of a kind: those that must be there, and those that may.
@@ -186,12 +188,15 @@ fn add_member(rows: &mut Rows, line: u32, f: &Fields<'_>) {
         left_on: f.get("left_on"),
         trainings: if given { vec![training] } else { Vec::new() },
     };
-    let known = rows.entries.iter_mut().rev().find_map(|row| match &mut row.entry.entry {
-        Some(Entry::Member(known)) if known.member_id == member.member_id => Some(known),
+    let known = rows.members.get(&member.member_id).and_then(|index| match &mut rows.entries[*index].entry.entry {
+        Some(Entry::Member(known)) => Some(known),
         _ => None,
     });
     match known {
-        None => rows.entries.push(Row { line, entry: v1::RegistryEntry { entry: Some(Entry::Member(member)) } }),
+        None => {
+            rows.members.insert(member.member_id.clone(), rows.entries.len());
+            rows.entries.push(Row { line, entry: v1::RegistryEntry { entry: Some(Entry::Member(member)) } });
+        }
         Some(known)
             if known.task_force_id == member.task_force_id
                 && known.joined_on == member.joined_on

@@ -39,7 +39,7 @@ impl RegistryService for RegistryApi {
         let _call = self.streams.tasks.token();
         let r = request.into_inner();
         let kind = r.kind();
-        let csv_import::Rows { entries, mut refused } = csv_import::parse(kind, &r.csv)?;
+        let csv_import::Rows { entries, mut refused, .. } = csv_import::parse(kind, &r.csv)?;
         if !refused.is_empty() && !r.skip_bad {
             // The good rows are looked at too, so that everything that is wrong is heard at once; nothing is written.
             refused.extend(self.import(kind, entries, false, true).await?.1);
