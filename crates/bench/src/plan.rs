@@ -28,6 +28,9 @@ pub(crate) struct Plan {
     /// Few records: checks that everything runs; its figures mean nothing and the page stays as it is
     #[arg(long)]
     pub(crate) quick: bool,
+    /// Measure appends only with these numbers of writers; the page of figures stays as it is
+    #[arg(long, value_delimiter = ',', value_name = "N,..")]
+    pub(crate) writers: Vec<usize>,
     /// HTTP/2 connections that concurrent writers share
     #[arg(long, default_value_t = 4, value_name = "N", value_parser = connections)]
     pub(crate) connections: usize,
@@ -58,7 +61,12 @@ impl Plan {
 
     /// Whether the run says enough to be written down.
     pub(crate) fn writes_page(&self) -> bool {
-        self.only.is_empty() && !self.quick && self.rounds >= 3
+        self.only.is_empty() && self.writers.is_empty() && !self.quick && self.rounds >= 3
+    }
+
+    /// Whether appends are measured with so many writers.
+    pub(crate) fn measures(&self, writers: usize) -> bool {
+        self.writers.is_empty() || self.writers.contains(&writers)
     }
 
     /// How much to measure.

@@ -24,7 +24,7 @@ mod verify;
 mod warnings;
 mod watch;
 
-use std::{io, process::ExitCode};
+use std::{io, num::NonZero, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -101,7 +101,10 @@ pub fn run() -> ExitCode {
 }
 
 fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    // A served log has two threads of its own, the writer's and the fold's: the runtime leaves them a core.
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let workers = cores.saturating_sub(1).max(1);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
     runtime.block_on(async {
         // A channel can only be made inside a runtime.
         let server = || Connection::to(&cli.server);

@@ -18,6 +18,7 @@ mod error;
 mod fold;
 mod ids;
 mod open;
+mod queue;
 mod submit;
 mod tail;
 mod writer;
@@ -27,15 +28,15 @@ use std::{path::PathBuf, sync::Arc};
 use parking_lot::{Mutex, RwLock};
 use satgas_domain::views::Views;
 use satgas_journal::{Head, Journal};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, watch};
 
+use self::tail::Tail;
 pub use self::{
     clock::{Clock, ManualClock, SystemClock},
     cursor::{Cursor, Filter, Page},
     error::{OpenError, QueryError, ReadError, WriteError},
     submit::{CaseError, Registered},
 };
-use self::{tail::Tail, writer::Job};
 
 /// How an engine is set up.
 #[derive(Clone, Debug)]
@@ -77,7 +78,7 @@ pub struct Engine {
 struct Shared {
     journal: Arc<dyn Journal>,
     clock: Arc<dyn Clock>,
-    jobs: mpsc::Sender<Job>,
+    jobs: queue::Sender,
     /// Bytes free in the queue.
     room: Arc<Semaphore>,
     queue_bytes_max: u32,
@@ -153,10 +154,7 @@ impl Engine {
 
     /// Stops taking submissions, answers those in the queue, writes checkpoints and joins both threads. Blocks.
     pub fn shutdown(&self) {
-        // A full queue empties itself, so this is taken in the end; a closed one has its order already.
-        if self.shared.jobs.blocking_send(Job::Stop).is_err() {
-            tracing::debug!("the writer has stopped already");
-        }
+        self.shared.jobs.close();
         for thread in self.shared.threads.lock().drain(..) {
             if thread.join().is_err() {
                 tracing::error!("a thread of the engine panicked");

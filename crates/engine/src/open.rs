@@ -11,13 +11,14 @@ use satgas_domain::{
 };
 use satgas_journal::{Head, Journal, Records};
 use satgas_proto::v1::{self, event::Body};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, watch};
 
 use crate::{
     Clock, Engine, Folded, OpenError, Options, Shared,
     checkpoint::Checkpoints,
     fold::{self, Fold},
     ids::ContentHash,
+    queue::queue,
     tail::Tail,
     writer::{self, Decided, Writer},
 };
@@ -26,8 +27,6 @@ use crate::{
 const CHUNK_BYTES: usize = 1024 * 1024;
 /// Chunks that may wait, decoded, to be folded.
 const CHUNKS_WAITING: usize = 4;
-/// Jobs that may stand in the queue; their bytes are bounded by the semaphore.
-const QUEUE_JOBS: usize = 65_536;
 
 type Identity = Option<(satgas_domain::id::SubmissionId, ContentHash)>;
 
@@ -145,7 +144,7 @@ fn start(
     let head = journal.head();
     let checkpoint_every = if checkpoints.is_some() { options.checkpoint_every.max(1) } else { u64::MAX };
     let queue_bytes_max = u32::try_from(options.queue_bytes_max.min(Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX);
-    let (jobs, queue) = mpsc::channel(QUEUE_JOBS);
+    let (jobs, queue) = queue();
     let (folds, messages) = sync_channel(fold::WAITING_MAX);
     let (head_sender, head_receiver) = watch::channel(head);
     let (folded_sender, folded_receiver) = watch::channel(head.position);

@@ -120,7 +120,7 @@ impl Engine {
     pub async fn submit(&self, submission: v1::Submission) -> Result<v1::Receipt, WriteError> {
         let prepared = vec![Prepared::new(submission)];
         let room = self.room_now(size(&prepared))?;
-        let receipts = self.hand_over(prepared, room).await?.receipts().await?;
+        let receipts = self.hand_over(prepared, room)?.receipts().await?;
         receipts.into_iter().next().ok_or(WriteError::Closed)
     }
 
@@ -128,14 +128,14 @@ impl Engine {
     pub async fn enqueue(&self, submissions: Vec<v1::Submission>) -> Result<Ticket, WriteError> {
         let prepared: Vec<_> = submissions.into_iter().map(Prepared::new).collect();
         let room = self.room(size(&prepared)).await?;
-        self.hand_over(prepared, room).await
+        self.hand_over(prepared, room)
     }
 
-    async fn hand_over(&self, submissions: Vec<Prepared>, room: OwnedSemaphorePermit) -> Result<Ticket, WriteError> {
+    fn hand_over(&self, submissions: Vec<Prepared>, room: OwnedSemaphorePermit) -> Result<Ticket, WriteError> {
         let corrects = |s: &v1::Submission| matches!(s.content, Some(Content::Amendment(_) | Content::Retraction(_)));
         let sent = submissions.iter().map(|p| (p.submission.submission_id.clone(), corrects(&p.submission))).collect();
         let (answer, reply) = oneshot::channel();
-        self.send(Job::Submit { submissions, room, answer }).await?;
+        self.send(Job::Submit { submissions, room, answer })?;
         Ok(Ticket { engine: self.clone(), sent, reply })
     }
 
@@ -156,8 +156,8 @@ impl Engine {
         self.shared.room.clone().acquire_many_owned(permits).await.map_err(|_| WriteError::Closed)
     }
 
-    async fn send(&self, job: Job) -> Result<(), WriteError> {
-        self.shared.jobs.send(job).await.map_err(|_| WriteError::Closed)
+    fn send(&self, job: Job) -> Result<(), WriteError> {
+        self.shared.jobs.push(job).map_err(|_| WriteError::Closed)
     }
 
     /// Adds to a receipt what the fold made of its submission. True if it is in conflict.
@@ -183,7 +183,7 @@ impl Engine {
             .room(entries.iter().map(|entry| entry.encoded_len() + std::mem::size_of::<v1::RegistryEntry>()).sum())
             .await?;
         let (answer, reply) = oneshot::channel();
-        self.send(Job::Register { entries, skip_bad, room, answer }).await?;
+        self.send(Job::Register { entries, skip_bad, room, answer })?;
         reply.await.map_err(|_| WriteError::Closed)?
     }
 
@@ -192,7 +192,7 @@ impl Engine {
         let (command_id, case_id) = (command.command_id.clone(), SubmissionId::parse(&command.case_id));
         let room = self.room_now(command.encoded_len() + std::mem::size_of::<v1::CaseCommand>())?;
         let (answer, reply) = oneshot::channel();
-        self.send(Job::Advance { command: Box::new(command), room, answer }).await?;
+        self.send(Job::Advance { command: Box::new(command), room, answer })?;
         let (status, position) = match reply.await.map_err(|_| WriteError::Closed)?? {
             Outcome::Accepted(position) => (ReceiptStatus::Accepted, position),
             Outcome::Known(position) => (ReceiptStatus::AlreadyKnown, position),

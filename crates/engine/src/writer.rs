@@ -5,7 +5,10 @@
 //!   and log never differ.
 //! - An answer that rests on a pending event is sent after the append has returned, and never otherwise.
 
-use std::sync::{Arc, mpsc::SyncSender};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, mpsc::SyncSender},
+};
 
 use prost::Message as _;
 use satgas_domain::{
@@ -19,12 +22,13 @@ use satgas_domain::{
 use satgas_journal::{AppendError, Head, Journal, Records};
 use satgas_proto::v1::{self, EventKind, Violation, event::Body};
 use serde::{Deserialize, Serialize};
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
 use crate::{
     CaseError, Clock, Registered, WriteError,
     fold::Message,
     ids::{ContentHash, Ids, Known},
+    queue::Receiver,
     submit::Prepared,
     tail::Tail,
 };
@@ -33,8 +37,6 @@ use crate::{
 pub(crate) const VERSION: u32 = 1;
 /// Bytes of records after which a commit takes no more jobs.
 const COMMIT_BYTES: usize = 2 * 1024 * 1024;
-/// Jobs that one commit takes at most.
-const COMMIT_JOBS: usize = 4096;
 
 /// An answer of the writer.
 pub(crate) type Reply<T> = Result<T, WriteError>;
@@ -57,7 +59,6 @@ pub(crate) enum Job {
         room: OwnedSemaphorePermit,
         answer: oneshot::Sender<Result<Outcome, CaseError>>,
     },
-    Stop,
 }
 
 /// What became of a submission or command.
@@ -175,39 +176,12 @@ impl Writer {
         }
     }
 
-    /// Works until told to stop, then answers what the queue still holds.
-    pub(crate) fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
-        while let Some(first) = jobs.blocking_recv() {
-            let mut next = Some(first);
-            let mut answers = Vec::new();
-            self.begin();
-            while let Some(job) = next.take() {
-                match job {
-                    Job::Submit { submissions, room, answer } => {
-                        let outcomes = submissions.into_iter().map(|s| self.submit(s)).collect();
-                        answers.push(Answer::Submit(answer, outcomes, room));
-                    }
-                    Job::Advance { command, room, answer } => {
-                        let outcome = self.advance(*command);
-                        answers.push(Answer::Advance(answer, outcome, room));
-                    }
-                    Job::Register { entries, skip_bad, room, answer } => {
-                        // What was decided so far is a commit of its own, so that a large import fails or succeeds by itself.
-                        self.finish(std::mem::take(&mut answers));
-                        let result = self.register(&entries, skip_bad);
-                        drop((answer.send(result), room));
-                        break;
-                    }
-                    Job::Stop => {
-                        jobs.close();
-                        break;
-                    }
-                }
-                if self.pending.records.bytes().len() < COMMIT_BYTES && answers.len() < COMMIT_JOBS {
-                    next = jobs.try_recv().ok();
-                }
+    /// Works until the queue is closed and empty.
+    pub(crate) fn run(mut self, mut queue: Receiver) {
+        while let Some(mut lot) = queue.take() {
+            while let Some(job) = lot.pop_front() {
+                self.serve(job, &mut lot, &mut queue);
             }
-            self.finish(answers);
             if self.head.position - self.checkpointed >= self.checkpoint_every {
                 self.checkpoint();
             }
@@ -216,6 +190,36 @@ impl Writer {
         if self.folds.send(Message::Stop).is_err() {
             tracing::error!("the fold has stopped before the writer");
         }
+    }
+
+    /// Makes one commit of the first job and what follows it in the lot, as far as that fits.
+    fn serve(&mut self, first: Job, lot: &mut VecDeque<Job>, queue: &mut Receiver) {
+        let mut answers = Vec::with_capacity(lot.len() + 1);
+        let mut next = Some(first);
+        self.begin();
+        while let Some(job) = next.take() {
+            match job {
+                Job::Submit { submissions, room, answer } => {
+                    let outcomes = submissions.into_iter().map(|s| self.submit(s)).collect();
+                    answers.push(Answer::Submit(answer, outcomes, room));
+                }
+                Job::Advance { command, room, answer } => {
+                    let outcome = self.advance(*command);
+                    answers.push(Answer::Advance(answer, outcome, room));
+                }
+                Job::Register { entries, skip_bad, room, answer } => {
+                    // What was decided so far is a commit of its own, so that a large import fails or succeeds by itself.
+                    self.finish(std::mem::take(&mut answers), queue);
+                    let result = self.register(&entries, skip_bad);
+                    drop((answer.send(result), room));
+                    return;
+                }
+            }
+            if self.pending.records.bytes().len() < COMMIT_BYTES {
+                next = lot.pop_front();
+            }
+        }
+        self.finish(answers, queue);
     }
 
     /// Begins a commit: all its events are recorded at one time, which never goes back.
@@ -387,12 +391,13 @@ impl Writer {
     }
 
     /// Commits what is pending and answers.
-    fn finish(&mut self, answers: Vec<Answer>) {
+    fn finish(&mut self, answers: Vec<Answer>, queue: &mut Receiver) {
         let durable = self.head.position;
         let (folded, failed) = match self.append() {
             Ok(message) => (message, None),
             Err(error) => (None, Some(error)),
         };
+        queue.answering(answers.len());
         for answer in answers {
             match answer {
                 Answer::Submit(answer, outcomes, _room) => {
