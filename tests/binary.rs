@@ -14,9 +14,10 @@ use rand_chacha::ChaCha8Rng;
 use satgas_proto::v1::{
     self, StreamNotice, event::Body, event_service_client::EventServiceClient, registry_entry::Entry,
     registry_service_client::RegistryServiceClient, submission::Content, submission::Reporter,
-    submission_service_client::SubmissionServiceClient,
+    submission_service_client::SubmissionServiceClient, warning_service_client::WarningServiceClient,
 };
-use tonic::{Code, transport::Channel};
+use tonic::{Code, codegen::http::uri::PathAndQuery, transport::Channel};
+use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 use tonic_types::StatusExt as _;
 
 const AREA: &str = "53.71.04.1001";
@@ -262,7 +263,60 @@ async fn on_a_full_disk_records_are_refused_with_the_time_to_wait_and_reads_go_o
     let details = refused.get_error_details();
     ensure!(details.error_info().is_some_and(|info| info.reason == "DISK_FULL"), "{refused:?}");
     ensure!(details.retry_info().is_some(), "{refused:?}");
-    ensure!(all_events(channel).await?.len() == 5, "reads go on");
+    ensure!(all_events(channel.clone()).await?.len() == 5, "reads go on");
+
+    let mut health = HealthClient::new(channel);
+    let mut serving = async |service: &str| {
+        let asked = HealthCheckRequest { service: service.to_owned() };
+        anyhow::Ok(health.check(asked).await?.into_inner().status())
+    };
+    ensure!(serving("satgas.v1.SubmissionService").await? == ServingStatus::NotServing);
+    ensure!(serving("satgas.v1.EventService").await? == ServingStatus::Serving);
+    ensure!(serving("").await? == ServingStatus::Serving, "nothing that a restart would mend");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_cannot_be_read_is_the_senders_to_mend() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let served = Served::start(&folder.path().join("data"), &[])?;
+    let channel = served.connect().await?;
+
+    // Where a submission is expected stands a text that is none.
+    let mut raw = tonic::client::Grpc::new(channel.clone());
+    raw.ready().await?;
+    let text = v1::GetCaseRequest { case_id: "no submission".to_owned(), ..Default::default() };
+    let codec = tonic_prost::ProstCodec::<v1::GetCaseRequest, v1::SubmitResponse>::default();
+    let path = PathAndQuery::from_static("/satgas.v1.SubmissionService/Submit");
+    let refused = raw.unary(tonic::Request::new(text), path, codec).await.err().context("it is refused")?;
+    ensure!(refused.code() == Code::InvalidArgument, "{refused:?}");
+
+    let mut large = visit(1);
+    large.device_id = "x".repeat(5 * 1024 * 1024);
+    let request = v1::SubmitRequest { submission: Some(large.clone()) };
+    let refused = SubmissionServiceClient::new(channel.clone()).submit(request).await.err().context("it is refused")?;
+    ensure!(refused.code() == Code::InvalidArgument, "{refused:?}");
+    let batch = tokio_stream::iter([v1::SubmitBatchRequest { submissions: vec![large] }]);
+    let mut receipts = SubmissionServiceClient::new(channel.clone()).submit_batch(batch).await?.into_inner();
+    let refused = receipts.message().await.err().context("it is refused")?;
+    ensure!(refused.code() == Code::InvalidArgument, "{refused:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mistyped_area_is_refused_and_does_not_look_like_no_incidents() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let served = Served::start(&folder.path().join("data"), &[])?;
+    let channel = served.connect().await?;
+    register(&channel).await?;
+    let warnings =
+        |area_prefix: &str| v1::ListWarningsRequest { area_prefix: area_prefix.to_owned(), ..Default::default() };
+    let mut client = WarningServiceClient::new(channel);
+    client.list_warnings(warnings("53.71")).await?;
+    for mistyped in ["53.7", "53.71.40", "53.71.04.1001.1", "Kupang"] {
+        let refused = client.list_warnings(warnings(mistyped)).await.err().context(mistyped)?;
+        ensure!(refused.code() == Code::InvalidArgument, "{refused:?}");
+    }
     Ok(())
 }
 

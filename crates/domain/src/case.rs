@@ -198,6 +198,7 @@ impl Case {
 
     /// Why a step that is not among the allowed ones is not.
     fn why_not(&self, step: &Step) -> &'static str {
+        let ends = matches!(step, Step::Close(_) | Step::Merge(_));
         match (self.status(), step) {
             (CaseStatus::Digabung, _) => "the case was merged into another: go on there",
             (CaseStatus::Dilaporkan, _) => "the case is not assessed yet",
@@ -211,7 +212,10 @@ impl Case {
             (_, Step::AdmitToShelter(_)) => "the victim is in the shelter already",
             (_, Step::DischargeFromShelter(_)) => "the victim is not in the shelter",
             (_, Step::RecordVerdict(_)) => "no legal stage was recorded",
-            _ => "the victim is in the shelter, a referral is offered or a follow-up is open",
+            _ if ends && self.in_shelter() => "the victim is in the shelter: record the discharge first",
+            _ if ends && self.is_offered() => "a referral is offered: it must be accepted, rejected or revoked first",
+            (_, Step::Close(_)) => "a follow-up is open: complete it first",
+            _ => "the case does not stand where this step begins",
         }
     }
 

@@ -213,6 +213,15 @@ impl Registry {
             .map(|(_, index)| *index)
     }
 
+    /// Whether any area lies within a prefix; the empty one holds everything, even nothing.
+    #[must_use]
+    pub fn has_within(&self, prefix: &str) -> bool {
+        let mut from =
+            self.areas_by_code.range::<str, _>((std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded));
+        prefix.is_empty()
+            || from.by_ref().take_while(|(code, _)| code.starts_with(prefix)).any(|(code, _)| is_within(code, prefix))
+    }
+
     /// The area of a scope: itself, or where the institution stands.
     #[must_use]
     pub fn area_of(&self, scope: Scope) -> u32 {

@@ -36,6 +36,7 @@ pub use self::{
     cursor::{Cursor, Filter, Page},
     error::{OpenError, QueryError, ReadError, WriteError},
     submit::{CaseError, Registered},
+    writer::Writable,
 };
 
 /// How an engine is set up.
@@ -84,6 +85,7 @@ struct Shared {
     queue_bytes_max: u32,
     /// The last durable record.
     head: watch::Receiver<Head>,
+    writable: watch::Receiver<Writable>,
     tail: Arc<Tail>,
     views: Arc<RwLock<Folded>>,
     /// Position up to which the views are folded.
@@ -109,6 +111,12 @@ impl Engine {
     #[must_use]
     pub fn head(&self) -> Head {
         *self.shared.head.borrow()
+    }
+
+    /// Tells whether records are taken, and of every change of it.
+    #[must_use]
+    pub fn writable(&self) -> watch::Receiver<Writable> {
+        self.shared.writable.clone()
     }
 
     /// Time by the engine's clock.

@@ -20,7 +20,7 @@ use crate::{
     ids::ContentHash,
     queue::queue,
     tail::Tail,
-    writer::{self, Decided, Writer},
+    writer::{self, Decided, Writable, Writer},
 };
 
 /// Bytes that are read from the log at a time.
@@ -147,6 +147,7 @@ fn start(
     let (jobs, queue) = queue();
     let (folds, messages) = sync_channel(fold::WAITING_MAX);
     let (head_sender, head_receiver) = watch::channel(head);
+    let (writable_sender, writable_receiver) = watch::channel(Writable::Yes);
     let (folded_sender, folded_receiver) = watch::channel(head.position);
     let tail = Arc::new(Tail::new(options.tail_bytes_max));
     let views = Arc::new(RwLock::new(Folded { views, head }));
@@ -158,6 +159,7 @@ fn start(
         calendar,
         decided,
         head_sender,
+        writable_sender,
         Arc::clone(&tail),
         folds,
         checkpoint_every,
@@ -183,6 +185,7 @@ fn start(
             room: Arc::new(Semaphore::new(queue_bytes_max as usize)),
             queue_bytes_max,
             head: head_receiver,
+            writable: writable_receiver,
             tail,
             views,
             folded: folded_receiver,

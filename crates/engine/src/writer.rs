@@ -41,6 +41,18 @@ const COMMIT_BYTES: usize = 2 * 1024 * 1024;
 /// An answer of the writer.
 pub(crate) type Reply<T> = Result<T, WriteError>;
 
+/// Whether records are taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Writable {
+    /// They are.
+    #[default]
+    Yes,
+    /// None until there is room on the disk.
+    DiskFull,
+    /// None until the engine is opened anew: whether the last commit is in the log is unknown.
+    Failed,
+}
+
 /// What is asked of the writer.
 pub(crate) enum Job {
     Submit {
@@ -138,6 +150,7 @@ pub(crate) struct Writer {
     pub(crate) decided: Decided,
     pub(crate) head: Head,
     pub(crate) published: watch::Sender<Head>,
+    pub(crate) writable: watch::Sender<Writable>,
     pub(crate) tail: Arc<Tail>,
     pub(crate) folds: SyncSender<Message>,
     pub(crate) checkpoint_every: u64,
@@ -154,6 +167,7 @@ impl Writer {
         calendar: Calendar,
         decided: Decided,
         published: watch::Sender<Head>,
+        writable: watch::Sender<Writable>,
         tail: Arc<Tail>,
         folds: SyncSender<Message>,
         checkpoint_every: u64,
@@ -167,6 +181,7 @@ impl Writer {
             decided,
             head,
             published,
+            writable,
             tail,
             folds,
             checkpoint_every,
@@ -431,6 +446,7 @@ impl Writer {
                 self.head = head;
                 self.decided.recorded = Some(self.now);
                 self.published.send_replace(head);
+                self.say(Writable::Yes);
                 Ok(Some(Message::Commit { events, head }))
             }
             Err(error) => {
@@ -440,10 +456,26 @@ impl Writer {
                 for (id, position) in ids {
                     self.decided.ids.remove(id, position);
                 }
-                if !matches!(error, AppendError::DiskFull { .. }) {
-                    tracing::error!(%error, "a commit failed");
+                tracing::debug!(%error, "a commit was refused");
+                match error {
+                    AppendError::TooLarge { .. } => {}
+                    AppendError::DiskFull { .. } => self.say(Writable::DiskFull),
+                    AppendError::WrongPosition { .. } | AppendError::Failed { .. } | AppendError::Poisoned { .. } => {
+                        self.say(Writable::Failed);
+                    }
                 }
                 Err(WriteError::from(&error))
+            }
+        }
+    }
+
+    /// Tells, and logs, when records are no longer taken, and when they are again.
+    fn say(&self, writable: Writable) {
+        if self.writable.send_if_modified(|now| std::mem::replace(now, writable) != writable) {
+            match writable {
+                Writable::Yes => tracing::info!("records are taken again"),
+                Writable::DiskFull => tracing::error!("the disk is full: records are refused until there is room"),
+                Writable::Failed => tracing::error!("writing failed: records are refused until the restart"),
             }
         }
     }

@@ -6,6 +6,7 @@ use satgas_proto::v1::{self, case_service_server::CaseService, submission::Conte
 use tonic::{Request, Response, Status};
 
 use crate::{
+    look::{look, look_within},
     status,
     stream::Streams,
     submission::{known_code, page_size, submit},
@@ -64,13 +65,10 @@ impl CaseService for CaseApi {
             v1::CaseStatus::Unspecified => None,
             wanted => Some(wanted),
         };
-        let mut cases: Vec<(u32, v1::Case)> = self
-            .engine
-            .query(r.min_position, |folded| {
-                folded.views.cases_from(first, &r.area_prefix, wanted).take(size + 1).collect()
-            })
-            .await
-            .map_err(status::query)?;
+        let mut cases: Vec<(u32, v1::Case)> = look_within(&self.engine, r.min_position, &r.area_prefix, |folded| {
+            folded.views.cases_from(first, &r.area_prefix, wanted).take(size + 1).collect()
+        })
+        .await?;
         let next_page_token = if cases.len() > size { cases[size].0.to_string() } else { String::new() };
         cases.truncate(size);
         let cases = cases.into_iter().map(|(_, case)| case).collect();
@@ -81,6 +79,6 @@ impl CaseService for CaseApi {
 impl CaseApi {
     async fn get(&self, id: &str, min_position: u64) -> Result<Option<v1::Case>, Status> {
         let id = SubmissionId::parse(id).map_err(|reason| status::invalid_field("case_id", reason))?;
-        self.engine.query(min_position, |folded| folded.views.case(id)).await.map_err(status::query)
+        look(&self.engine, min_position, |folded| folded.views.case(id)).await
     }
 }

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use crate::{
+    look::{look, look_within},
     status,
     stream::{BoxStream, Gone, Sink, Streams},
     submission::{known_code, page_size},
@@ -46,11 +47,11 @@ impl EvaluationService for Evaluations {
             Some(Asked::InstitutionId(id)) => (Subject::Institution(id), "institution"),
         };
         let now = self.engine.now();
-        let look = |folded: &Folded| {
+        let evaluate = |folded: &Folded| {
             let period = period.unwrap_or_else(|| current_month(folded, now));
             folded.views.evaluate(subject, &period, now).map(|evaluation| with_head(evaluation, folded))
         };
-        let evaluation = self.engine.query(r.min_position, look).await.map_err(status::query)?;
+        let evaluation = look(&self.engine, r.min_position, evaluate).await?;
         let evaluation = evaluation.ok_or_else(|| status::not_found(what))?;
         Ok(Response::new(v1::GetEvaluationResponse { evaluation: Some(evaluation) }))
     }
@@ -65,12 +66,12 @@ impl EvaluationService for Evaluations {
         known_code::<v1::EvaluationOrder>("order", r.order)?;
         let period = parse_period(&r.period)?;
         let (level, order, now) = (level(r.level()), r.order(), self.engine.now());
-        let look = |folded: &Folded| {
+        let list = |folded: &Folded| {
             let period = period.unwrap_or_else(|| current_month(folded, now));
             let list = folded.views.list(&ListQuery { period, prefix: &r.area_prefix, level, order, now });
             list.into_iter().map(|evaluation| with_head(evaluation, folded)).collect()
         };
-        let list: Vec<v1::Evaluation> = self.engine.query(r.min_position, look).await.map_err(status::query)?;
+        let list: Vec<v1::Evaluation> = look_within(&self.engine, r.min_position, &r.area_prefix, list).await?;
         let (evaluations, next_page_token) = offset_page(list, &r.page_token, size)?;
         Ok(Response::new(v1::ListEvaluationsResponse { evaluations, next_page_token }))
     }
@@ -91,6 +92,7 @@ impl EvaluationService for Evaluations {
             seen: 0,
             sent: HashMap::new(),
         };
+        look_within(&self.engine, 0, &watch.prefix, |_| ()).await?;
         let stop = self.streams.stop.clone();
         self.streams.open(move |sink| watch.run(sink, stop)).map(Response::new)
     }

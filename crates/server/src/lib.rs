@@ -10,6 +10,7 @@ mod csv_import;
 mod evaluation;
 mod event;
 mod folder;
+mod look;
 mod registry;
 mod server;
 mod status;

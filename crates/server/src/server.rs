@@ -2,19 +2,27 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use satgas_engine::{Clock, Engine, Options};
+use satgas_engine::{Clock, Engine, Options, Writable};
 use satgas_journal::{Fault, Verified, disk};
 use satgas_proto::{
     DESCRIPTORS, encoded,
     v1::{
-        case_service_server::CaseServiceServer, evaluation_service_server::EvaluationServiceServer,
-        registry_service_server::RegistryServiceServer, submission_service_server::SubmissionServiceServer,
-        warning_service_server::WarningServiceServer,
+        case_service_server::{self, CaseServiceServer},
+        evaluation_service_server::{self, EvaluationServiceServer},
+        event_service_server,
+        registry_service_server::{self, RegistryServiceServer},
+        submission_service_server::{self, SubmissionServiceServer},
+        warning_service_server::{self, WarningServiceServer},
     },
 };
-use tokio::{net::TcpListener, sync::Semaphore, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, watch},
+    task::JoinHandle,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{service::Routes, transport::server::TcpIncoming};
+use tonic_health::{ServingStatus, server::HealthReporter};
 
 use crate::{
     Config, FolderError,
@@ -23,6 +31,7 @@ use crate::{
     event::Events,
     folder::{Folder, open_journal},
     registry::RegistryApi,
+    status,
     stream::Streams,
     submission::Submissions,
     warning::Warnings,
@@ -196,17 +205,60 @@ async fn routes(engine: &Engine, streams: &Streams) -> Result<Routes, StartError
         .build_v1()
         .map_err(|error| StartError::Reflection(error.to_string()))?;
     let (health, health_service) = tonic_health::server::health_reporter();
-    health.set_service_status("", tonic_health::ServingStatus::Serving).await;
+    let writable = engine.writable();
+    tell_health(&health, *writable.borrow()).await;
+    streams.tasks.spawn(follow_health(health, writable, streams.stop.clone()));
     let submissions = Submissions { engine: engine.clone(), streams: streams.clone() };
     let events = Events { engine: engine.clone(), streams: streams.clone() };
     let evaluations = Evaluations { engine: engine.clone(), streams: streams.clone() };
     let registry = RegistryServiceServer::new(RegistryApi { engine: engine.clone(), streams: streams.clone() });
-    Ok(Routes::new(SubmissionServiceServer::new(submissions).max_decoding_message_size(SUBMISSION_BYTES_MAX))
+    let routes = Routes::new(SubmissionServiceServer::new(submissions).max_decoding_message_size(SUBMISSION_BYTES_MAX))
         .add_service(registry.max_decoding_message_size(REGISTRY_BYTES_MAX))
         .add_service(CaseServiceServer::new(CaseApi { engine: engine.clone(), streams: streams.clone() }))
         .add_service(encoded::event_service_server::EventServiceServer::new(events))
         .add_service(EvaluationServiceServer::new(evaluations))
         .add_service(WarningServiceServer::new(Warnings { engine: engine.clone() }))
         .add_service(health_service)
-        .add_service(reflection))
+        .add_service(reflection);
+    Ok(Routes::from(routes.into_axum_router().layer(axum::middleware::map_response(readable))))
+}
+
+/// Keeps the health service true until the server stops.
+async fn follow_health(health: HealthReporter, mut writable: watch::Receiver<Writable>, stop: CancellationToken) {
+    loop {
+        let now = *writable.borrow_and_update();
+        tell_health(&health, now).await;
+        tokio::select! {
+            changed = writable.changed() => if changed.is_err() { return },
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+/// The services that write serve while records are taken; the server as a whole until it must be restarted.
+async fn tell_health(health: &HealthReporter, writable: Writable) {
+    let serving = |yes| if yes { ServingStatus::Serving } else { ServingStatus::NotServing };
+    health.set_service_status("", serving(writable != Writable::Failed)).await;
+    for service in [
+        submission_service_server::SERVICE_NAME,
+        case_service_server::SERVICE_NAME,
+        registry_service_server::SERVICE_NAME,
+    ] {
+        health.set_service_status(service, serving(writable == Writable::Yes)).await;
+    }
+    for service in [
+        event_service_server::SERVICE_NAME,
+        evaluation_service_server::SERVICE_NAME,
+        warning_service_server::SERVICE_NAME,
+    ] {
+        health.set_service_status(service, ServingStatus::Serving).await;
+    }
+}
+
+/// Gives an answer to an unreadable request the status that its sender can act on.
+async fn readable(response: axum::response::Response) -> axum::response::Response {
+    match tonic::Status::from_header_map(response.headers()) {
+        Some(refused) => status::unreadable(refused).into_http(),
+        None => response,
+    }
 }

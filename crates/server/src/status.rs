@@ -56,6 +56,23 @@ fn retry(code: Code, message: String, reason: &str, after: Duration) -> Status {
     Status::with_error_details(code, message, details)
 }
 
+/// A request that the gRPC library could not read is the sender's to mend; the library calls it internal, or out of range.
+pub(crate) fn unreadable(status: Status) -> Status {
+    let message = status.message();
+    let broken = status.code() == Code::Internal && message.contains("failed to decode Protobuf message");
+    let too_large = status.code() == Code::OutOfRange && message.contains("decoded message length too large");
+    if broken || too_large {
+        return Status::invalid_argument(format!("the request cannot be read, send it in another form: {message}"));
+    }
+    status
+}
+
+/// No area of the registry lies within a prefix that was asked for.
+pub(crate) fn no_area_within(prefix: &str) -> Status {
+    let reason = format!("is {prefix:?}, and no registered area's code begins with these segments");
+    invalid_field("area_prefix", &reason)
+}
+
 /// The thing asked for is not there.
 pub(crate) fn not_found(what: &str) -> Status {
     Status::not_found(format!("there is no such {what}"))
@@ -87,14 +104,12 @@ pub(crate) fn write(error: &WriteError) -> Status {
         WriteError::TooLarge { .. } => Status::invalid_argument(message),
         WriteError::Closed => stopping(),
         WriteError::DiskFull(_) => {
-            tracing::error!(%error, "refused to write");
             let message =
                 "the server's disk is full: nothing is taken until there is room, keep the record and try again"
                     .to_owned();
             retry(Code::Unavailable, message, "DISK_FULL", RETRY_LATER)
         }
         WriteError::Failed(_) => {
-            tracing::error!(%error, "refused to write");
             let message =
                 "writing to the log failed: the server must be restarted; sending the same again afterwards is safe"
                     .to_owned();

@@ -8,6 +8,7 @@ use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
+    look::look_within,
     status,
     stream::{BoxStream, Streams},
 };
@@ -49,13 +50,10 @@ impl SubmissionService for Submissions {
     ) -> Result<Response<v1::ListConflictsResponse>, Status> {
         let r = request.into_inner();
         let size = page_size(r.page_size, 100, 1_000)?;
-        let conflicts: Vec<_> = self
-            .engine
-            .query(r.min_position, |folded| {
-                folded.views.conflicts(&r.area_prefix, r.after_position).take(size + 1).collect()
-            })
-            .await
-            .map_err(status::query)?;
+        let conflicts: Vec<_> = look_within(&self.engine, r.min_position, &r.area_prefix, |folded| {
+            folded.views.conflicts(&r.area_prefix, r.after_position).take(size + 1).collect()
+        })
+        .await?;
         let (conflicts, next_after_position) = page(conflicts, size, |c: &v1::Conflict| c.position);
         Ok(Response::new(v1::ListConflictsResponse { conflicts, next_after_position }))
     }
@@ -63,13 +61,10 @@ impl SubmissionService for Submissions {
     async fn list_held(&self, request: Request<v1::ListHeldRequest>) -> Result<Response<v1::ListHeldResponse>, Status> {
         let r = request.into_inner();
         let size = page_size(r.page_size, 100, 1_000)?;
-        let held: Vec<_> = self
-            .engine
-            .query(r.min_position, |folded| {
-                folded.views.held(&r.area_prefix, r.after_position).take(size + 1).collect()
-            })
-            .await
-            .map_err(status::query)?;
+        let held: Vec<_> = look_within(&self.engine, r.min_position, &r.area_prefix, |folded| {
+            folded.views.held(&r.area_prefix, r.after_position).take(size + 1).collect()
+        })
+        .await?;
         let (held, next_after_position) = page(held, size, |h: &v1::Held| h.position);
         Ok(Response::new(v1::ListHeldResponse { held, next_after_position }))
     }
@@ -96,7 +91,7 @@ fn receipts(
         .then(move |message| {
             let engine = engine.clone();
             async move {
-                let submissions = message?.submissions;
+                let submissions = message.map_err(status::unreadable)?.submissions;
                 if submissions.is_empty() || submissions.len() > BATCH_MAX {
                     return Err(status::invalid_field("submissions", "is not 1 to 1000 records"));
                 }

@@ -6,7 +6,7 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     evaluation::offset_page,
-    status,
+    look::look_within,
     submission::{known_code, page_size},
 };
 
@@ -26,12 +26,12 @@ impl WarningService for Warnings {
             known_code::<v1::WarningKind>("kinds", *kind)?;
         }
         let now = self.engine.now();
-        let look = |folded: &satgas_engine::Folded| {
+        let within = |folded: &satgas_engine::Folded| {
             let mut basis = folded.views.basis(now);
             basis.head_hash = folded.head.hash.to_vec().into();
             (folded.views.warnings(&r.area_prefix, now), basis)
         };
-        let (mut warnings, basis) = self.engine.query(r.min_position, look).await.map_err(status::query)?;
+        let (mut warnings, basis) = look_within(&self.engine, r.min_position, &r.area_prefix, within).await?;
         warnings.retain(|w| r.kinds.is_empty() || r.kinds.contains(&w.kind));
         let (warnings, next_page_token) = offset_page(warnings, &r.page_token, size)?;
         Ok(Response::new(v1::ListWarningsResponse { warnings, next_page_token, basis: Some(basis) }))
