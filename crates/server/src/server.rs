@@ -206,7 +206,8 @@ async fn routes(engine: &Engine, streams: &Streams) -> Result<Routes, StartError
         .map_err(|error| StartError::Reflection(error.to_string()))?;
     let (health, health_service) = tonic_health::server::health_reporter();
     let writable = engine.writable();
-    tell_health(&health, *writable.borrow()).await;
+    let now = *writable.borrow();
+    tell_health(&health, now).await;
     streams.tasks.spawn(follow_health(health, writable, streams.stop.clone()));
     let submissions = Submissions { engine: engine.clone(), streams: streams.clone() };
     let events = Events { engine: engine.clone(), streams: streams.clone() };

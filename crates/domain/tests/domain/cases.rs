@@ -205,16 +205,15 @@ fn a_duplicate_is_merged_into_a_case_that_goes_on() {
 #[test]
 fn a_case_is_not_closed_while_something_is_open() {
     let mut log = assessed(case_report());
-    let why = "in the shelter, a referral is offered or a follow-up is open";
     go_on(&mut log, Step::AdmitToShelter(v1::AdmitToShelter {}));
-    assert_refused(&log, close(), why);
+    assert_refused(&log, close(), "in the shelter: record the discharge");
     go_on(&mut log, Step::DischargeFromShelter(v1::DischargeFromShelter {}));
     ask(&log, close()).then(Answer::Advances { version: 5 });
     go_on(&mut log, offer(OFFICE));
-    assert_refused(&log, close(), why);
+    assert_refused(&log, close(), "a referral is offered");
     go_on(&mut log, Step::RevokeReferral(v1::RevokeReferral { reason: "Selesai".into() }));
     go_on(&mut log, plan(1, "2028-03-01"));
-    assert_refused(&log, close(), why);
+    assert_refused(&log, close(), "a follow-up is open");
     go_on(&mut log, complete(1));
     go_on(&mut log, close());
     assert_eq!(log.case(&id(1)).outcome(), v1::CaseOutcome::TujuanTercapai);
