@@ -6,6 +6,7 @@
 //!
 //! `SATGAS_MODEL_SEEDS` widens it: `200` plays the seeds 0 to 199, `17..18` only the seed 17.
 
+mod pasts;
 mod reference;
 mod support;
 
@@ -20,7 +21,7 @@ use tokio::sync::watch;
 use tonic::transport::Channel;
 
 use reference::{Subject, compare, history::CLIENTS, history::History};
-use support::{Outcome, Running, answers};
+use support::{Outcome, Running, answers, answers::Moment};
 
 const SEEDS: Range<u64> = 0..25;
 /// Seeds that are played side by side.
@@ -69,6 +70,7 @@ async fn check_seed(seed: u64) -> anyhow::Result<()> {
     running.set_clock(now);
     check_answers(&channel, &events, &history.periods, now).await?;
     check_orders(&channel, &events, &history.periods, now).await?;
+    pasts::check(&channel, &events, &history.periods, now, &mut rng).await?;
     check_restarts(running, &channel, &events, &history.periods, now).await
 }
 
@@ -247,11 +249,22 @@ async fn check_answers(
     periods: &[String],
     now: Timestamp,
 ) -> anyhow::Result<()> {
+    check_answers_of(channel, events, periods, now, &Moment::now(head(events))).await
+}
+
+/// Compares every answer of the server about a moment with the reference over the events up to it, at its time.
+async fn check_answers_of(
+    channel: &Channel,
+    events: &[v1::Event],
+    periods: &[String],
+    now: Timestamp,
+    moment: &Moment,
+) -> anyhow::Result<()> {
     let head = head(events);
     let at = format!("at position {head} as of {now}");
     for subject in subjects(events) {
         for period in periods {
-            let served = answers::evaluation(channel, &subject, period, head).await?;
+            let served = answers::evaluation(channel, &subject, period, moment).await?;
             let what = format!("{subject:?} in {period} {at}");
             let expected = reference::evaluate(events, &subject, period, now);
             compare::evaluation(&served, &expected).map_err(|difference| anyhow!("{what}: {difference}"))?;
@@ -263,13 +276,13 @@ async fn check_answers(
             ensure!(right, "{what}: the basis is {basis:?}");
         }
     }
-    let warnings = answers::warnings(channel, head).await?;
+    let warnings = answers::warnings(channel, moment).await?;
     compare::warnings(&warnings, &reference::warnings(events, now))
         .map_err(|difference| anyhow!("{at}: {difference}"))?;
-    let conflicts = answers::conflicts(channel, head).await?;
+    let conflicts = answers::conflicts(channel, moment).await?;
     compare::conflicts(&conflicts, &reference::conflicts(events))
         .map_err(|difference| anyhow!("{at}: {difference}"))?;
-    let held = answers::held(channel, head).await?;
+    let held = answers::held(channel, moment).await?;
     compare::held(&held, &reference::held(events)).map_err(|difference| anyhow!("{at}: {difference}"))?;
     for (position, submission) in conflicts
         .iter()
@@ -311,6 +324,7 @@ async fn check_orders(
                     page_size: 2,
                     page_token: String::new(),
                     min_position: head(events),
+                    as_of: None,
                 };
                 let served = answers::evaluations(channel, request).await?;
                 let what = format!("{} in {area_prefix:?} by {}", level.as_str_name(), order.as_str_name());
@@ -392,17 +406,17 @@ async fn check_restarts(
 
 /// Everything the server says, in words, with nothing left out.
 async fn all_answers(channel: &Channel, events: &[v1::Event], periods: &[String]) -> anyhow::Result<Vec<String>> {
-    let head = head(events);
+    let moment = &Moment::now(head(events));
     let mut all = Vec::new();
     let log = support::read_all(channel, 100).await?;
     all.extend(log.iter().map(|event| format!("{event:?}")));
     for subject in subjects(events) {
         for period in periods {
-            all.push(format!("{:?}", answers::evaluation(channel, &subject, period, head).await?));
+            all.push(format!("{:?}", answers::evaluation(channel, &subject, period, moment).await?));
         }
     }
-    all.extend(answers::warnings(channel, head).await?.iter().map(|warning| format!("{warning:?}")));
-    all.extend(answers::conflicts(channel, head).await?.iter().map(|conflict| format!("{conflict:?}")));
-    all.extend(answers::held(channel, head).await?.iter().map(|held| format!("{held:?}")));
+    all.extend(answers::warnings(channel, moment).await?.iter().map(|warning| format!("{warning:?}")));
+    all.extend(answers::conflicts(channel, moment).await?.iter().map(|conflict| format!("{conflict:?}")));
+    all.extend(answers::held(channel, moment).await?.iter().map(|held| format!("{held:?}")));
     Ok(all)
 }

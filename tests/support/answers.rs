@@ -9,19 +9,38 @@ use tonic::transport::Channel;
 
 use crate::reference::Subject;
 
-/// One evaluation as of `min_position` or later.
+/// Which moment is asked about: now, with everything up to a position taken in, or one of the past.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Moment {
+    pub(crate) min_position: u64,
+    pub(crate) as_of: Option<v1::AsOf>,
+}
+
+impl Moment {
+    /// Now, with everything up to a position.
+    pub(crate) fn now(min_position: u64) -> Self {
+        Self { min_position, as_of: None }
+    }
+}
+
+/// One evaluation.
 pub(crate) async fn evaluation(
     channel: &Channel,
     subject: &Subject,
     period: &str,
-    min_position: u64,
+    moment: &Moment,
 ) -> anyhow::Result<v1::Evaluation> {
     use v1::get_evaluation_request::Subject as Asked;
     let subject = match subject {
         Subject::Area(code) => Asked::AreaCode(code.clone()),
         Subject::Institution(id) => Asked::InstitutionId(id.clone()),
     };
-    let request = v1::GetEvaluationRequest { subject: Some(subject), period: period.to_owned(), min_position };
+    let request = v1::GetEvaluationRequest {
+        subject: Some(subject),
+        period: period.to_owned(),
+        min_position: moment.min_position,
+        as_of: moment.as_of.clone(),
+    };
     let response = EvaluationServiceClient::new(channel.clone()).get_evaluation(request).await?;
     response.into_inner().evaluation.context("an answer without an evaluation")
 }
@@ -44,9 +63,14 @@ pub(crate) async fn evaluations(
 }
 
 /// All warnings.
-pub(crate) async fn warnings(channel: &Channel, min_position: u64) -> anyhow::Result<Vec<v1::Warning>> {
+pub(crate) async fn warnings(channel: &Channel, moment: &Moment) -> anyhow::Result<Vec<v1::Warning>> {
     let mut client = WarningServiceClient::new(channel.clone());
-    let mut request = v1::ListWarningsRequest { page_size: 5, min_position, ..v1::ListWarningsRequest::default() };
+    let mut request = v1::ListWarningsRequest {
+        page_size: 5,
+        min_position: moment.min_position,
+        as_of: moment.as_of.clone(),
+        ..v1::ListWarningsRequest::default()
+    };
     let mut warnings = Vec::new();
     loop {
         let page = client.list_warnings(request.clone()).await?.into_inner();
@@ -59,9 +83,14 @@ pub(crate) async fn warnings(channel: &Channel, min_position: u64) -> anyhow::Re
 }
 
 /// All open conflicts.
-pub(crate) async fn conflicts(channel: &Channel, min_position: u64) -> anyhow::Result<Vec<v1::Conflict>> {
+pub(crate) async fn conflicts(channel: &Channel, moment: &Moment) -> anyhow::Result<Vec<v1::Conflict>> {
     let mut client = SubmissionServiceClient::new(channel.clone());
-    let mut request = v1::ListConflictsRequest { page_size: 4, min_position, ..v1::ListConflictsRequest::default() };
+    let mut request = v1::ListConflictsRequest {
+        page_size: 4,
+        min_position: moment.min_position,
+        as_of: moment.as_of.clone(),
+        ..v1::ListConflictsRequest::default()
+    };
     let mut conflicts = Vec::new();
     loop {
         let page = client.list_conflicts(request.clone()).await?.into_inner();
@@ -74,9 +103,14 @@ pub(crate) async fn conflicts(channel: &Channel, min_position: u64) -> anyhow::R
 }
 
 /// All that waits.
-pub(crate) async fn held(channel: &Channel, min_position: u64) -> anyhow::Result<Vec<v1::Held>> {
+pub(crate) async fn held(channel: &Channel, moment: &Moment) -> anyhow::Result<Vec<v1::Held>> {
     let mut client = SubmissionServiceClient::new(channel.clone());
-    let mut request = v1::ListHeldRequest { page_size: 4, min_position, ..v1::ListHeldRequest::default() };
+    let mut request = v1::ListHeldRequest {
+        page_size: 4,
+        min_position: moment.min_position,
+        as_of: moment.as_of.clone(),
+        ..v1::ListHeldRequest::default()
+    };
     let mut held = Vec::new();
     loop {
         let page = client.list_held(request.clone()).await?.into_inner();
@@ -86,4 +120,36 @@ pub(crate) async fn held(channel: &Channel, min_position: u64) -> anyhow::Result
         }
         request.after_position = page.next_after_position;
     }
+}
+
+/// The explanation of an indicator, in pages of three items.
+pub(crate) async fn explanation(
+    channel: &Channel,
+    subject: &Subject,
+    period: &str,
+    indicator: v1::IndicatorKind,
+    moment: &Moment,
+) -> anyhow::Result<v1::ExplainIndicatorResponse> {
+    use v1::explain_indicator_request::Subject as Asked;
+    let mut request = v1::ExplainIndicatorRequest {
+        subject: Some(match subject {
+            Subject::Area(code) => Asked::AreaCode(code.clone()),
+            Subject::Institution(id) => Asked::InstitutionId(id.clone()),
+        }),
+        period: period.to_owned(),
+        indicator: indicator.into(),
+        page_size: 3,
+        page_token: String::new(),
+        min_position: moment.min_position,
+        as_of: moment.as_of.clone(),
+    };
+    let mut client = EvaluationServiceClient::new(channel.clone());
+    let mut whole = client.explain_indicator(request.clone()).await?.into_inner();
+    while !whole.next_page_token.is_empty() {
+        request.page_token = std::mem::take(&mut whole.next_page_token);
+        let page = client.explain_indicator(request.clone()).await?.into_inner();
+        whole.items.extend(page.items);
+        whole.next_page_token = page.next_page_token;
+    }
+    Ok(whole)
 }

@@ -191,7 +191,7 @@ async fn step(
     outcome: &mut Outcome,
 ) -> anyhow::Result<()> {
     let mut client = CaseServiceClient::new(channel.clone());
-    let request = v1::GetCaseRequest { case_id: plan.case_id.clone(), min_position: 0 };
+    let request = v1::GetCaseRequest { case_id: plan.case_id.clone(), ..Default::default() };
     let case = match client.get_case(request).await {
         Ok(response) => response.into_inner().case.context("an answer without a case")?,
         Err(status) => return outcome.refuse(&status),

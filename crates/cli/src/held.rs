@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use satgas_proto::v1;
 
 use crate::{
+    as_of,
     conflicts::reporter,
     connect::{Connection, unary},
     print::{self, Align, ListFormat, Table},
@@ -16,6 +17,8 @@ pub(crate) struct Args {
     /// Only of areas whose code begins with these segments, such as 53.71.04
     #[arg(long, value_name = "PREFIX", default_value = "")]
     area: String,
+    #[command(flatten)]
+    as_of: as_of::Args,
     /// How the list is printed
     #[arg(long, value_enum, default_value_t = ListFormat::Table)]
     format: ListFormat,
@@ -28,8 +31,8 @@ pub(crate) async fn run(args: Args, server: &Connection) -> anyhow::Result<ExitC
     let mut held: Vec<v1::Held> = Vec::new();
     let mut after_position = 0;
     loop {
-        let area_prefix = args.area.clone();
-        let request = v1::ListHeldRequest { area_prefix, page_size: 1_000, after_position, min_position: 0 };
+        let (area_prefix, as_of) = (args.area.clone(), args.as_of.moment(&log)?);
+        let request = v1::ListHeldRequest { area_prefix, page_size: 1_000, after_position, min_position: 0, as_of };
         let page = client.list_held(unary(request)).await?.into_inner();
         held.extend(page.held);
         after_position = page.next_after_position;

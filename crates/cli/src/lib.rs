@@ -3,14 +3,17 @@
 //!
 //! Exit codes: 0 done; 1 failed; 2 done, but some records were rejected or are in conflict; 64 the command line itself is wrong.
 
+mod as_of;
 mod backoff;
 mod case;
 mod codes;
+mod compare;
 mod conflicts;
 mod connect;
 mod demo;
 mod evaluate;
 mod events;
+mod explain;
 mod failure;
 mod held;
 mod logging;
@@ -65,6 +68,10 @@ enum Command {
     Case(case::Command),
     /// Evaluate task forces
     Evaluate(evaluate::Args),
+    /// Show what an indicator was counted from, with the events behind it
+    Explain(explain::Args),
+    /// Compare what was known at one moment with what was known later, and show what made the difference
+    Compare(compare::Args),
     /// Follow evaluations as they change
     Watch(watch::Args),
     /// Read or follow the log
@@ -116,6 +123,8 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Registry(command) => registry::run(command, &server()?).await,
             Command::Case(command) => case::run(command, &server()?).await,
             Command::Evaluate(args) => evaluate::run(args, &server()?).await,
+            Command::Explain(args) => explain::run(args, &server()?).await,
+            Command::Compare(args) => compare::run(args, &server()?).await,
             Command::Watch(args) => watch::run(args, &server()?).await,
             Command::Events(args) => events::run(args, &server()?).await,
             Command::Warnings(args) => warnings::run(args, &server()?).await,

@@ -11,7 +11,7 @@ use clap::{Subcommand, ValueEnum};
 use satgas_proto::v1;
 
 use crate::{
-    EXIT_PARTLY, codes,
+    EXIT_PARTLY, as_of, codes,
     connect::{Connection, unary},
     print::{self, Align, Format, ListFormat, Table},
 };
@@ -67,6 +67,8 @@ pub(crate) struct List {
     /// Only in areas whose code begins with these segments, such as 53.71.04
     #[arg(long, value_name = "PREFIX", default_value = "")]
     area: String,
+    #[command(flatten)]
+    as_of: as_of::Args,
     /// How the list is printed
     #[arg(long, value_enum, default_value_t = ListFormat::Table)]
     format: ListFormat,
@@ -135,12 +137,13 @@ fn report(args: &Import, response: &v1::ImportCsvResponse, sample_data: bool) ->
 
 /// Fetches every page of a list.
 macro_rules! pages {
-    ($client:expr, $call:ident, $request:ident, $items:ident, $area:expr) => {{
+    ($client:expr, $call:ident, $request:ident, $items:ident, $area:expr, $as_of:expr) => {{
         let mut client = $client;
         let mut items = Vec::new();
         let mut page_token = String::new();
         loop {
-            let request = v1::$request { area_prefix: $area.clone(), page_size: 10_000, page_token, min_position: 0 };
+            let (area_prefix, as_of) = ($area.clone(), $as_of);
+            let request = v1::$request { area_prefix, page_size: 10_000, page_token, min_position: 0, as_of };
             let page = client.$call(unary(request)).await?.into_inner();
             items.extend(page.$items);
             page_token = page.next_page_token;
@@ -152,26 +155,27 @@ macro_rules! pages {
 }
 
 async fn list(args: List, server: &Connection) -> anyhow::Result<ExitCode> {
-    let sample_data = server.log().await?.sample_data;
+    let log = server.log().await?;
+    let (sample_data, as_of) = (log.sample_data, args.as_of.moment(&log)?);
     let (client, area) = (server.registry(), &args.area);
     match args.what {
         What::Areas => {
-            let areas = pages!(client, list_areas, ListAreasRequest, areas, area);
+            let areas = pages!(client, list_areas, ListAreasRequest, areas, area, as_of);
             print::list(args.format, &areas, &area_table(&areas), sample_data)?;
         }
         What::Institutions | What::Schools => {
-            let mut all = pages!(client, list_institutions, ListInstitutionsRequest, institutions, area);
+            let mut all = pages!(client, list_institutions, ListInstitutionsRequest, institutions, area, as_of);
             if matches!(args.what, What::Schools) {
                 all.retain(|institution| institution.kind == i32::from(v1::InstitutionKind::Sekolah));
             }
             print::list(args.format, &all, &institution_table(&all), sample_data)?;
         }
         What::TaskForces => {
-            let all = pages!(client, list_task_forces, ListTaskForcesRequest, task_forces, area);
+            let all = pages!(client, list_task_forces, ListTaskForcesRequest, task_forces, area, as_of);
             print::list(args.format, &all, &task_force_table(&all), sample_data)?;
         }
         What::Members => {
-            let members = pages!(client, list_members, ListMembersRequest, members, area);
+            let members = pages!(client, list_members, ListMembersRequest, members, area, as_of);
             print::list(args.format, &members, &member_table(&members), sample_data)?;
         }
     }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use satgas_proto::v1;
 
 use crate::{
-    codes,
+    as_of, codes,
     connect::{Connection, Log, unary},
     print::{self, Align, ListFormat, Table, shorten},
     time,
@@ -20,6 +20,8 @@ pub(crate) struct Args {
     /// Only of this kind, such as group-spreads; may be repeated
     #[arg(long, value_name = "KIND", value_parser = codes::parse::<v1::WarningKind>)]
     kind: Vec<v1::WarningKind>,
+    #[command(flatten)]
+    as_of: as_of::Args,
     /// How the list is printed
     #[arg(long, value_enum, default_value_t = ListFormat::Table)]
     format: ListFormat,
@@ -32,12 +34,14 @@ pub(crate) async fn run(args: Args, server: &Connection) -> anyhow::Result<ExitC
     let mut warnings: Vec<v1::Warning> = Vec::new();
     let mut page_token = String::new();
     loop {
+        let as_of = args.as_of.moment(&log)?;
         let request = v1::ListWarningsRequest {
             area_prefix: args.area.clone(),
             kinds: args.kind.iter().map(|&kind| kind.into()).collect(),
             page_size: 1_000,
             page_token,
-            min_position: 0,
+            as_of,
+            ..Default::default()
         };
         let page = client.list_warnings(unary(request)).await?.into_inner();
         warnings.extend(page.warnings);

@@ -47,8 +47,8 @@ pub struct FollowUp {
     pub message: v1::FollowUp,
     /// Last day to do it.
     pub due: Day,
-    /// When it was completed.
-    pub completed: Option<Instant>,
+    /// When it was completed, and the position of the event that says so.
+    pub completed: Option<(Instant, u64)>,
     /// Position of the event that planned it.
     pub position: u64,
 }
@@ -69,13 +69,15 @@ pub struct Case {
     /// Where it stands.
     status: i32,
     risk: i32,
+    /// Position of the event that assessed the risk; 0 when none has.
+    pub risk_position: u64,
     /// What was reported, with its corrections.
     #[serde(with = "crate::stored")]
     pub report: v1::CaseReport,
     /// When it was reported.
     pub reported: Instant,
-    /// When help first reached the victim.
-    pub first_response: Option<Instant>,
+    /// When help first reached the victim, and the position of the event that says so.
+    pub first_response: Option<(Instant, u64)>,
     services: Vec<(i32, Instant)>,
     /// What was planned.
     pub follow_ups: Vec<FollowUp>,
@@ -111,6 +113,7 @@ impl Case {
             version: 1,
             status: CaseStatus::Dilaporkan.into(),
             risk: 0,
+            risk_position: 0,
             report,
             reported,
             first_response: None,
@@ -271,14 +274,14 @@ impl Case {
         let Some(step) = &command.step else { return };
         match step {
             Step::Assess(s) => {
-                self.risk = s.risk;
+                (self.risk, self.risk_position) = (s.risk, position);
                 if self.status() == CaseStatus::Dilaporkan {
                     self.status = CaseStatus::Diasesmen.into();
                 }
             }
             Step::RecordService(s) => {
                 self.services.push((s.service, at));
-                self.respond(at);
+                self.respond(at, position);
             }
             Step::PlanFollowUp(p) => {
                 if let Some((message, due)) =
@@ -289,7 +292,7 @@ impl Case {
             }
             Step::CompleteFollowUp(c) => {
                 if let Some(f) = self.follow_ups.iter_mut().find(|f| f.message.number == c.number) {
-                    f.completed = Some(at);
+                    f.completed = Some((at, position));
                 }
             }
             Step::OfferReferral(o) => {
@@ -301,7 +304,7 @@ impl Case {
             Step::RevokeReferral(_) => self.referral = ReferralStatus::Dicabut.into(),
             Step::AdmitToShelter(_) => {
                 self.shelter.push((true, at));
-                self.respond(at);
+                self.respond(at, position);
             }
             Step::DischargeFromShelter(_) => self.shelter.push((false, at)),
             Step::RecordLegalStage(s) => self.legal_stage = s.stage,
@@ -324,8 +327,8 @@ impl Case {
         }
     }
 
-    fn respond(&mut self, at: Instant) {
-        self.first_response = Some(self.first_response.map_or(at, |first| first.min(at)));
+    fn respond(&mut self, at: Instant, position: u64) {
+        self.first_response = Some(self.first_response.map_or((at, position), |first| first.min((at, position))));
         self.status = CaseStatus::DalamLayanan.into();
     }
 
@@ -342,7 +345,7 @@ impl Case {
             risk: self.risk,
             report: Some(self.report.clone()),
             reported_at: time(self.reported),
-            first_response_at: self.first_response.and_then(time),
+            first_response_at: self.first_response.and_then(|(at, _)| time(at)),
             response_due_at: time(response_due),
             services: self
                 .services
@@ -354,7 +357,7 @@ impl Case {
                 .iter()
                 .map(|f| v1::CaseFollowUp {
                     follow_up: Some(f.message.clone()),
-                    completed_at: f.completed.and_then(time),
+                    completed_at: f.completed.and_then(|(at, _)| time(at)),
                 })
                 .collect(),
             referred_to_institution_id: self.referred_to.clone(),

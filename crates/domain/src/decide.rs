@@ -174,7 +174,7 @@ impl WriteState {
         match &event.body {
             // Whoever registers keeps the registry as it was: one copy for all entries.
             Some(Body::Registered(entry)) => {
-                self.registry.apply(entry);
+                self.registry.apply(entry, event.position);
             }
             Some(Body::Submitted(s)) => match &s.content {
                 Some(Content::CaseReport(report)) => {

@@ -34,6 +34,8 @@ pub struct Area {
     pub level: Level,
     /// First day of records.
     pub valid_from: Day,
+    /// Position of the event that registered it as it is.
+    pub position: u64,
     /// Institutions that stand in it.
     pub institutions: Vec<u32>,
     /// Task forces whose home it is.
@@ -52,6 +54,8 @@ pub struct Institution {
     pub valid_from: Day,
     /// Last day.
     pub valid_until: Option<Day>,
+    /// Position of the event that registered it as it is.
+    pub position: u64,
     /// Task forces whose home it is.
     pub task_forces: Vec<u32>,
 }
@@ -76,6 +80,8 @@ pub struct TaskForce {
     pub formed: Day,
     /// Last day.
     pub dissolved: Option<Day>,
+    /// Position of the event that registered it as it is.
+    pub position: u64,
     /// Its members, past ones included.
     pub members: Vec<u32>,
 }
@@ -102,6 +108,8 @@ pub struct Member {
     pub left: Option<Day>,
     /// First and last day of each training's validity.
     pub trainings: Vec<(Day, Day)>,
+    /// Position of the event that registered it as it is.
+    pub position: u64,
 }
 
 /// What registering an entry does.
@@ -326,7 +334,7 @@ impl Registry {
                     decided.refused.push((index, vec![v1::Violation { field: field.to_owned(), reason }]));
                 }
                 Ok(change) => {
-                    draft.apply(entry);
+                    draft.apply(entry, 0);
                     written.insert(key(entry));
                     decided.accepted.push((change, entry));
                 }
@@ -336,21 +344,21 @@ impl Registry {
         decided
     }
 
-    /// Folds an entry that was decided. Returns the scope that it touches.
-    pub fn apply(&mut self, entry: &v1::RegistryEntry) -> Option<Scope> {
+    /// Folds an entry that was decided and stands at a position. Returns the scope that it touches.
+    pub fn apply(&mut self, entry: &v1::RegistryEntry, position: u64) -> Option<Scope> {
         match entry.entry.as_ref()? {
-            Entry::Area(a) => self.apply_area(a),
-            Entry::Institution(i) => self.apply_institution(i),
-            Entry::TaskForce(t) => self.apply_task_force(t),
-            Entry::Member(m) => self.apply_member(m),
+            Entry::Area(a) => self.apply_area(a, position),
+            Entry::Institution(i) => self.apply_institution(i, position),
+            Entry::TaskForce(t) => self.apply_task_force(t, position),
+            Entry::Member(m) => self.apply_member(m, position),
         }
     }
 
-    fn apply_area(&mut self, a: &v1::Area) -> Option<Scope> {
+    fn apply_area(&mut self, a: &v1::Area, position: u64) -> Option<Scope> {
         let (level, valid_from) = (Level::of(&a.code)?, Day::parse(&a.valid_from)?);
         if let Some(index) = self.find_area(&a.code) {
             let area = &mut self.areas[index as usize];
-            (area.message, area.valid_from) = (a.clone(), valid_from);
+            (area.message, area.valid_from, area.position) = (a.clone(), valid_from, position);
             return Some(Scope::Area(index));
         }
         let index = next_index(self.areas.len());
@@ -360,13 +368,14 @@ impl Registry {
             message: a.clone(),
             level,
             valid_from,
+            position,
             institutions: Vec::new(),
             task_forces: Vec::new(),
         });
         Some(Scope::Area(index))
     }
 
-    fn apply_institution(&mut self, i: &v1::Institution) -> Option<Scope> {
+    fn apply_institution(&mut self, i: &v1::Institution, position: u64) -> Option<Scope> {
         let area = self.find_kelurahan(&i.area_code)?;
         let (valid_from, valid_until) = (Day::parse(&i.valid_from)?, Day::parse(&i.valid_until));
         let index = match self.find_institution(&i.institution_id) {
@@ -375,6 +384,7 @@ impl Registry {
                 let before = std::mem::replace(&mut institution.area, area);
                 (institution.message, institution.valid_from, institution.valid_until) =
                     (i.clone(), valid_from, valid_until);
+                institution.position = position;
                 self.areas[before as usize].institutions.retain(|k| *k != index);
                 index
             }
@@ -386,6 +396,7 @@ impl Registry {
                     area,
                     valid_from,
                     valid_until,
+                    position,
                     task_forces: Vec::new(),
                 });
                 index
@@ -395,17 +406,17 @@ impl Registry {
         Some(Scope::Institution(index))
     }
 
-    fn apply_task_force(&mut self, t: &v1::TaskForce) -> Option<Scope> {
+    fn apply_task_force(&mut self, t: &v1::TaskForce, position: u64) -> Option<Scope> {
         let home = self.find_home(t.home.as_ref()?)?;
         let (formed, dissolved) = (Day::parse(&t.formed_on)?, Day::parse(&t.dissolved_on));
         if let Some(index) = self.find_task_force(&t.task_force_id) {
             let known = &mut self.task_forces[index as usize];
-            (known.message, known.formed, known.dissolved) = (t.clone(), formed, dissolved);
+            (known.message, known.formed, known.dissolved, known.position) = (t.clone(), formed, dissolved, position);
             return Some(home);
         }
         let index = next_index(self.task_forces.len());
         self.task_force_index.insert(t.task_force_id.clone(), index);
-        self.task_forces.push(TaskForce { message: t.clone(), home, formed, dissolved, members: Vec::new() });
+        self.task_forces.push(TaskForce { message: t.clone(), home, formed, dissolved, position, members: Vec::new() });
         match home {
             Scope::Area(area) => self.areas[area as usize].task_forces.push(index),
             Scope::Institution(institution) => self.institutions[institution as usize].task_forces.push(index),
@@ -413,7 +424,7 @@ impl Registry {
         Some(home)
     }
 
-    fn apply_member(&mut self, m: &v1::Member) -> Option<Scope> {
+    fn apply_member(&mut self, m: &v1::Member, position: u64) -> Option<Scope> {
         let task_force = self.find_task_force(&m.task_force_id)?;
         let trainings = m
             .trainings
@@ -421,7 +432,7 @@ impl Registry {
             .filter_map(|t| Some((Day::parse(&t.valid_from)?, Day::parse(&t.valid_until)?)))
             .collect();
         let (joined, left) = (Day::parse(&m.joined_on)?, Day::parse(&m.left_on));
-        let member = Member { message: m.clone(), task_force, joined, left, trainings };
+        let member = Member { message: m.clone(), task_force, joined, left, trainings, position };
         if let Some(index) = self.member_index.get(&m.member_id) {
             self.members[*index as usize] = member;
         } else {

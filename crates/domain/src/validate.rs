@@ -133,8 +133,13 @@ impl Violations {
     fn codes<T: TryFrom<i32>>(&mut self, field: &str, values: &[i32], max: usize) {
         self.at_most(field, values.len(), max);
         for (index, value) in values.iter().take(max).enumerate() {
-            self.code::<T>(&format!("{field}[{index}]"), *value);
-            self.require(!values[..index].contains(value), &format!("{field}[{index}]"), "is given twice");
+            let twice = values[..index].contains(value);
+            // Good values are many, and a path is only spelt out for a bad one.
+            if *value == 0 || twice || T::try_from(*value).is_err() {
+                let field = format!("{field}[{index}]");
+                self.code::<T>(&field, *value);
+                self.require(!twice, &field, "is given twice");
+            }
         }
     }
 
@@ -253,8 +258,9 @@ fn exposure_signal(v: &mut Violations, r: &v1::ExposureSignal) {
     v.at_most("school_ids", r.school_ids.len(), 50);
     let mut schools = HashSet::new();
     for (index, school) in r.school_ids.iter().take(50).enumerate() {
-        v.token(&format!("school_ids[{index}]"), school, 32);
-        v.require(schools.insert(school), &format!("school_ids[{index}]"), "is given twice");
+        let field = format!("school_ids[{index}]");
+        v.token(&field, school, 32);
+        v.require(schools.insert(school), &field, "is given twice");
     }
     v.count("estimated_members", r.estimated_members, 0, 1_000_000);
     v.codes::<v1::ContentKind>("contents", &r.contents, 5);

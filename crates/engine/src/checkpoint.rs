@@ -23,8 +23,8 @@ use serde::{Serialize, de::DeserializeOwned};
 const MAGIC: [u8; 4] = *b"SGCP";
 const HEADER: usize = 48;
 const HASH: usize = 32;
-/// Checkpoints of one fold that are kept.
-const KEPT: usize = 2;
+/// The newest checkpoints of one fold, which are always kept: the second is there for when the first is damaged.
+const NEWEST: usize = 2;
 
 /// A file whose content is hashed as it is written.
 struct Hashed {
@@ -50,12 +50,14 @@ pub(crate) struct Checkpoints {
     folder: PathBuf,
     name: &'static str,
     version: u32,
+    /// Checkpoints that are kept besides the newest.
+    spread: usize,
 }
 
 impl Checkpoints {
-    pub(crate) fn new(folder: &Path, name: &'static str, version: u32) -> io::Result<Self> {
+    pub(crate) fn new(folder: &Path, name: &'static str, version: u32, spread: usize) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
-        Ok(Self { folder: folder.to_owned(), name, version })
+        Ok(Self { folder: folder.to_owned(), name, version, spread })
     }
 
     /// Writes a checkpoint of a state and lets go of older ones. Goes to the file as it is encoded: a second copy in memory would be as
@@ -83,16 +85,25 @@ impl Checkpoints {
         file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
         fs::rename(&draft, &path)?;
         File::open(&self.folder)?.sync_all()?;
-        for old in self.list()?.into_iter().skip(KEPT) {
-            fs::remove_file(old)?;
+        self.thin_out()
+    }
+
+    /// Lets go of older checkpoints until those left are as many as are kept. The one that goes is the one whose neighbours lie closest
+    /// together, so that those left are spread evenly over the log.
+    fn thin_out(&self) -> io::Result<()> {
+        let mut list = self.list()?;
+        while list.len() > NEWEST + self.spread {
+            let gap = |at: &usize| list[at - 1].0 - list.get(at + 1).map_or(0, |(position, _)| *position);
+            let least = (NEWEST..list.len()).min_by_key(gap).unwrap_or(NEWEST);
+            fs::remove_file(list.remove(least).1)?;
         }
         Ok(())
     }
 
-    /// The newest checkpoint that is whole, of this version of the fold, and of this log.
-    pub(crate) fn newest<S: DeserializeOwned>(&self, journal: &dyn Journal) -> Option<(Head, S)> {
-        let paths = self.list().unwrap_or_default();
-        paths.iter().find_map(|path| match self.read(path, journal) {
+    /// The newest checkpoint up to a position that is whole, of this version of the fold, and of this log.
+    pub(crate) fn newest<S: DeserializeOwned>(&self, journal: &dyn Journal, up_to: u64) -> Option<(Head, S)> {
+        let list = self.list().unwrap_or_default();
+        list.iter().filter(|(at, _)| *at <= up_to).find_map(|(_, path)| match self.read(path, journal) {
             Ok(found) => Some(found),
             Err(why) => {
                 tracing::warn!(fold = self.name, why, "a checkpoint is left aside");
@@ -123,18 +134,19 @@ impl Checkpoints {
         Ok((Head { position, hash }, state))
     }
 
-    /// Paths, newest first.
-    fn list(&self) -> io::Result<Vec<PathBuf>> {
-        let prefix = format!("{}-", self.name);
-        let mut paths = Vec::new();
+    /// Positions by their names and paths, newest first.
+    fn list(&self) -> io::Result<Vec<(u64, PathBuf)>> {
+        let mut list = Vec::new();
         for entry in fs::read_dir(&self.folder)? {
             let path = entry?.path();
-            let mine = path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(&prefix));
-            if mine && path.extension().is_some_and(|e| e == "checkpoint") {
-                paths.push(path);
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let position =
+                name.strip_suffix(".checkpoint").and_then(|name| name.strip_prefix(self.name)?.strip_prefix('-'));
+            if let Some(position) = position.and_then(|position| position.parse().ok()) {
+                list.push((position, path));
             }
         }
-        paths.sort_unstable_by(|a, b| b.cmp(a));
-        Ok(paths)
+        list.sort_unstable_by(|a, b| b.cmp(a));
+        Ok(list)
     }
 }

@@ -74,6 +74,15 @@ pub enum QueryError {
         /// The last position.
         head: u64,
     },
+    /// The moment asked for has not come.
+    #[error("the moment asked for lies in the future")]
+    Future,
+    /// The moment asked for lies before the log's first event.
+    #[error("the moment asked for lies before the log was opened")]
+    BeforeLog,
+    /// The log cannot be read for it; the log of the server says why.
+    #[error("the log cannot be read for this moment of the past")]
+    Unreadable,
     /// The server is stopping.
     #[error("the server is stopping: try again when it is back")]
     Closed,

@@ -11,6 +11,7 @@
 //!   [`Options::tail_bytes_max`]. A subscriber holds a position and nothing else.
 //! - Views and indexes are folds of the log: deleting their checkpoints changes nothing but the time that opening takes.
 
+mod as_of;
 mod checkpoint;
 pub mod clock;
 mod cursor;
@@ -32,6 +33,7 @@ use tokio::sync::{Semaphore, watch};
 
 use self::tail::Tail;
 pub use self::{
+    as_of::{AsOf, Past},
     clock::{Clock, ManualClock, SystemClock},
     cursor::{Cursor, Filter, Page},
     error::{OpenError, QueryError, ReadError, WriteError},
@@ -54,6 +56,8 @@ pub struct Options {
     pub tail_bytes_max: usize,
     /// Events between two checkpoints.
     pub checkpoint_every: u64,
+    /// Older checkpoints of the views that are kept, spread over the log, for questions about the past.
+    pub checkpoints_kept: usize,
 }
 
 impl Default for Options {
@@ -65,6 +69,7 @@ impl Default for Options {
             queue_bytes_max: 32 * 1024 * 1024,
             tail_bytes_max: 16 * 1024 * 1024,
             checkpoint_every: 500_000,
+            checkpoints_kept: 8,
         }
     }
 }
@@ -88,6 +93,7 @@ struct Shared {
     writable: watch::Receiver<Writable>,
     tail: Arc<Tail>,
     views: Arc<RwLock<Folded>>,
+    pasts: as_of::Pasts,
     /// Position up to which the views are folded.
     folded: watch::Receiver<u64>,
     threads: Mutex<Vec<std::thread::JoinHandle<()>>>,

@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::{
     Clock, Engine, Folded, OpenError, Options, Shared,
+    as_of::Pasts,
     checkpoint::Checkpoints,
     fold::{self, Fold},
     ids::ContentHash,
@@ -24,7 +25,7 @@ use crate::{
 };
 
 /// Bytes that are read from the log at a time.
-const CHUNK_BYTES: usize = 1024 * 1024;
+pub(crate) const CHUNK_BYTES: usize = 1024 * 1024;
 /// Chunks that may wait, decoded, to be folded.
 const CHUNKS_WAITING: usize = 4;
 
@@ -37,13 +38,15 @@ pub(crate) fn open(journal: Arc<dyn Journal>, clock: Arc<dyn Clock>, options: &O
     let opened = log_opened(journal.as_ref())?;
     let checkpoints = match &options.checkpoints {
         Some(folder) => {
-            let of = |name, version| Checkpoints::new(folder, name, version).map_err(OpenError::Checkpoints);
-            Some((of("views", views::VERSION)?, of("writer", writer::VERSION)?))
+            let of =
+                |name, version, spread| Checkpoints::new(folder, name, version, spread).map_err(OpenError::Checkpoints);
+            Some((of("views", views::VERSION, options.checkpoints_kept)?, of("writer", writer::VERSION, 0)?))
         }
         None => None,
     };
-    let restored =
-        checkpoints.as_ref().map(|(v, w)| (v.newest::<Views>(journal.as_ref()), w.newest::<Decided>(journal.as_ref())));
+    let restored = checkpoints
+        .as_ref()
+        .map(|(v, w)| (v.newest::<Views>(journal.as_ref(), u64::MAX), w.newest::<Decided>(journal.as_ref(), u64::MAX)));
     let (of_views, of_writer) = restored.unwrap_or_default();
     let (views_head, views) = match of_views {
         Some((head, views)) => (head, views.restored()?),
@@ -165,6 +168,7 @@ fn start(
         checkpoint_every,
         writer_at,
     );
+    let pasts = Pasts::new(checkpoints.as_ref().map(|(views, _)| views.clone()), opened.time_zone.clone());
     let fold = Fold {
         views: Arc::clone(&views),
         published: folded_sender,
@@ -188,6 +192,7 @@ fn start(
             writable: writable_receiver,
             tail,
             views,
+            pasts,
             folded: folded_receiver,
             threads: Mutex::new(threads),
         }),

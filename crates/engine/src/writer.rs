@@ -129,12 +129,23 @@ pub(crate) fn identity(event: &v1::Event, body: &[u8]) -> Option<(SubmissionId, 
 }
 
 /// Events of the commit that is being made, and how to take them back.
-#[derive(Default)]
 struct Pending {
     records: Records,
     events: Vec<v1::Event>,
     undo: Vec<Undo>,
     ids: Vec<(SubmissionId, u64)>,
+}
+
+impl Pending {
+    /// Nothing yet, with room for as many events as another commit had: a buffer that grows is copied each time.
+    fn like(events: usize, bytes: usize) -> Self {
+        Self {
+            records: Records::with_capacity(events, bytes),
+            events: Vec::with_capacity(events),
+            undo: Vec::new(),
+            ids: Vec::with_capacity(events),
+        }
+    }
 }
 
 /// An answer that waits for the commit.
@@ -186,7 +197,7 @@ impl Writer {
             folds,
             checkpoint_every,
             checkpointed,
-            pending: Pending::default(),
+            pending: Pending::like(0, 0),
             now: Instant(0),
         }
     }
@@ -436,10 +447,11 @@ impl Writer {
 
     /// Appends what is pending as one commit, durable when this returns, and shows it to readers; or takes it back.
     fn append(&mut self) -> Result<Option<Message>, WriteError> {
-        let Pending { records, events, undo, ids } = std::mem::take(&mut self.pending);
-        if events.is_empty() {
+        if self.pending.events.is_empty() {
             return Ok(None);
         }
+        let next = Pending::like(self.pending.events.len(), self.pending.records.bytes().len());
+        let Pending { records, events, undo, ids } = std::mem::replace(&mut self.pending, next);
         match self.journal.append(self.head.position, &records) {
             Ok(head) => {
                 self.tail.push(records.freeze(self.head.position + 1));

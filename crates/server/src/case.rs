@@ -28,7 +28,7 @@ impl CaseService for CaseApi {
         }
         let id = submission.submission_id.clone();
         let receipt = submit(&self.engine, submission).await?;
-        let case = self.get(&id, receipt.position).await?;
+        let case = self.get(&id, receipt.position, None).await?;
         Ok(Response::new(v1::OpenCaseResponse { receipt: Some(receipt), case }))
     }
 
@@ -44,7 +44,7 @@ impl CaseService for CaseApi {
 
     async fn get_case(&self, request: Request<v1::GetCaseRequest>) -> Result<Response<v1::GetCaseResponse>, Status> {
         let r = request.into_inner();
-        let case = self.get(&r.case_id, r.min_position).await?.ok_or_else(|| status::not_found("case"))?;
+        let case = self.get(&r.case_id, r.min_position, r.as_of).await?.ok_or_else(|| status::not_found("case"))?;
         Ok(Response::new(v1::GetCaseResponse { case: Some(case) }))
     }
 
@@ -65,10 +65,11 @@ impl CaseService for CaseApi {
             v1::CaseStatus::Unspecified => None,
             wanted => Some(wanted),
         };
-        let mut cases: Vec<(u32, v1::Case)> = look_within(&self.engine, r.min_position, &r.area_prefix, |folded| {
-            folded.views.cases_from(first, &r.area_prefix, wanted).take(size + 1).collect()
-        })
-        .await?;
+        let mut cases: Vec<(u32, v1::Case)> =
+            look_within(&self.engine, r.min_position, r.as_of, &r.area_prefix, |folded, _| {
+                folded.views.cases_from(first, &r.area_prefix, wanted).take(size + 1).collect()
+            })
+            .await?;
         let next_page_token = if cases.len() > size { cases[size].0.to_string() } else { String::new() };
         cases.truncate(size);
         let cases = cases.into_iter().map(|(_, case)| case).collect();
@@ -77,8 +78,8 @@ impl CaseService for CaseApi {
 }
 
 impl CaseApi {
-    async fn get(&self, id: &str, min_position: u64) -> Result<Option<v1::Case>, Status> {
+    async fn get(&self, id: &str, min_position: u64, as_of: Option<v1::AsOf>) -> Result<Option<v1::Case>, Status> {
         let id = SubmissionId::parse(id).map_err(|reason| status::invalid_field("case_id", reason))?;
-        look(&self.engine, min_position, |folded| folded.views.case(id)).await
+        look(&self.engine, min_position, as_of, |folded, _| folded.views.case(id)).await
     }
 }

@@ -35,6 +35,8 @@ pub struct Config {
     pub disk_free_min_mib: u64,
     /// Events between two checkpoints.
     pub checkpoint_every: u64,
+    /// Older checkpoints that are kept, spread over the log: more of them answer questions about the past sooner and take more disk.
+    pub checkpoints_kept: usize,
     /// Streams that may be open at once.
     pub streams_max: usize,
     /// Seconds after which a subscriber that takes nothing is disconnected.
@@ -54,6 +56,7 @@ impl Default for Config {
             tail_mib: 16,
             disk_free_min_mib: 64,
             checkpoint_every: 500_000,
+            checkpoints_kept: 8,
             streams_max: 10_000,
             stall_s: 30,
         }
@@ -71,7 +74,7 @@ pub enum ConfigError {
     Refused(Box<figment::Error>),
 }
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "listen",
     "data",
     "time_zone",
@@ -82,6 +85,7 @@ const KEYS: [&str; 12] = [
     "tail_mib",
     "disk_free_min_mib",
     "checkpoint_every",
+    "checkpoints_kept",
     "streams_max",
     "stall_s",
 ];

@@ -7,7 +7,7 @@ use std::{
 
 use satgas_domain::{
     id::Level,
-    time::Period,
+    time::{Instant, Period},
     views::{ListQuery, Subject},
 };
 use satgas_engine::{Engine, Folded};
@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use crate::{
-    look::{look, look_within},
+    look::{look, look_within, parse},
     status,
     stream::{BoxStream, Gone, Sink, Streams},
     submission::{known_code, page_size},
@@ -42,16 +42,15 @@ impl EvaluationService for Evaluations {
         let r = request.into_inner();
         let period = parse_period(&r.period)?;
         let (subject, what) = match &r.subject {
-            None => return Err(status::invalid_field("subject", "is missing: give area_code or institution_id")),
+            None => return Err(no_subject()),
             Some(Asked::AreaCode(code)) => (Subject::Area(code), "area"),
             Some(Asked::InstitutionId(id)) => (Subject::Institution(id), "institution"),
         };
-        let now = self.engine.now();
-        let evaluate = |folded: &Folded| {
+        let evaluate = |folded: &Folded, now: Instant| {
             let period = period.unwrap_or_else(|| current_month(folded, now));
             folded.views.evaluate(subject, &period, now).map(|evaluation| with_head(evaluation, folded))
         };
-        let evaluation = look(&self.engine, r.min_position, evaluate).await?;
+        let evaluation = look(&self.engine, r.min_position, r.as_of, evaluate).await?;
         let evaluation = evaluation.ok_or_else(|| status::not_found(what))?;
         Ok(Response::new(v1::GetEvaluationResponse { evaluation: Some(evaluation) }))
     }
@@ -65,15 +64,83 @@ impl EvaluationService for Evaluations {
         known_code::<AreaLevel>("level", r.level)?;
         known_code::<v1::EvaluationOrder>("order", r.order)?;
         let period = parse_period(&r.period)?;
-        let (level, order, now) = (level(r.level()), r.order(), self.engine.now());
-        let list = |folded: &Folded| {
+        let (level, order) = (level(r.level()), r.order());
+        let list = |folded: &Folded, now: Instant| {
             let period = period.unwrap_or_else(|| current_month(folded, now));
             let list = folded.views.list(&ListQuery { period, prefix: &r.area_prefix, level, order, now });
             list.into_iter().map(|evaluation| with_head(evaluation, folded)).collect()
         };
-        let list: Vec<v1::Evaluation> = look_within(&self.engine, r.min_position, &r.area_prefix, list).await?;
+        let list: Vec<v1::Evaluation> =
+            look_within(&self.engine, r.min_position, r.as_of, &r.area_prefix, list).await?;
         let (evaluations, next_page_token) = offset_page(list, &r.page_token, size)?;
         Ok(Response::new(v1::ListEvaluationsResponse { evaluations, next_page_token }))
+    }
+
+    async fn explain_indicator(
+        &self,
+        request: Request<v1::ExplainIndicatorRequest>,
+    ) -> Result<Response<v1::ExplainIndicatorResponse>, Status> {
+        use v1::explain_indicator_request::Subject as Asked;
+        let r = request.into_inner();
+        let size = page_size(r.page_size, 1_000, 10_000)?;
+        let period = parse_period(&r.period)?;
+        known_code::<v1::IndicatorKind>("indicator", r.indicator)?;
+        if r.indicator() == v1::IndicatorKind::Unspecified {
+            return Err(status::invalid_field("indicator", "is missing"));
+        }
+        let (subject, what) = match &r.subject {
+            None => return Err(no_subject()),
+            Some(Asked::AreaCode(code)) => (Subject::Area(code), "area"),
+            Some(Asked::InstitutionId(id)) => (Subject::Institution(id), "institution"),
+        };
+        let explain = |folded: &Folded, now: Instant| {
+            let period = period.unwrap_or_else(|| current_month(folded, now));
+            let evaluation = with_head(folded.views.evaluate(subject, &period, now)?, folded);
+            Some((evaluation, folded.views.explain(subject, &period, r.indicator(), now)?))
+        };
+        let explained = look(&self.engine, r.min_position, r.as_of, explain).await?;
+        let (evaluation, explained) = explained.ok_or_else(|| status::not_found(what))?;
+        let (items, next_page_token) = offset_page(explained.items, &r.page_token, size)?;
+        Ok(Response::new(v1::ExplainIndicatorResponse {
+            evaluation: Some(evaluation),
+            indicator: Some(explained.indicator),
+            weight: explained.weight,
+            cut: Some(explained.cut.to_proto()),
+            items,
+            next_page_token,
+        }))
+    }
+
+    async fn compare_evaluations(
+        &self,
+        request: Request<v1::CompareEvaluationsRequest>,
+    ) -> Result<Response<v1::CompareEvaluationsResponse>, Status> {
+        let r = request.into_inner();
+        let size = page_size(r.page_size, 100, 1_000)?;
+        known_code::<AreaLevel>("level", r.level)?;
+        let (level, period) = (level(r.level()), parse_period(&r.period)?);
+        let then = parse(r.then, "then")?.ok_or_else(|| status::invalid_field("then", "is missing"))?;
+        let then = self.engine.as_of(then).await.map_err(status::query)?;
+        let compare = |folded: &Folded, now: Instant| {
+            if folded.views.position() < then.folded.views.position() || now < then.now {
+                return Err(status::invalid_field("then", "lies after now"));
+            }
+            let period = period.unwrap_or_else(|| current_month(folded, now));
+            let registry = folded.views.registry();
+            let areas = registry.areas_within(&r.area_prefix, level).map(|area| &registry.area(area).message.code);
+            let mut changes: Vec<v1::EvaluationChange> = areas
+                .filter_map(|code| folded.views.change_since((&then.folded.views, then.now), code, &period, now))
+                .collect();
+            for change in &mut changes {
+                change.then = change.then.take().map(|evaluation| with_head(evaluation, &then.folded));
+                change.now = change.now.take().map(|evaluation| with_head(evaluation, folded));
+            }
+            Ok((changes, basis(folded, now)))
+        };
+        let (changes, now) = look_within(&self.engine, 0, r.now, &r.area_prefix, compare).await??;
+        let (changes, next_page_token) = offset_page(changes, &r.page_token, size)?;
+        let then = basis(&then.folded, then.now);
+        Ok(Response::new(v1::CompareEvaluationsResponse { changes, next_page_token, then: Some(then), now: Some(now) }))
     }
 
     type WatchEvaluationsStream = BoxStream<v1::WatchEvaluationsResponse>;
@@ -92,10 +159,19 @@ impl EvaluationService for Evaluations {
             seen: 0,
             sent: HashMap::new(),
         };
-        look_within(&self.engine, 0, &watch.prefix, |_| ()).await?;
+        look_within(&self.engine, 0, None, &watch.prefix, |_, _| ()).await?;
         let stop = self.streams.stop.clone();
         self.streams.open(move |sink| watch.run(sink, stop)).map(Response::new)
     }
+}
+
+fn no_subject() -> Status {
+    status::invalid_field("subject", "is missing: give area_code or institution_id")
+}
+
+/// What figures of a moment are made of.
+pub(crate) fn basis(folded: &Folded, now: Instant) -> v1::Basis {
+    v1::Basis { head_hash: folded.head.hash.to_vec().into(), ..folded.views.basis(now) }
 }
 
 /// A period, or `None` for the current month.
@@ -109,7 +185,7 @@ fn parse_period(code: &str) -> Result<Option<Period>, Status> {
         .ok_or_else(|| status::invalid_field("period", "is not a period such as 2026, 2026-S1, 2026-Q1 or 2026-01"))
 }
 
-fn current_month(folded: &Folded, now: satgas_domain::time::Instant) -> Period {
+fn current_month(folded: &Folded, now: Instant) -> Period {
     Period::month(folded.views.calendar().month(now))
 }
 

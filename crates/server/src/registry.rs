@@ -62,7 +62,7 @@ impl RegistryService for RegistryApi {
             let areas = registry.all().0.iter().map(|a| &a.message).filter(|a| is_within(&a.code, &r.area_prefix));
             page(areas, &r.page_token, size, |a: &v1::Area| &a.code)
         };
-        let (areas, next_page_token) = self.list(r.min_position, &r.area_prefix, list).await?;
+        let (areas, next_page_token) = self.list(r.min_position, r.as_of, &r.area_prefix, list).await?;
         Ok(Response::new(v1::ListAreasResponse { areas, next_page_token }))
     }
 
@@ -76,7 +76,7 @@ impl RegistryService for RegistryApi {
             let all = registry.all().1.iter().map(|i| &i.message).filter(|i| is_within(&i.area_code, &r.area_prefix));
             page(all, &r.page_token, size, |i: &v1::Institution| &i.institution_id)
         };
-        let (institutions, next_page_token) = self.list(r.min_position, &r.area_prefix, list).await?;
+        let (institutions, next_page_token) = self.list(r.min_position, r.as_of, &r.area_prefix, list).await?;
         Ok(Response::new(v1::ListInstitutionsResponse { institutions, next_page_token }))
     }
 
@@ -93,7 +93,7 @@ impl RegistryService for RegistryApi {
             let all = registry.all().2.iter().filter(within).map(|t| &t.message);
             page(all, &r.page_token, size, |t: &v1::TaskForce| &t.task_force_id)
         };
-        let (task_forces, next_page_token) = self.list(r.min_position, &r.area_prefix, list).await?;
+        let (task_forces, next_page_token) = self.list(r.min_position, r.as_of, &r.area_prefix, list).await?;
         Ok(Response::new(v1::ListTaskForcesResponse { task_forces, next_page_token }))
     }
 
@@ -111,14 +111,20 @@ impl RegistryService for RegistryApi {
             let all = registry.all().3.iter().filter(within).map(|m| &m.message);
             page(all, &r.page_token, size, |m: &v1::Member| &m.member_id)
         };
-        let (members, next_page_token) = self.list(r.min_position, &r.area_prefix, list).await?;
+        let (members, next_page_token) = self.list(r.min_position, r.as_of, &r.area_prefix, list).await?;
         Ok(Response::new(v1::ListMembersResponse { members, next_page_token }))
     }
 }
 
 impl RegistryApi {
-    async fn list<T>(&self, min_position: u64, prefix: &str, list: impl FnOnce(&Registry) -> T) -> Result<T, Status> {
-        look_within(&self.engine, min_position, prefix, |folded| list(folded.views.registry())).await
+    async fn list<T>(
+        &self,
+        min_position: u64,
+        as_of: Option<v1::AsOf>,
+        prefix: &str,
+        list: impl FnOnce(&Registry) -> T,
+    ) -> Result<T, Status> {
+        look_within(&self.engine, min_position, as_of, prefix, |folded, _| list(folded.views.registry())).await
     }
 
     /// Registers rows, or only finds out what is wrong with them.
@@ -131,7 +137,7 @@ impl RegistryApi {
     ) -> Result<(v1::RegistrySummary, Vec<v1::RefusedRow>), Status> {
         let (lines, entries): (Vec<u32>, Vec<_>) = rows.into_iter().map(|row| (row.line, row.entry)).unzip();
         let Registered { summary, refused } = if only_look {
-            self.list(0, "", |registry| satgas_engine::Registered {
+            self.list(0, None, "", |registry| satgas_engine::Registered {
                 refused: registry.decide_all(&entries).refused,
                 ..Default::default()
             })

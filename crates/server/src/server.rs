@@ -191,6 +191,7 @@ fn open(config: &Config, clock: Arc<dyn Clock>, address: SocketAddr) -> Result<(
         queue_bytes_max: config.queue_mib.max(1) * MIB,
         tail_bytes_max: config.tail_mib * MIB,
         checkpoint_every: config.checkpoint_every,
+        checkpoints_kept: config.checkpoints_kept,
     };
     let engine = Engine::open(Arc::new(journal), clock, &options)?;
     folder

@@ -150,7 +150,10 @@ pub(crate) fn case(error: CaseError) -> Status {
 /// A query was not answered.
 pub(crate) fn query(error: QueryError) -> Status {
     match error {
-        QueryError::BeyondHead { .. } => Status::out_of_range(error.to_string()),
+        QueryError::BeyondHead { .. } | QueryError::Future | QueryError::BeforeLog => {
+            Status::out_of_range(error.to_string())
+        }
+        QueryError::Unreadable => Status::data_loss(format!("{error}: the operator must run `satgas verify`")),
         QueryError::Closed => stopping(),
     }
 }

@@ -50,7 +50,7 @@ impl SubmissionService for Submissions {
     ) -> Result<Response<v1::ListConflictsResponse>, Status> {
         let r = request.into_inner();
         let size = page_size(r.page_size, 100, 1_000)?;
-        let conflicts: Vec<_> = look_within(&self.engine, r.min_position, &r.area_prefix, |folded| {
+        let conflicts: Vec<_> = look_within(&self.engine, r.min_position, r.as_of, &r.area_prefix, |folded, _| {
             folded.views.conflicts(&r.area_prefix, r.after_position).take(size + 1).collect()
         })
         .await?;
@@ -61,7 +61,7 @@ impl SubmissionService for Submissions {
     async fn list_held(&self, request: Request<v1::ListHeldRequest>) -> Result<Response<v1::ListHeldResponse>, Status> {
         let r = request.into_inner();
         let size = page_size(r.page_size, 100, 1_000)?;
-        let held: Vec<_> = look_within(&self.engine, r.min_position, &r.area_prefix, |folded| {
+        let held: Vec<_> = look_within(&self.engine, r.min_position, r.as_of, &r.area_prefix, |folded, _| {
             folded.views.held(&r.area_prefix, r.after_position).take(size + 1).collect()
         })
         .await?;

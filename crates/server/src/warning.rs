@@ -1,11 +1,12 @@
 //! `WarningService`: early warnings.
 
-use satgas_engine::Engine;
+use satgas_domain::time::Instant;
+use satgas_engine::{Engine, Folded};
 use satgas_proto::v1::{self, warning_service_server::WarningService};
 use tonic::{Request, Response, Status};
 
 use crate::{
-    evaluation::offset_page,
+    evaluation::{basis, offset_page},
     look::look_within,
     submission::{known_code, page_size},
 };
@@ -25,13 +26,8 @@ impl WarningService for Warnings {
         for kind in &r.kinds {
             known_code::<v1::WarningKind>("kinds", *kind)?;
         }
-        let now = self.engine.now();
-        let within = |folded: &satgas_engine::Folded| {
-            let mut basis = folded.views.basis(now);
-            basis.head_hash = folded.head.hash.to_vec().into();
-            (folded.views.warnings(&r.area_prefix, now), basis)
-        };
-        let (mut warnings, basis) = look_within(&self.engine, r.min_position, &r.area_prefix, within).await?;
+        let within = |folded: &Folded, now: Instant| (folded.views.warnings(&r.area_prefix, now), basis(folded, now));
+        let (mut warnings, basis) = look_within(&self.engine, r.min_position, r.as_of, &r.area_prefix, within).await?;
         warnings.retain(|w| r.kinds.is_empty() || r.kinds.contains(&w.kind));
         let (warnings, next_page_token) = offset_page(warnings, &r.page_token, size)?;
         Ok(Response::new(v1::ListWarningsResponse { warnings, next_page_token, basis: Some(basis) }))

@@ -15,7 +15,7 @@ use satgas_proto::v1;
 use tonic::Status;
 
 use crate::{
-    EXIT_PARTLY, codes,
+    EXIT_PARTLY, as_of, codes,
     connect::{Connection, Log, unary},
     failure,
     print::{self, Format, ListFormat},
@@ -57,6 +57,8 @@ pub(crate) struct Open {
 pub(crate) struct Show {
     /// Id of the case
     case_id: String,
+    #[command(flatten)]
+    as_of: as_of::Args,
     /// How the case is printed
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -71,6 +73,8 @@ pub(crate) struct List {
     /// Only in this status, such as dalam-layanan
     #[arg(long, value_parser = codes::parse::<v1::CaseStatus>)]
     status: Option<v1::CaseStatus>,
+    #[command(flatten)]
+    as_of: as_of::Args,
     /// How the list is printed
     #[arg(long, value_enum, default_value_t = ListFormat::Table)]
     format: ListFormat,
@@ -82,7 +86,7 @@ pub(crate) async fn run(command: Command, server: &Connection) -> anyhow::Result
     match command {
         Command::Open(args) => open(args, server, &log).await,
         Command::Show(args) => {
-            let case = get(&args.case_id, server).await?;
+            let case = get(&args.case_id, args.as_of.moment(&log)?, server).await?;
             show::print(args.format, &case, &log)
         }
         Command::List(args) => list(args, server, &log).await,
@@ -132,8 +136,8 @@ fn read(path: &Path) -> io::Result<String> {
     std::fs::read_to_string(path)
 }
 
-async fn get(case_id: &str, server: &Connection) -> anyhow::Result<v1::Case> {
-    let request = v1::GetCaseRequest { case_id: case_id.to_owned(), min_position: 0 };
+async fn get(case_id: &str, as_of: Option<v1::AsOf>, server: &Connection) -> anyhow::Result<v1::Case> {
+    let request = v1::GetCaseRequest { case_id: case_id.to_owned(), min_position: 0, as_of };
     let response = server.cases().get_case(unary(request)).await?.into_inner();
     response.case.with_context(|| format!("the server answered without the case {case_id}"))
 }
@@ -149,6 +153,7 @@ async fn list(args: List, server: &Connection, log: &Log) -> anyhow::Result<Exit
             page_size: 1_000,
             page_token,
             min_position: 0,
+            as_of: args.as_of.moment(log)?,
         };
         let page = client.list_cases(unary(request)).await?.into_inner();
         cases.extend(page.cases);
@@ -186,7 +191,7 @@ async fn command(
     };
     let expected_version = match common.expect {
         Some(version) => version,
-        None => get(&common.case_id, server).await?.version,
+        None => get(&common.case_id, None, server).await?.version,
     };
     let command_id = common.command_id.clone().unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
     Ok(v1::CaseCommand {

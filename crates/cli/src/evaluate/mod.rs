@@ -13,7 +13,7 @@ use clap::ValueEnum;
 use satgas_proto::v1::{self, AreaLevel, evaluation::Subject, get_evaluation_request};
 
 use crate::{
-    codes,
+    as_of, codes,
     connect::{Connection, unary},
     print::{self, ListFormat},
 };
@@ -44,6 +44,8 @@ pub(crate) struct Args {
     /// How it is printed. JSON and CSV hold the level asked for; the table adds the levels above
     #[arg(long, value_enum, default_value_t = ListFormat::Table)]
     format: ListFormat,
+    #[command(flatten)]
+    as_of: as_of::Args,
     /// Answer only when the server has taken in everything up to this log position
     #[arg(long, value_name = "POSITION", default_value_t = 0, hide_default_value = true)]
     min_position: u64,
@@ -109,6 +111,7 @@ async fn institution(id: &str, args: &Args, server: &Connection) -> anyhow::Resu
         subject: Some(get_evaluation_request::Subject::InstitutionId(id.to_owned())),
         period: args.period.clone(),
         min_position: args.min_position,
+        as_of: args.as_of.ask(server).await?,
     };
     let response = server.evaluations().get_evaluation(unary(request)).await?.into_inner();
     response.evaluation.ok_or_else(|| anyhow::anyhow!("the server answered without the evaluation"))
@@ -145,6 +148,7 @@ async fn list(
     let mut client = server.evaluations();
     let mut evaluations = Vec::new();
     let mut page_token = String::new();
+    let as_of = args.as_of.ask(server).await?;
     loop {
         let request = v1::ListEvaluationsRequest {
             period: args.period.clone(),
@@ -154,6 +158,7 @@ async fn list(
             page_size: 1_000,
             page_token,
             min_position,
+            as_of,
         };
         let page = client.list_evaluations(unary(request)).await?.into_inner();
         evaluations.extend(page.evaluations);

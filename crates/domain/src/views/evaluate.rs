@@ -1,6 +1,9 @@
 //! Evaluations: `docs/evaluation.md` in code.
 //!
-//! A [`Window`] holds what is the same for every subject of a query; a [`Tally`] adds up one subject, or all kelurahan of an area.
+//! A [`Window`] holds what is the same for every subject of a query; a [`Tally`] adds up one subject, or all kelurahan of an area. What
+//! the indicators count stands in `indicators.rs`.
+
+use std::ops::RangeInclusive;
 
 use satgas_proto::v1::{self, IndicatorKind, evaluation};
 
@@ -36,33 +39,29 @@ pub struct ListQuery<'a> {
 }
 
 /// What is the same for every subject.
-struct Window {
-    start: Instant,
-    end: Instant,
-    cut: Instant,
-    now: Instant,
-    today: Day,
-    first_day: Day,
-    last_day: Day,
-    first_month: Month,
-    last_month: Month,
-    cut_month: Month,
-    cut_day: Day,
+pub(super) struct Window {
+    pub(super) start: Instant,
+    pub(super) end: Instant,
+    pub(super) cut: Instant,
+    pub(super) now: Instant,
+    pub(super) today: Day,
+    pub(super) first_day: Day,
+    pub(super) last_day: Day,
+    pub(super) first_month: Month,
+    pub(super) last_month: Month,
+    pub(super) cut_month: Month,
+    pub(super) cut_day: Day,
     /// Months whose report is due by now, with first and last day and the deadline.
-    months: Vec<(Month, Day, Day, Instant)>,
+    pub(super) months: Vec<(Month, Day, Day, Instant)>,
 }
 
 /// Numerator and denominator.
-type Fraction = (u64, u64);
+pub(super) type Fraction = (u64, u64);
 
 #[derive(Default)]
 struct Tally {
-    completeness: Fraction,
-    timeliness: Fraction,
-    coverage: Fraction,
-    follow_ups: Fraction,
-    responses: Fraction,
-    training: Fraction,
+    /// In the order of the enum.
+    fractions: [Fraction; 6],
     visits: u64,
     pupils: u64,
     signals: u64,
@@ -76,9 +75,17 @@ struct Tally {
     conflicts: u64,
 }
 
-fn count((numerator, denominator): &mut Fraction, counts: bool) {
-    *denominator += 1;
-    *numerator += u64::from(counts);
+/// An indicator; one without a denominator does not apply.
+pub(super) fn indicator(kind: i32, (numerator, denominator): Fraction) -> v1::Indicator {
+    v1::Indicator { kind, applicable: denominator > 0, numerator, denominator }
+}
+
+impl Window {
+    /// The days of the period on which something could be due that has passed: due times are the start of the day after.
+    pub(super) fn days_past(&self) -> Option<RangeInclusive<Day>> {
+        let last = self.last_day.min(Day(self.today.0 - 1));
+        (self.first_day <= last).then_some(self.first_day..=last)
+    }
 }
 
 impl Views {
@@ -112,12 +119,8 @@ impl Views {
     fn evaluate_area(&self, index: u32, period: &Period, window: &Window) -> v1::Evaluation {
         let area = self.registry.area(index);
         let mut tally = Tally::default();
-        if area.level == Level::Kelurahan {
-            self.tally(Scope::Area(index), window, &mut tally);
-        } else {
-            for kelurahan in self.registry.areas_within(&area.message.code, Level::Kelurahan) {
-                self.tally(Scope::Area(kelurahan), window, &mut tally);
-            }
+        for kelurahan in self.registry.areas_within(&area.message.code, Level::Kelurahan) {
+            self.tally(Scope::Area(kelurahan), window, &mut tally);
         }
         self.evaluation(
             evaluation::Subject::AreaCode(area.message.code.clone()),
@@ -128,7 +131,7 @@ impl Views {
         )
     }
 
-    fn window(&self, period: &Period, now: Instant) -> Window {
+    pub(super) fn window(&self, period: &Period, now: Instant) -> Window {
         let calendar = self.calendar();
         let (first_day, after) = (period.first.first_day(), period.after().first_day());
         let (start, end) = (calendar.start(first_day), calendar.start(after));
@@ -156,61 +159,11 @@ impl Views {
     }
 
     fn tally(&self, scope: Scope, window: &Window, tally: &mut Tally) {
-        let ledger = match scope {
-            Scope::Area(area) => &self.areas[area as usize],
-            Scope::Institution(institution) => &self.institutions[institution as usize],
-        };
-        self.tally_task_forces(scope, window, tally);
-        if let Scope::Area(area) = scope {
-            self.tally_schools(area, window, tally);
-        }
+        let ledger = self.ledger(scope);
+        self.count_items(scope, window, &mut tally.fractions);
         self.tally_activity(ledger, window, tally);
-        self.tally_follow_ups(ledger, window, tally);
         self.tally_cases(ledger, window, tally);
         tally.conflicts += ledger.conflicts;
-    }
-
-    fn tally_task_forces(&self, scope: Scope, window: &Window, tally: &mut Tally) {
-        for index in self.registry.task_forces_of(scope) {
-            let task_force = self.registry.task_force(*index);
-            let reports = &self.reports[*index as usize];
-            for (month, first, last, deadline) in &window.months {
-                if !task_force.existed(*first, *last) {
-                    continue;
-                }
-                let received = reports.get(month).map_or(&[][..], Vec::as_slice);
-                count(&mut tally.completeness, !received.is_empty());
-                count(&mut tally.timeliness, received.iter().any(|r| self.records.get(*r).received < *deadline));
-            }
-            let day = window.cut_day;
-            if !task_force.existed(day, day) {
-                continue;
-            }
-            for member in task_force.members.iter().map(|member| self.registry.member(*member)) {
-                if member.joined <= day && member.left.is_none_or(|left| left >= day) {
-                    count(
-                        &mut tally.training,
-                        member.trainings.iter().any(|(from, until)| *from <= day && day <= *until),
-                    );
-                }
-            }
-        }
-    }
-
-    fn tally_schools(&self, area: u32, window: &Window, tally: &mut Tally) {
-        let calendar = self.calendar();
-        for index in &self.registry.area(area).institutions {
-            let school = self.registry.institution(*index);
-            let existed = calendar.start(school.valid_from) < window.cut
-                && school.valid_until.is_none_or(|until| calendar.start(until.next()) > window.start);
-            if school.is_school() && existed {
-                let months = &self.institutions[*index as usize].visited;
-                count(
-                    &mut tally.coverage,
-                    months.range(window.first_month..=window.last_month).any(|(_, visits)| *visits > 0),
-                );
-            }
-        }
     }
 
     fn tally_activity(&self, ledger: &Ledger, window: &Window, tally: &mut Tally) {
@@ -233,26 +186,6 @@ impl Views {
         })
     }
 
-    fn tally_follow_ups(&self, ledger: &Ledger, window: &Window, tally: &mut Tally) {
-        // The due time is the start of the day after: it has passed when that day has begun.
-        let last = window.last_day.min(Day(window.today.0 - 1));
-        if window.first_day > last {
-            return;
-        }
-        for (due, agreed) in ledger.due.range(window.first_day..=last) {
-            for (visit, number) in agreed {
-                let done = self.done.get(&(self.records.get(*visit).id, *number));
-                count(&mut tally.follow_ups, done.is_some_and(|days| days.iter().any(|day| day <= due)));
-            }
-        }
-        for case in ledger.cases.iter().map(|case| self.cases.get(*case)).filter(|case| !case.is_merged()) {
-            for f in case.follow_ups.iter().filter(|f| (window.first_day..=last).contains(&f.due)) {
-                let due = self.calendar().start(f.due.next());
-                count(&mut tally.follow_ups, f.completed.is_some_and(|at| at < due));
-            }
-        }
-    }
-
     fn tally_cases(&self, ledger: &Ledger, window: &Window, tally: &mut Tally) {
         let within = |at: Instant| window.start <= at && at < window.end;
         for index in &ledger.cases {
@@ -260,13 +193,9 @@ impl Views {
             if case.is_merged() {
                 continue;
             }
-            let due = self.response_due[*index as usize];
-            if within(due) && due <= window.now {
-                count(&mut tally.responses, case.first_response.is_some_and(|at| at <= due));
-            }
             if within(case.reported) {
                 tally.reported += 1;
-                if let Some(at) = case.first_response {
+                if let Some((at, _)) = case.first_response {
                     tally.response_times_s.push(u64::try_from((at.0 - case.reported.0) / 1_000_000_000).unwrap_or(0));
                 }
             }
@@ -287,12 +216,13 @@ impl Views {
     /// Whether a case had at `time` a response or follow-up overdue.
     fn is_overdue(&self, index: u32, time: Instant) -> bool {
         let case = self.cases.get(index);
-        let response = self.response_due[index as usize] <= time && case.first_response.is_none_or(|at| at >= time);
+        let response =
+            self.response_due[index as usize] <= time && case.first_response.is_none_or(|(at, _)| at >= time);
         response
             || case
                 .follow_ups
                 .iter()
-                .any(|f| self.calendar().start(f.due.next()) <= time && f.completed.is_none_or(|at| at >= time))
+                .any(|f| self.calendar().start(f.due.next()) <= time && f.completed.is_none_or(|(at, _)| at >= time))
     }
 
     fn evaluation(
@@ -303,23 +233,16 @@ impl Views {
         window: &Window,
         mut tally: Tally,
     ) -> v1::Evaluation {
-        let fractions =
-            [tally.completeness, tally.timeliness, tally.coverage, tally.follow_ups, tally.responses, tally.training];
         tally.response_times_s.sort_unstable();
         v1::Evaluation {
             subject: Some(subject),
             name: name.to_owned(),
             period: Some(period.to_proto(self.calendar())),
             indicators: (IndicatorKind::ReportingCompleteness as i32..)
-                .zip(fractions)
-                .map(|(kind, (numerator, denominator))| v1::Indicator {
-                    kind,
-                    applicable: denominator > 0,
-                    numerator,
-                    denominator,
-                })
+                .zip(tally.fractions)
+                .map(|(kind, fraction)| indicator(kind, fraction))
                 .collect(),
-            score: self.score(&fractions),
+            score: self.score(&tally.fractions),
             activity: Some(v1::ActivityFigures {
                 visits: tally.visits,
                 pupils_reached: tally.pupils,

@@ -7,6 +7,8 @@
 //! rebuild from zero is part of the tests.
 
 mod evaluate;
+mod explain;
+mod indicators;
 mod records;
 mod warnings;
 
@@ -15,8 +17,11 @@ use std::collections::BTreeMap;
 use satgas_proto::v1::{self, ConflictCause, amendment::Replacement, event::Body, submission};
 use serde::{Deserialize, Serialize};
 
-pub use self::evaluate::{ListQuery, Subject};
 use self::records::{Content, Record, Records};
+pub use self::{
+    evaluate::{ListQuery, Subject},
+    explain::Explained,
+};
 use crate::{
     Map,
     case::Cases,
@@ -28,7 +33,7 @@ use crate::{
 };
 
 /// Number of this fold's layout and meaning: a checkpoint of another is not read but rebuilt.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// One month of a scope.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -50,7 +55,7 @@ struct Ledger {
     cases: Vec<u32>,
     conflicts: u64,
     /// Of a school: visits by anybody by month.
-    visited: BTreeMap<Month, u32>,
+    visited: BTreeMap<Month, Vec<u32>>,
     /// Of a school: exposure signals that name it.
     signals: Vec<u32>,
 }
@@ -105,8 +110,8 @@ pub struct Views {
     institutions: Vec<Ledger>,
     /// Standing monitoring reports by task force and month.
     reports: Vec<BTreeMap<Month, Vec<u32>>>,
-    /// Days on which follow-ups of visits were done, by visit and number.
-    done: Map<(SubmissionId, u32), Vec<Day>>,
+    /// Days on which follow-ups of visits were done and the records that say so, by visit and number.
+    done: Map<(SubmissionId, u32), Vec<(Day, u32)>>,
     /// Standing exposure signals by fingerprint.
     groups: BTreeMap<[u8; 32], Vec<u32>>,
     /// Amendments in effect: the record that they correct.
@@ -255,6 +260,13 @@ impl Views {
         case.to_proto(&self.registry.area(case.area).message.code, institution, self.response_due[index as usize])
     }
 
+    fn ledger(&self, scope: Scope) -> &Ledger {
+        match scope {
+            Scope::Area(area) => &self.areas[area as usize],
+            Scope::Institution(institution) => &self.institutions[institution as usize],
+        }
+    }
+
     fn is_area_within(&self, area: u32, prefix: &str) -> bool {
         is_within(&self.registry.area(area).message.code, prefix)
     }
@@ -295,7 +307,7 @@ impl Views {
             }
             _ => None,
         };
-        let scope = self.registry.apply(entry);
+        let scope = self.registry.apply(entry, self.position);
         let (areas, institutions, task_forces, _) = self.registry.all();
         self.areas.resize_with(areas.len(), Ledger::default);
         self.institutions.resize_with(institutions.len(), Ledger::default);
@@ -510,8 +522,7 @@ impl Views {
         };
         match &record.content {
             Content::Visit { school, .. } => {
-                let visits = self.institutions[*school as usize].visited.entry(month).or_default();
-                *visits = if add { *visits + 1 } else { *visits - 1 };
+                enlist(self.institutions[*school as usize].visited.entry(month).or_default(), index, add);
             }
             Content::Signal(signal) => {
                 for school in &signal.schools {
@@ -522,7 +533,7 @@ impl Views {
         }
         let done = record.content.done();
         for d in done {
-            enlist(self.done.entry((d.visit, d.number)).or_default(), d.on, add);
+            enlist(self.done.entry((d.visit, d.number)).or_default(), (d.on, index), add);
         }
         let visits: Vec<SubmissionId> = done.iter().map(|d| d.visit).collect();
         for visit in visits {

@@ -1,0 +1,194 @@
+//! Questions about the past, explanations and comparisons, held to the reference over what was in the log then.
+
+use anyhow::{Context as _, anyhow, ensure};
+use jiff::{SignedDuration, Timestamp};
+use rand::{RngExt as _, seq::IndexedRandom as _};
+use rand_chacha::ChaCha8Rng;
+use satgas_proto::v1::{self, IndicatorKind, as_of::At, evaluation_service_client::EvaluationServiceClient};
+use tonic::transport::Channel;
+
+use crate::{
+    check_answers_of, few, head,
+    reference::{self, Subject, compare},
+    subjects,
+    support::answers::{self, Moment},
+};
+
+/// Moments of each history that are asked about.
+const PASTS: usize = 3;
+const KINDS: [IndicatorKind; 6] = [
+    IndicatorKind::ReportingCompleteness,
+    IndicatorKind::ReportingTimeliness,
+    IndicatorKind::SchoolCoverage,
+    IndicatorKind::FollowUpDiscipline,
+    IndicatorKind::ResponseWithinTarget,
+    IndicatorKind::Training,
+];
+
+/// A moment of the past: how it is asked for, what was in the log, and the time by which deadlines are judged.
+struct Past<'a> {
+    moment: Moment,
+    events: &'a [v1::Event],
+    now: Timestamp,
+}
+
+/// Asks about some moments of the past by position and by time, and compares them with each other and with now.
+pub(crate) async fn check(
+    channel: &Channel,
+    events: &[v1::Event],
+    periods: &[String],
+    now: Timestamp,
+    rng: &mut ChaCha8Rng,
+) -> anyhow::Result<()> {
+    let mut pasts = Vec::new();
+    for _ in 0..PASTS {
+        pasts.push(at_position(events, rng.random_range(1..=events.len())));
+        pasts.push(at_time(events, now, rng));
+    }
+    for past in &pasts {
+        let periods = few(periods, rng);
+        check_answers_of(channel, past.events, &periods, past.now, &past.moment).await?;
+        check_explanations(channel, past, &periods).await?;
+    }
+    let today = Past { moment: Moment::now(head(events)), events, now };
+    check_explanations(channel, &today, &few(periods, rng)).await?;
+    for then in &pasts {
+        check_comparison(channel, then, &today, periods.choose(rng).context("a history has periods")?).await?;
+    }
+    check_refusals(channel, events, now).await
+}
+
+fn recorded(event: &v1::Event) -> Timestamp {
+    reference::time::instant(event.recorded_at.as_ref())
+}
+
+fn at_position(events: &[v1::Event], count: usize) -> Past<'_> {
+    let events = &events[..count];
+    let as_of = Some(v1::AsOf { at: Some(At::Position(count as u64)) });
+    Past { moment: Moment { min_position: 0, as_of }, events, now: recorded(&events[count - 1]) }
+}
+
+/// A time from the first event on: often the very instant of an event, or the nanosecond before it.
+fn at_time<'a>(events: &'a [v1::Event], now: Timestamp, rng: &mut ChaCha8Rng) -> Past<'a> {
+    let chosen = recorded(events.choose(rng).expect("a log has its first event"));
+    let time = match rng.random_range(0..4) {
+        0 => chosen,
+        1 => (chosen - SignedDuration::from_nanos(1)).max(recorded(&events[0])),
+        2 => (chosen + SignedDuration::from_hours(rng.random_range(1..500))).min(now),
+        _ => now,
+    };
+    let count = events.iter().filter(|event| recorded(event) <= time).count();
+    let as_of = Some(v1::AsOf { at: Some(At::Time(reference::time::message(time))) });
+    Past { moment: Moment { min_position: 0, as_of }, events: &events[..count], now: time }
+}
+
+/// Every indicator of everybody: the items add up to the figure, nothing is named twice, and every event named was there.
+async fn check_explanations(channel: &Channel, past: &Past<'_>, periods: &[String]) -> anyhow::Result<()> {
+    for subject in subjects(past.events) {
+        for period in periods {
+            for kind in KINDS {
+                let explained = answers::explanation(channel, &subject, period, kind, &past.moment).await?;
+                check_explanation(&explained, past, kind)
+                    .with_context(|| format!("{} of {subject:?} in {period}", kind.as_str_name()))?;
+                let expected = reference::evaluate(past.events, &subject, period, past.now);
+                let indicator = expected.indicators.iter().find(|indicator| indicator.kind() == kind);
+                ensure!(indicator == explained.indicator.as_ref(), "{subject:?} in {period}: {explained:?}");
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_explanation(
+    explained: &v1::ExplainIndicatorResponse,
+    past: &Past<'_>,
+    kind: IndicatorKind,
+) -> anyhow::Result<()> {
+    let indicator = explained.indicator.context("an indicator is explained")?;
+    let evaluation = explained.evaluation.as_ref().context("it is part of an evaluation")?;
+    ensure!(evaluation.indicators.contains(&indicator), "the evaluation has another figure");
+    let counts = explained.items.iter().filter(|item| item.counts).count() as u64;
+    let sum = (counts, explained.items.len() as u64);
+    ensure!(sum == (indicator.numerator, indicator.denominator), "{sum:?} does not add up to {indicator:?}");
+    let head = head(past.events);
+    for item in &explained.items {
+        ensure!(!item.item_id.is_empty() && !item.because_positions.is_empty(), "{item:?} says nothing");
+        ensure!(!item.counts || !item.evidence_positions.is_empty(), "{item:?} counts without evidence");
+        let named = item.because_positions.iter().chain(&item.evidence_positions);
+        ensure!(named.clone().all(|position| (1..=head).contains(position)), "{item:?} names what was not there");
+        if kind == IndicatorKind::ReportingTimeliness && item.counts {
+            let due = reference::time::instant(item.due_at.as_ref());
+            let in_time = |position: &&u64| recorded(&past.events[usize::try_from(**position).unwrap_or(1) - 1]) < due;
+            ensure!(item.evidence_positions.iter().any(|position| in_time(&position)), "{item:?} came late");
+        }
+    }
+    let mut keys: Vec<_> = explained.items.iter().map(|item| (&item.area_code, &item.item_id, &item.detail)).collect();
+    keys.sort_unstable();
+    let all = keys.len();
+    keys.dedup();
+    ensure!(keys.len() == all, "an item is counted twice in {:?}", explained.items);
+    Ok(())
+}
+
+/// Exactly the kelurahan whose figures or items differ are listed, as they were and as they are, with events recorded since.
+async fn check_comparison(channel: &Channel, then: &Past<'_>, now: &Past<'_>, period: &str) -> anyhow::Result<()> {
+    let request = v1::CompareEvaluationsRequest {
+        period: period.to_owned(),
+        then: then.moment.as_of.clone(),
+        page_size: 1_000,
+        ..Default::default()
+    };
+    let compared = EvaluationServiceClient::new(channel.clone()).compare_evaluations(request).await?.into_inner();
+    let what = format!("{period} between {:?} and now", then.moment.as_of);
+    for subject in subjects(now.events) {
+        let Subject::Area(code) = &subject else { continue };
+        if code.split('.').count() != 4 {
+            continue;
+        }
+        let named = v1::evaluation::Subject::AreaCode(code.clone());
+        let change = compared.changes.iter().find(|change| {
+            change.now.as_ref().and_then(|evaluation| evaluation.subject.clone()) == Some(named.clone())
+        });
+        let was_there = subjects(then.events).contains(&subject);
+        let before = was_there.then(|| reference::evaluate(then.events, &subject, period, then.now));
+        let after = reference::evaluate(now.events, &subject, period, now.now);
+        let Some(change) = change else {
+            ensure!(before == Some(after), "{what}: {code} differs and is not listed");
+            continue;
+        };
+        let listed = change.now.as_ref().context("a change says how it is now")?;
+        compare::evaluation(listed, &after).map_err(|difference| anyhow!("{what}: now {difference}"))?;
+        ensure!(change.then.is_some() == was_there, "{what}: {code} was there, or was not");
+        if let (Some(listed), Some(before)) = (&change.then, &before) {
+            compare::evaluation(listed, before).map_err(|difference| anyhow!("{what}: then {difference}"))?;
+        }
+        let since = (head(then.events) + 1)..=head(now.events);
+        ensure!(change.cause_positions.iter().all(|position| since.contains(position)), "{what}: {change:?}");
+        ensure!(change.items.iter().all(|item| item.then != item.now), "{what}: an item that did not change");
+        let differs = before.as_ref() != Some(&after) || !change.items.is_empty();
+        ensure!(differs, "{what}: {code} is listed and does not differ");
+    }
+    Ok(())
+}
+
+/// What has not come or was never there is refused, and says so.
+async fn check_refusals(channel: &Channel, events: &[v1::Event], now: Timestamp) -> anyhow::Result<()> {
+    let before = recorded(&events[0]) - SignedDuration::from_secs(1);
+    let after = now + SignedDuration::from_secs(1);
+    let moments = [
+        At::Position(0),
+        At::Position(head(events) + 1),
+        At::Time(reference::time::message(before)),
+        At::Time(reference::time::message(after)),
+    ];
+    for at in moments {
+        let moment = Moment { min_position: 0, as_of: Some(v1::AsOf { at: Some(at.clone()) }) };
+        let refused = answers::warnings(channel, &moment).await.err().with_context(|| format!("{at:?} is refused"))?;
+        let status = refused.downcast::<tonic::Status>()?;
+        ensure!(status.code() == tonic::Code::OutOfRange, "{at:?}: {status:?}");
+    }
+    let nothing = Moment { min_position: 0, as_of: Some(v1::AsOf { at: None }) };
+    let refused = answers::warnings(channel, &nothing).await.err().context("no moment is refused")?;
+    ensure!(refused.downcast::<tonic::Status>()?.code() == tonic::Code::InvalidArgument);
+    Ok(())
+}
