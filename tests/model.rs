@@ -16,7 +16,7 @@ use anyhow::{Context as _, anyhow, ensure};
 use jiff::{SignedDuration, Timestamp};
 use rand::{RngExt as _, SeedableRng as _, seq::IndexedRandom as _};
 use rand_chacha::ChaCha8Rng;
-use satgas_proto::v1::{self, AreaLevel, EvaluationOrder, event::Body};
+use satgas_proto::v1::{self, AreaLevel, EvaluationOrder, event::Body, rule_service_client::RuleServiceClient};
 use tokio::sync::watch;
 use tonic::transport::Channel;
 
@@ -89,12 +89,33 @@ async fn play(
     for wave in &history.waves {
         running.set_clock(wave.at);
         outcome.extend(support::play(&channels, wave).await?);
+        if rng.random_bool(0.08) {
+            record_rules(channel, history, rng).await?;
+        }
         if rng.random_bool(0.15) {
             let events = support::read_all(channel, 1_000).await?;
             check_answers(channel, &events, &few(&history.periods, rng), wave.at).await?;
         }
     }
     Ok(outcome)
+}
+
+/// Records a rule set for all that is to come, or for what was, or for both.
+async fn record_rules(channel: &Channel, history: &History, rng: &mut ChaCha8Rng) -> anyhow::Result<()> {
+    let name = format!("contoh-{}", rng.random::<u32>());
+    let rules = reference::history::rules::rule_set(&name, &first_days(&history.periods), rng);
+    let request = v1::RecordRuleSetRequest { rule_set: Some(rules), reason: "Keputusan contoh".to_owned() };
+    let mut client = RuleServiceClient::new(channel.clone());
+    let first = client.record_rule_set(request.clone()).await?.into_inner();
+    let again = client.record_rule_set(request).await?.into_inner();
+    ensure!(!first.already_known && again.already_known && again.position == first.position, "{first:?}, {again:?}");
+    Ok(())
+}
+
+/// First days of the months among the periods.
+fn first_days(periods: &[String]) -> Vec<String> {
+    let months = periods.iter().filter(|period| period.len() == 7 && !period.contains(['Q', 'S']));
+    months.map(|month| format!("{month}-01")).collect()
 }
 
 /// Lets time pass with nothing new in the log: deadlines pass all the same. Some of the times are the very instant at which a
@@ -269,10 +290,8 @@ async fn check_answers_of(
             let expected = reference::evaluate(events, &subject, period, now);
             compare::evaluation(&served, &expected).map_err(|difference| anyhow!("{what}: {difference}"))?;
             let basis = served.basis.with_context(|| format!("{what}: no basis"))?;
-            let right = basis.position == head
-                && basis.as_of == Some(reference::time::message(now))
-                && basis.rule_set == "bawaan-1"
-                && !basis.sample_data;
+            let right =
+                basis.position == head && basis.as_of == Some(reference::time::message(now)) && !basis.sample_data;
             ensure!(right, "{what}: the basis is {basis:?}");
         }
     }

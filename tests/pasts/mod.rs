@@ -4,11 +4,14 @@ use anyhow::{Context as _, anyhow, ensure};
 use jiff::{SignedDuration, Timestamp};
 use rand::{RngExt as _, seq::IndexedRandom as _};
 use rand_chacha::ChaCha8Rng;
-use satgas_proto::v1::{self, IndicatorKind, as_of::At, evaluation_service_client::EvaluationServiceClient};
+use satgas_proto::v1::{
+    self, IndicatorKind, as_of::At, evaluation_service_client::EvaluationServiceClient,
+    rule_service_client::RuleServiceClient,
+};
 use tonic::transport::Channel;
 
 use crate::{
-    check_answers_of, few, head,
+    check_answers_of, few, first_days, head,
     reference::{self, Subject, compare},
     subjects,
     support::answers::{self, Moment},
@@ -52,6 +55,11 @@ pub(crate) async fn check(
     }
     let today = Past { moment: Moment::now(head(events)), events, now };
     check_explanations(channel, &today, &few(periods, rng)).await?;
+    for past in pasts.iter().chain([&today]) {
+        let period = periods.choose(rng).context("a history has periods")?;
+        let draft = reference::history::rules::rule_set("rancangan", &first_days(periods), rng);
+        check_draft(channel, past, period, draft).await?;
+    }
     for then in &pasts {
         check_comparison(channel, then, &today, periods.choose(rng).context("a history has periods")?).await?;
     }
@@ -127,6 +135,35 @@ fn check_explanation(
     let all = keys.len();
     keys.dedup();
     ensure!(keys.len() == all, "an item is counted twice in {:?}", explained.items);
+    Ok(())
+}
+
+/// Under a draft everybody is what the reference makes of it, beside what they are, and nothing is recorded.
+async fn check_draft(channel: &Channel, past: &Past<'_>, period: &str, draft: v1::RuleSet) -> anyhow::Result<()> {
+    let request = v1::WhatIfRequest {
+        draft: Some(draft.clone()),
+        period: period.to_owned(),
+        level: v1::AreaLevel::Kelurahan.into(),
+        min_position: past.moment.min_position,
+        as_of: past.moment.as_of.clone(),
+        ..Default::default()
+    };
+    let answered = RuleServiceClient::new(channel.clone()).what_if(request).await?.into_inner();
+    let kelurahan = subjects(past.events).into_iter().filter(|subject| match subject {
+        Subject::Area(code) => code.split('.').count() == 4,
+        Subject::Institution(_) => false,
+    });
+    let kelurahan: Vec<Subject> = kelurahan.collect();
+    ensure!(answered.evaluations.len() == kelurahan.len(), "{} of {kelurahan:?}", answered.evaluations.len());
+    for (both, subject) in answered.evaluations.iter().zip(&kelurahan) {
+        let recorded = both.recorded.as_ref().context("the recorded evaluation")?;
+        let under = both.draft.as_ref().context("the draft evaluation")?;
+        let what = format!("{subject:?} in {period}");
+        compare::evaluation(recorded, &reference::evaluate(past.events, subject, period, past.now))
+            .map_err(|difference| anyhow!("{what}: recorded {difference}"))?;
+        compare::evaluation(under, &reference::what_if(past.events, &draft, subject, period, past.now))
+            .map_err(|difference| anyhow!("{what}: draft {difference}"))?;
+    }
     Ok(())
 }
 

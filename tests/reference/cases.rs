@@ -1,11 +1,12 @@
 //! What is asked of a case: when a response is due, when it came, whether the case is open, what was planned and completed.
 
-use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
+use jiff::{Timestamp, civil::Date};
 use satgas_proto::v1::{self, case_command::Step};
 
 use super::{
     ledger::{Case, Ledger},
-    time::{day, instant, three_working_days_after},
+    rules,
+    time::{day, instant},
 };
 
 /// A follow-up planned in a case.
@@ -30,7 +31,7 @@ impl Case {
     }
 
     /// The latest assessed risk.
-    fn risk(&self) -> v1::Risk {
+    pub(crate) fn risk(&self) -> v1::Risk {
         let mut risk = v1::Risk::Unspecified;
         for (_, step) in self.taken() {
             if let Step::Assess(assess) = step {
@@ -38,15 +39,6 @@ impl Case {
             }
         }
         risk
-    }
-
-    /// When the first response is due, for a case whose report occurred at `occurred`.
-    pub(crate) fn response_due(&self, occurred: Timestamp, zone: &TimeZone) -> Timestamp {
-        match self.risk() {
-            v1::Risk::Tinggi => occurred + SignedDuration::from_hours(1),
-            v1::Risk::Sedang => occurred + SignedDuration::from_hours(6),
-            v1::Risk::Rendah | v1::Risk::Unspecified => three_working_days_after(occurred, zone),
-        }
     }
 
     /// When a service or the shelter first reached the victim.
@@ -116,8 +108,8 @@ impl Ledger {
         self.reported_at(case) < at && case.closed_at(at).is_none()
     }
 
-    /// When the first response to a case is due.
-    pub(crate) fn response_due(&self, case: &Case) -> Timestamp {
-        case.response_due(self.reported_at(case), &self.zone)
+    /// When the first response to a case is due by some rules.
+    pub(crate) fn response_due(&self, case: &Case, rules: &v1::RuleSet) -> Timestamp {
+        rules::response_due(rules, case.risk(), self.reported_at(case), &self.zone)
     }
 }

@@ -4,7 +4,7 @@ use satgas_proto::v1::{self, ConflictCause, IndicatorKind, WarningKind};
 
 use super::time::instant;
 
-/// The first difference between two evaluations of one subject, in words. The basis is not compared.
+/// The first difference between two evaluations of one subject, in words. Of the basis only the rule set is compared.
 pub(crate) fn evaluation(server: &v1::Evaluation, reference: &v1::Evaluation) -> Result<(), String> {
     same("subject", &server.subject, &reference.subject)?;
     same("name", &server.name, &reference.name)?;
@@ -31,12 +31,15 @@ pub(crate) fn evaluation(server: &v1::Evaluation, reference: &v1::Evaluation) ->
     same("median first response", &mine.first_response_median_s, &theirs.first_response_median_s)?;
     same("p90 first response", &mine.first_response_p90_s, &theirs.first_response_p90_s)?;
     same("open conflicts", &server.open_conflicts, &reference.open_conflicts)?;
+    let rule_set = |evaluation: &v1::Evaluation| evaluation.basis.as_ref().map(|basis| basis.rule_set.clone());
+    same("rule set", &rule_set(server), &rule_set(reference))?;
     // Last, since a wrong score follows from a wrong indicator, which says more.
     same("score", &server.score.map(f64::to_bits), &reference.score.map(f64::to_bits)).map_err(|_| {
         let fraction = |it: &v1::Indicator| format!("{}/{}", it.numerator, it.denominator);
         let fractions: Vec<String> = reference.indicators.iter().map(fraction).collect();
         format!("score: the server says {:?}, the reference {:?}, of {fractions:?}", server.score, reference.score)
-    })
+    })?;
+    same("band", &server.band, &reference.band)
 }
 
 /// The first difference between two lists of warnings, over what the page lays down.

@@ -5,7 +5,8 @@ use satgas_proto::v1::{self, ConflictCause, WarningKind, case_command::Step, sub
 
 use super::{
     Subject, conflicts, evaluate, held,
-    time::{message, three_working_days_after},
+    rules::{before_all, working_days_after},
+    time::message,
     warnings,
 };
 
@@ -250,7 +251,7 @@ fn the_target_follows_the_latest_risk_and_the_first_response_is_the_earliest() {
 #[test]
 fn three_working_days_skip_saturday_and_sunday_and_keep_the_clock_time() {
     let zone = jiff::tz::TimeZone::get(ZONE).unwrap();
-    let after = |time: &str| three_working_days_after(local(time), &zone);
+    let after = |time: &str| working_days_after(&before_all(), local(time), &zone);
     assert_eq!(after("2028-03-03T23:59:59.999"), local("2028-03-08T23:59:59.999"), "from a Friday");
     assert_eq!(after("2028-03-05T00:00:00"), local("2028-03-08T00:00:00"), "from a Sunday");
     assert_eq!(after("2028-02-28T09:00:00"), local("2028-03-02T09:00:00"), "over the leap day");

@@ -6,7 +6,8 @@ use satgas_proto::v1::{self, amendment::Replacement, submission::Reporter, task_
 use super::{
     Subject,
     ledger::{Case, Ledger, Record},
-    time::{DAY, Period, date_before, day, day_or_none, end_of, last_of_month, report_deadline, start_of},
+    rules::report_deadline,
+    time::{DAY, Period, date_before, day, day_or_none, end_of, last_of_month, start_of},
 };
 
 /// A fraction: numerator and denominator.
@@ -55,8 +56,8 @@ pub(crate) struct Figures {
 
 impl Figures {
     /// Counts the figures of one kelurahan or institution.
-    pub(crate) fn of(ledger: &Ledger, subject: &Subject, period: &Period, now: Timestamp) -> Self {
-        let count = Count { ledger, subject, period, now, cut: now.min(period.end) };
+    pub(crate) fn of(ledger: &Ledger, subject: &Subject, period: &Period, rules: &v1::RuleSet, now: Timestamp) -> Self {
+        let count = Count { ledger, subject, period, rules, now, cut: now.min(period.end) };
         let mut figures = Self::default();
         count.reporting(&mut figures);
         count.coverage(&mut figures);
@@ -150,6 +151,7 @@ struct Count<'a> {
     ledger: &'a Ledger,
     subject: &'a Subject,
     period: &'a Period,
+    rules: &'a v1::RuleSet,
     now: Timestamp,
     cut: Timestamp,
 }
@@ -158,7 +160,7 @@ impl Count<'_> {
     fn reporting(&self, figures: &mut Figures) {
         for task_force in self.task_forces() {
             for &first in &self.period.months {
-                let deadline = report_deadline(first, &self.ledger.zone);
+                let deadline = report_deadline(self.rules, first, &self.ledger.zone);
                 if !exists_within(task_force, first, last_of_month(first)) || deadline > self.now {
                     continue;
                 }
@@ -235,7 +237,7 @@ impl Count<'_> {
 
     fn response(&self, figures: &mut Figures) {
         for case in self.own_cases() {
-            let due = self.ledger.response_due(case);
+            let due = self.ledger.response_due(case, self.rules);
             if self.period.contains(due) && due <= self.now {
                 figures.response.count(case.first_response().is_some_and(|response| response <= due));
             }
@@ -304,7 +306,7 @@ impl Count<'_> {
     /// Whether an open case lacks its response or a follow-up at the cut.
     fn overdue(&self, case: &Case) -> bool {
         let before_cut = |time: Option<Timestamp>| time.is_some_and(|time| time < self.cut);
-        if self.ledger.response_due(case) <= self.cut && !before_cut(case.first_response()) {
+        if self.ledger.response_due(case, self.rules) <= self.cut && !before_cut(case.first_response()) {
             return true;
         }
         let zone = &self.ledger.zone;

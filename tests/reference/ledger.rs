@@ -62,6 +62,8 @@ pub(crate) struct Ledger {
     pub(crate) cases: Vec<Case>,
     pub(crate) conflicts: Vec<Conflict>,
     pub(crate) held: Vec<Waiting>,
+    /// Recorded rule sets, in log order.
+    pub(crate) rule_sets: Vec<v1::RuleSet>,
 }
 
 impl Ledger {
@@ -77,6 +79,7 @@ impl Ledger {
             cases: Vec::new(),
             conflicts: Vec::new(),
             held: Vec::new(),
+            rule_sets: Vec::new(),
         };
         for event in events {
             ledger.take(event);
@@ -93,6 +96,9 @@ impl Ledger {
                 self.zone = TimeZone::get(&opened.time_zone).expect("the log names a time zone that exists");
             }
             Body::Registered(entry) => self.register(entry),
+            Body::RuleSetRecorded(recorded) => {
+                self.rule_sets.push(recorded.rule_set.clone().expect("a recorded rule set is there"));
+            }
             Body::Submitted(submission) => self.submit(event, submission),
             Body::Conflicting(conflicting) => {
                 let submission = conflicting.submission.as_ref().expect("a conflict keeps the submission");

@@ -9,6 +9,7 @@ mod examples;
 mod figures;
 pub(crate) mod history;
 mod ledger;
+pub(crate) mod rules;
 pub(crate) mod steps;
 pub(crate) mod time;
 mod warnings;
@@ -29,28 +30,53 @@ pub(crate) enum Subject {
     Institution(String),
 }
 
-/// Evaluates a subject for a period as of `now`, from all of `events`. The basis is left unset.
+/// Evaluates a subject for a period as of `now`, from all of `events`, under the rules valid on the period's first day. Of the basis
+/// only the rule set is set.
 pub(crate) fn evaluate(events: &[v1::Event], subject: &Subject, period: &str, now: Timestamp) -> v1::Evaluation {
     let ledger = Ledger::of(events);
+    let first = Period::parse(period, &ledger.zone).months[0];
+    evaluate_under(&ledger, &rules::on(&ledger.rule_sets, first), subject, period, now)
+}
+
+/// The same under a draft.
+pub(crate) fn what_if(
+    events: &[v1::Event],
+    draft: &v1::RuleSet,
+    subject: &Subject,
+    period: &str,
+    now: Timestamp,
+) -> v1::Evaluation {
+    evaluate_under(&Ledger::of(events), draft, subject, period, now)
+}
+
+fn evaluate_under(
+    ledger: &Ledger,
+    rules: &v1::RuleSet,
+    subject: &Subject,
+    period: &str,
+    now: Timestamp,
+) -> v1::Evaluation {
     let period = Period::parse(period, &ledger.zone);
     let mut sum = Figures::default();
-    for unit in units(&ledger, subject) {
-        sum.add(Figures::of(&ledger, &unit, &period, now));
+    for unit in units(ledger, subject) {
+        sum.add(Figures::of(ledger, &unit, &period, rules, now));
     }
     let indicators = sum.indicators();
+    let score = score(&indicators, rules);
     v1::Evaluation {
         subject: Some(match subject {
             Subject::Area(code) => v1::evaluation::Subject::AreaCode(code.clone()),
             Subject::Institution(id) => v1::evaluation::Subject::InstitutionId(id.clone()),
         }),
-        name: name(&ledger, subject),
+        name: name(ledger, subject),
         period: Some(period.to_message()),
-        score: score(&indicators),
+        score,
+        band: rules::band(rules, score),
         indicators,
         activity: Some(sum.activity()),
         cases: Some(sum.case_figures()),
         open_conflicts: sum.open_conflicts,
-        basis: None,
+        basis: Some(v1::Basis { rule_set: rules.name.clone(), ..v1::Basis::default() }),
     }
 }
 
@@ -95,13 +121,11 @@ fn name(ledger: &Ledger, subject: &Subject) -> String {
     name.unwrap_or_default()
 }
 
-/// Weights of the indicators in the rule set `bawaan-1`, in the order of the enum.
-const WEIGHTS: [f64; 6] = [20.0, 10.0, 25.0, 20.0, 15.0, 10.0];
-
-fn score(indicators: &[v1::Indicator]) -> Option<f64> {
+fn score(indicators: &[v1::Indicator], rules: &v1::RuleSet) -> Option<f64> {
     let mut weighted = 0.0;
     let mut weights = 0.0;
-    for (indicator, weight) in indicators.iter().zip(WEIGHTS) {
+    for indicator in indicators {
+        let weight = rules::weight(rules, indicator.kind());
         if indicator.applicable {
             weighted += weight * real(indicator.numerator) / real(indicator.denominator);
             weights += weight;

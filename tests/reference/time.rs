@@ -1,10 +1,6 @@
 //! Days, months, periods and deadlines in the log's time zone, worked out by plain steps over the calendar.
 
-use jiff::{
-    SignedDuration, Timestamp, ToSpan as _,
-    civil::{Date, Weekday},
-    tz::TimeZone,
-};
+use jiff::{SignedDuration, Timestamp, ToSpan as _, civil::Date, tz::TimeZone};
 use satgas_proto::v1;
 
 /// A day of 24 hours.
@@ -54,21 +50,6 @@ pub(crate) fn date_of(time: Timestamp, zone: &TimeZone) -> Date {
 /// The local date of the last nanosecond before an instant.
 pub(crate) fn date_before(time: Timestamp, zone: &TimeZone) -> Date {
     date_of(time - SignedDuration::from_nanos(1), zone)
-}
-
-/// The same local clock time on the third working day after `time`. No day but Saturday and Sunday is free.
-pub(crate) fn three_working_days_after(time: Timestamp, zone: &TimeZone) -> Timestamp {
-    let local = time.to_zoned_datetime(zone.clone()).datetime();
-    let mut date = local.date();
-    let mut counted = 0;
-    while counted < 3 {
-        date = next(date);
-        if !matches!(date.weekday(), Weekday::Saturday | Weekday::Sunday) {
-            counted += 1;
-        }
-    }
-    let due = date.to_datetime(local.time());
-    due.to_zoned_datetime(zone.clone()).expect("days of a log are far from the ends of time").timestamp()
 }
 
 /// A month, quarter, semester or year of local time.
@@ -125,10 +106,4 @@ pub(crate) fn month_after(first: Date) -> Date {
 /// Last day of the month that begins on `first`.
 pub(crate) fn last_of_month(first: Date) -> Date {
     first.last_of_month()
-}
-
-/// When the report on the month that begins on `first` is due: 5 days after the first day of the next month.
-pub(crate) fn report_deadline(first: Date, zone: &TimeZone) -> Timestamp {
-    let due = month_after(first).checked_add(5.days()).expect("days of a log are far from the ends of time");
-    start_of(due, zone)
 }

@@ -6,13 +6,14 @@ use satgas_proto::v1::{self, WarningKind, amendment::Replacement};
 use super::{
     figures::{exists_within, home_of, reported_by},
     ledger::{Ledger, Record},
+    rules,
     time::{DAY, date_of, day, end_of, message, start_of},
 };
 
-const WINDOW_DAYS: i32 = 90;
-const SCHOOLS_AT_LEAST: usize = 2;
-const SIGNALS_AT_LEAST: usize = 2;
-const SILENT_DAYS: i32 = 45;
+/// So many days of 24 hours.
+fn days(count: u32) -> SignedDuration {
+    DAY * i32::try_from(count).expect("rules count few days")
+}
 
 /// A warning before it is a message: what the order is made of.
 struct Found {
@@ -24,13 +25,14 @@ struct Found {
 
 /// The warnings that stand at `now`: by kind, then since, then subject.
 pub(crate) fn of(ledger: &Ledger, now: Timestamp) -> Vec<v1::Warning> {
+    let rules = &rules::on(&ledger.rule_sets, date_of(now, &ledger.zone));
     let mut found = Vec::new();
-    group_spreads(ledger, now, &mut found);
-    response_overdue(ledger, now, &mut found);
+    group_spreads(ledger, rules, now, &mut found);
+    response_overdue(ledger, rules, now, &mut found);
     visit_follow_up_overdue(ledger, now, &mut found);
     case_follow_up_overdue(ledger, now, &mut found);
-    school_repeated_signals(ledger, now, &mut found);
-    task_force_silent(ledger, now, &mut found);
+    school_repeated_signals(ledger, rules, now, &mut found);
+    task_force_silent(ledger, rules, now, &mut found);
     found.sort_by_key(|warning| (warning.kind as i32, warning.since, warning.subject.clone()));
     found.into_iter().map(|warning| warning.message).collect()
 }
@@ -47,11 +49,11 @@ fn about(kind: WarningKind, subject: String, since: Timestamp) -> Found {
 }
 
 /// The standing exposure signals within the window.
-fn signals(ledger: &Ledger, now: Timestamp) -> Vec<(&Record, &v1::ExposureSignal)> {
+fn signals<'a>(ledger: &'a Ledger, rules: &v1::RuleSet, now: Timestamp) -> Vec<(&'a Record, &'a v1::ExposureSignal)> {
     let mut signals = Vec::new();
     for record in ledger.standing() {
         if let Replacement::ExposureSignal(signal) = &record.replacement
-            && now - DAY * WINDOW_DAYS < record.occurred
+            && now - days(rules.signal_window_days) < record.occurred
             && record.occurred <= now
         {
             signals.push((record, signal));
@@ -60,8 +62,8 @@ fn signals(ledger: &Ledger, now: Timestamp) -> Vec<(&Record, &v1::ExposureSignal
     signals
 }
 
-fn group_spreads(ledger: &Ledger, now: Timestamp, found: &mut Vec<Found>) {
-    let signals = signals(ledger, now);
+fn group_spreads(ledger: &Ledger, rules: &v1::RuleSet, now: Timestamp, found: &mut Vec<Found>) {
+    let signals = signals(ledger, rules, now);
     let mut fingerprints: Vec<&String> = signals.iter().map(|(_, signal)| &signal.group_fingerprint).collect();
     fingerprints.sort();
     fingerprints.dedup();
@@ -77,7 +79,7 @@ fn group_spreads(ledger: &Ledger, now: Timestamp, found: &mut Vec<Found>) {
         schools.sort();
         schools.dedup();
         times.sort();
-        if schools.len() < SCHOOLS_AT_LEAST {
+        if schools.len() < rules.spread_schools_min as usize {
             continue;
         }
         let mut areas: Vec<String> = schools.iter().map(|school| ledger.area_of_institution(school)).collect();
@@ -94,9 +96,9 @@ fn group_spreads(ledger: &Ledger, now: Timestamp, found: &mut Vec<Found>) {
     }
 }
 
-fn response_overdue(ledger: &Ledger, now: Timestamp, found: &mut Vec<Found>) {
+fn response_overdue(ledger: &Ledger, rules: &v1::RuleSet, now: Timestamp, found: &mut Vec<Found>) {
     for case in &ledger.cases {
-        let due = ledger.response_due(case);
+        let due = ledger.response_due(case, rules);
         if !case.merged() && ledger.open_at(case, now) && due <= now && case.first_response().is_none() {
             found.push(about(WarningKind::ResponseOverdue, case.case_id.clone(), due));
         }
@@ -131,8 +133,8 @@ fn case_follow_up_overdue(ledger: &Ledger, now: Timestamp, found: &mut Vec<Found
     }
 }
 
-fn school_repeated_signals(ledger: &Ledger, now: Timestamp, found: &mut Vec<Found>) {
-    let signals = signals(ledger, now);
+fn school_repeated_signals(ledger: &Ledger, rules: &v1::RuleSet, now: Timestamp, found: &mut Vec<Found>) {
+    let signals = signals(ledger, rules, now);
     let mut schools: Vec<&String> = signals.iter().flat_map(|(_, signal)| &signal.school_ids).collect();
     schools.sort();
     schools.dedup();
@@ -144,7 +146,7 @@ fn school_repeated_signals(ledger: &Ledger, now: Timestamp, found: &mut Vec<Foun
             }
         }
         times.sort();
-        if times.len() >= SIGNALS_AT_LEAST {
+        if times.len() >= rules.repeated_signals_min as usize {
             let mut warning = about(WarningKind::SchoolRepeatedSignals, school.clone(), times[0]);
             warning.message.subject_id = String::new();
             warning.message.institution_ids = vec![school.clone()];
@@ -153,9 +155,9 @@ fn school_repeated_signals(ledger: &Ledger, now: Timestamp, found: &mut Vec<Foun
     }
 }
 
-fn task_force_silent(ledger: &Ledger, now: Timestamp, found: &mut Vec<Found>) {
+fn task_force_silent(ledger: &Ledger, rules: &v1::RuleSet, now: Timestamp, found: &mut Vec<Found>) {
     let today = date_of(now, &ledger.zone);
-    let limit: SignedDuration = DAY * SILENT_DAYS;
+    let limit = days(rules.silent_days);
     for task_force in &ledger.task_forces {
         if !exists_within(task_force, today, today) {
             continue;

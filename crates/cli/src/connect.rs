@@ -9,7 +9,8 @@ use jiff::tz::TimeZone;
 use satgas_proto::v1::{
     self, case_service_client::CaseServiceClient, evaluation_service_client::EvaluationServiceClient, event,
     event_service_client::EventServiceClient, registry_service_client::RegistryServiceClient,
-    submission_service_client::SubmissionServiceClient, warning_service_client::WarningServiceClient,
+    rule_service_client::RuleServiceClient, submission_service_client::SubmissionServiceClient,
+    warning_service_client::WarningServiceClient,
 };
 use tonic::{
     Request,
@@ -60,6 +61,7 @@ impl Connection {
         evaluations: EvaluationServiceClient,
         events: EventServiceClient,
         registry: RegistryServiceClient,
+        rules: RuleServiceClient,
         submissions: SubmissionServiceClient,
         warnings: WarningServiceClient,
     }

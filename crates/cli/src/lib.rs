@@ -20,6 +20,7 @@ mod logging;
 mod new_id;
 mod print;
 mod registry;
+mod rules;
 mod serve;
 mod submit;
 mod time;
@@ -72,6 +73,11 @@ enum Command {
     Explain(explain::Args),
     /// Compare what was known at one moment with what was known later, and show what made the difference
     Compare(compare::Args),
+    /// List, show and record the rules that figures are made by
+    #[command(subcommand)]
+    Rules(rules::Command),
+    /// Evaluate a period under other rules, beside those in force
+    WhatIf(rules::WhatIf),
     /// Follow evaluations as they change
     Watch(watch::Args),
     /// Read or follow the log
@@ -125,6 +131,8 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Evaluate(args) => evaluate::run(args, &server()?).await,
             Command::Explain(args) => explain::run(args, &server()?).await,
             Command::Compare(args) => compare::run(args, &server()?).await,
+            Command::Rules(command) => rules::run(command, &server()?).await,
+            Command::WhatIf(args) => rules::what_if(args, &server()?).await,
             Command::Watch(args) => watch::run(args, &server()?).await,
             Command::Events(args) => events::run(args, &server()?).await,
             Command::Warnings(args) => warnings::run(args, &server()?).await,

@@ -16,6 +16,7 @@ use crate::{
     case::{Case, Cases, Refusal},
     id::{Level, SubmissionId},
     registry::{Registry, Scope},
+    rules::RuleSets,
     time::{Calendar, Day, Instant, Month},
     validate::{self, Violations},
 };
@@ -38,6 +39,7 @@ pub struct Origin {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct WriteState {
     registry: Registry,
+    rule_sets: RuleSets,
     cases: Cases,
     /// Corrections of case reports by the version that they correct: the correction's id, and whether it tells of sexual violence
     /// against a child.
@@ -49,6 +51,12 @@ impl WriteState {
     #[must_use]
     pub fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    /// The rule sets.
+    #[must_use]
+    pub fn rule_sets(&self) -> &RuleSets {
+        &self.rule_sets
     }
 
     /// The cases.
@@ -204,6 +212,10 @@ impl WriteState {
                     return Undo::CaseChanged(index, before);
                 }
             }
+            Some(Body::RuleSetRecorded(recorded)) => {
+                self.rule_sets.record(recorded, event.position);
+                return Undo::RuleSetRecorded;
+            }
             Some(Body::LogOpened(_) | Body::Conflicting(_)) | None => {}
         }
         Undo::Nothing
@@ -214,6 +226,7 @@ impl WriteState {
         match undo {
             Undo::Nothing => {}
             Undo::Registered(before) => self.registry = *before,
+            Undo::RuleSetRecorded => self.rule_sets.remove_last(),
             Undo::CaseAdded => self.cases.remove_last(),
             Undo::CaseChanged(index, before) => *self.cases.get_mut(index) = *before,
             Undo::ReportCorrected(version) => {
@@ -232,6 +245,8 @@ pub enum Undo {
     Nothing,
     /// Entries were registered: the registry before them.
     Registered(Box<Registry>),
+    /// A rule set was recorded.
+    RuleSetRecorded,
     /// A case was added.
     CaseAdded,
     /// A case was changed: the case before.

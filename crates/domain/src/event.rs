@@ -40,6 +40,7 @@ pub fn kind(body: &Body) -> EventKind {
         Body::Submitted(s) => submission_kind(s),
         Body::Conflicting(_) => EventKind::Conflict,
         Body::CaseAdvanced(_) => EventKind::CaseStep,
+        Body::RuleSetRecorded(_) => EventKind::RuleSet,
     }
 }
 

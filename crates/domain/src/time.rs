@@ -88,11 +88,11 @@ impl Day {
         Month::new(date.year(), date.month())
     }
 
-    /// Whether it is a Saturday or Sunday.
+    /// Day of the week, 0 for Monday.
     #[must_use]
-    pub fn is_weekend(self) -> bool {
+    pub fn weekday(self) -> usize {
         // 1970-01-01 was a Thursday.
-        matches!((self.0 + 3).rem_euclid(7), 5 | 6)
+        usize::try_from((self.0 + 3).rem_euclid(7)).expect("0 to 6")
     }
 }
 
@@ -301,9 +301,9 @@ mod tests {
     }
 
     #[test]
-    fn saturday_and_sunday_are_the_weekend() {
-        let days =
-            ["2026-11-20", "2026-11-21", "2026-11-22", "2026-11-23"].map(|d| Day::parse(d).unwrap().is_weekend());
-        assert_eq!(days, [false, true, true, false]);
+    fn a_week_begins_on_monday() {
+        let weekdays =
+            ["2026-11-20", "2026-11-21", "2026-11-22", "2026-11-23"].map(|d| Day::parse(d).unwrap().weekday());
+        assert_eq!(weekdays, [4, 5, 6, 0]);
     }
 }

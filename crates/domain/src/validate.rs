@@ -5,11 +5,12 @@
 
 use std::collections::HashSet;
 
-use pbjson_types::Timestamp;
+use pbjson_types::{Duration, Timestamp};
 use satgas_proto::v1::{self, Violation, amendment::Replacement, case_command::Step, submission};
 
 use crate::{
     id::{SubmissionId, is_token, parse_hash},
+    rules::duration_ns,
     time::{Day, Instant, Month},
 };
 
@@ -24,9 +25,13 @@ pub struct Violations {
 }
 
 impl Violations {
-    /// Notes that a field of the present message is refused.
+    /// Notes that a field of the present message is refused; the empty field is the present one itself.
     pub fn add(&mut self, field: &str, reason: impl Into<String>) {
-        let field = if self.path.is_empty() { field.to_owned() } else { format!("{}.{field}", self.path) };
+        let field = match (self.path.as_str(), field) {
+            (path, "") => path.to_owned(),
+            ("", field) => field.to_owned(),
+            (path, field) => format!("{path}.{field}"),
+        };
         self.found.push(Violation { field, reason: reason.into() });
     }
 
@@ -108,6 +113,20 @@ impl Violations {
         let day = Day::parse(text);
         self.require(day.is_some(), field, "is not a date YYYY-MM-DD of the years 2000 to 2199");
         day
+    }
+
+    fn number(&mut self, field: &str, number: u32, min: u32, max: u32) {
+        if !(min..=max).contains(&number) {
+            self.add(field, format!("is not {min} to {max}"));
+        }
+    }
+
+    fn duration(&mut self, field: &str, duration: Option<&Duration>) {
+        match duration {
+            None => self.add(field, "is missing"),
+            Some(duration) if duration_ns(duration).is_none() => self.add(field, "is not above 0 and up to 365 days"),
+            Some(_) => {}
+        }
     }
 
     fn optional_day(&mut self, field: &str, text: &str) -> Option<Day> {
@@ -209,6 +228,50 @@ fn monitoring_report(v: &mut Violations, r: &v1::MonitoringReport) {
     v.text("obstacles", &r.obstacles, 0, 2_000);
     v.codes::<v1::RiskSignal>("risk_signals", &r.risk_signals, 20);
     v.each("follow_ups_done", &r.follow_ups_done, 50, follow_up_done);
+}
+
+/// Looks at a rule set that is to be recorded.
+pub fn rule_set_recorded(v: &mut Violations, r: &v1::RuleSetRecorded) {
+    match &r.rule_set {
+        None => v.add("rule_set", "is missing"),
+        Some(rules) => v.within("rule_set", |v| rule_set(v, rules)),
+    }
+    v.text("reason", &r.reason, 1, 500);
+}
+
+/// Looks at a rule set.
+pub fn rule_set(v: &mut Violations, r: &v1::RuleSet) {
+    v.token("name", &r.name, 64);
+    v.day("valid_from", &r.valid_from);
+    let mut indicators = Vec::new();
+    v.each("weights", &r.weights, 6, |v, w| {
+        v.code::<v1::IndicatorKind>("indicator", w.indicator);
+        v.require(!indicators.contains(&w.indicator), "indicator", "is given twice");
+        v.require((0.0..=1_000.0).contains(&w.weight), "weight", "is not 0 to 1000");
+        indicators.push(w.indicator);
+    });
+    let some = r.weights.is_empty() || r.weights.iter().all(|w| w.weight == 0.0);
+    v.require(!some, "weights", "are all 0: at least one indicator must count");
+    v.number("report_days", r.report_days, 1, 60);
+    v.duration("response_high", r.response_high.as_ref());
+    v.duration("response_medium", r.response_medium.as_ref());
+    v.number("response_low_working_days", r.response_low_working_days, 1, 60);
+    v.require(!r.working_weekdays.is_empty(), "working_weekdays", "is missing: name at least one day of the week");
+    v.each("working_weekdays", &r.working_weekdays, 7, |v, day| {
+        v.require((1..=7).contains(day), "", "is not 1 (Monday) to 7 (Sunday)");
+    });
+    v.each("holidays", &r.holidays, 400, |v, day| {
+        v.day("", day);
+    });
+    v.number("signal_window_days", r.signal_window_days, 1, 730);
+    v.number("spread_schools_min", r.spread_schools_min, 2, 100);
+    v.number("repeated_signals_min", r.repeated_signals_min, 2, 100);
+    v.number("silent_days", r.silent_days, 1, 730);
+    v.each("bands", &r.bands, 10, |v, band| v.text("name", &band.name, 1, 40));
+    let descending = r.bands.windows(2).all(|pair| pair[0].score_min > pair[1].score_min);
+    let from_0_to_100 = r.bands.iter().all(|band| (0.0..=100.0).contains(&band.score_min))
+        && r.bands.last().is_none_or(|last| last.score_min == 0.0);
+    v.require(descending && from_0_to_100, "bands", "are not given from the highest, within 100, down to one from 0");
 }
 
 fn school_visit(v: &mut Violations, r: &v1::SchoolVisit) {

@@ -187,6 +187,21 @@ impl Engine {
         reply.await.map_err(|_| WriteError::Closed)?
     }
 
+    /// Records a rule set: its position and whether it was known, or what is wrong with it.
+    pub async fn record_rules(
+        &self,
+        recorded: v1::RuleSetRecorded,
+    ) -> Result<Result<(u64, bool), Vec<Violation>>, WriteError> {
+        let room = self.room_now(recorded.encoded_len() + std::mem::size_of::<v1::RuleSetRecorded>())?;
+        let (answer, reply) = oneshot::channel();
+        self.send(Job::RecordRules { recorded: Box::new(recorded), room, answer })?;
+        Ok(match reply.await.map_err(|_| WriteError::Closed)?? {
+            Outcome::Accepted(position) => Ok((position, false)),
+            Outcome::Known(position) | Outcome::Conflict { position, .. } => Ok((position, true)),
+            Outcome::Rejected(violations) => Err(violations),
+        })
+    }
+
     /// Takes a case one step on. Answers with the receipt and the case as it then stands.
     pub async fn advance(&self, command: v1::CaseCommand) -> Result<(v1::Receipt, v1::Case), CaseError> {
         let (command_id, case_id) = (command.command_id.clone(), SubmissionId::parse(&command.case_id));

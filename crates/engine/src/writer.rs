@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// Number of the write state's layout and meaning.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 /// Bytes of records after which a commit takes no more jobs.
 const COMMIT_BYTES: usize = 2 * 1024 * 1024;
 
@@ -65,6 +65,11 @@ pub(crate) enum Job {
         skip_bad: bool,
         room: OwnedSemaphorePermit,
         answer: oneshot::Sender<Reply<Registered>>,
+    },
+    RecordRules {
+        recorded: Box<v1::RuleSetRecorded>,
+        room: OwnedSemaphorePermit,
+        answer: oneshot::Sender<Reply<Outcome>>,
     },
     Advance {
         command: Box<v1::CaseCommand>,
@@ -123,7 +128,7 @@ pub(crate) fn identity(event: &v1::Event, body: &[u8]) -> Option<(SubmissionId, 
             let command = step.command.as_ref()?;
             (&command.command_id, ContentHash::of(&command.encode_to_vec()))
         }
-        Body::Registered(_) | Body::LogOpened(_) => return None,
+        Body::Registered(_) | Body::RuleSetRecorded(_) | Body::LogOpened(_) => return None,
     };
     SubmissionId::parse(id).ok().map(|id| (id, content))
 }
@@ -151,6 +156,7 @@ impl Pending {
 /// An answer that waits for the commit.
 enum Answer {
     Submit(oneshot::Sender<Reply<Vec<Outcome>>>, Vec<Outcome>, OwnedSemaphorePermit),
+    RecordRules(oneshot::Sender<Reply<Outcome>>, Outcome, OwnedSemaphorePermit),
     Advance(oneshot::Sender<Result<Outcome, CaseError>>, Result<Outcome, CaseError>, OwnedSemaphorePermit),
 }
 
@@ -228,6 +234,10 @@ impl Writer {
                 Job::Submit { submissions, room, answer } => {
                     let outcomes = submissions.into_iter().map(|s| self.submit(s)).collect();
                     answers.push(Answer::Submit(answer, outcomes, room));
+                }
+                Job::RecordRules { recorded, room, answer } => {
+                    let outcome = self.record_rules(*recorded);
+                    answers.push(Answer::RecordRules(answer, outcome, room));
                 }
                 Job::Advance { command, room, answer } => {
                     let outcome = self.advance(*command);
@@ -307,6 +317,20 @@ impl Writer {
         let position = self.push_body(origin, Body::CaseAdvanced(step));
         self.take_id(id, content, position);
         Ok(Outcome::Accepted(position))
+    }
+
+    fn record_rules(&mut self, recorded: v1::RuleSetRecorded) -> Outcome {
+        match self.decided.state.rule_sets().decide(&recorded) {
+            Ok(Some(position)) => Outcome::Known(position),
+            Err(violations) => Outcome::Rejected(violations),
+            Ok(None) => {
+                let body = Body::RuleSetRecorded(recorded);
+                let mut encoded = Vec::new();
+                body.encode(&mut encoded);
+                let (field, bytes) = split_body(&encoded);
+                Outcome::Accepted(self.push_with_head("", "", event::kind(&body), field, bytes, body))
+            }
+        }
     }
 
     fn register(&mut self, entries: &[v1::RegistryEntry], skip_bad: bool) -> Reply<Registered> {
@@ -429,6 +453,12 @@ impl Writer {
                 Answer::Submit(answer, outcomes, _room) => {
                     let lost = failed.clone().filter(|_| outcomes.iter().any(|o| o.position() > durable));
                     drop(answer.send(lost.map_or(Ok(outcomes), Err)));
+                }
+                Answer::RecordRules(answer, outcome, _room) => {
+                    // A refusal may rest on a rule set of the same commit.
+                    let rests = outcome.position() > durable || matches!(outcome, Outcome::Rejected(_));
+                    let lost = failed.clone().filter(|_| rests);
+                    drop(answer.send(lost.map_or(Ok(outcome), Err)));
                 }
                 Answer::Advance(answer, outcome, _room) => {
                     let lost = failed.clone().filter(|_| rests_on_pending(&outcome, durable));

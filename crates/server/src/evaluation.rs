@@ -7,6 +7,7 @@ use std::{
 
 use satgas_domain::{
     id::Level,
+    rules::RuleSet,
     time::{Instant, Period},
     views::{ListQuery, Subject},
 };
@@ -67,7 +68,7 @@ impl EvaluationService for Evaluations {
         let (level, order) = (level(r.level()), r.order());
         let list = |folded: &Folded, now: Instant| {
             let period = period.unwrap_or_else(|| current_month(folded, now));
-            let list = folded.views.list(&ListQuery { period, prefix: &r.area_prefix, level, order, now });
+            let list = folded.views.list(&ListQuery { period, prefix: &r.area_prefix, level, order, now, draft: None });
             list.into_iter().map(|evaluation| with_head(evaluation, folded)).collect()
         };
         let list: Vec<v1::Evaluation> =
@@ -135,11 +136,12 @@ impl EvaluationService for Evaluations {
                 change.then = change.then.take().map(|evaluation| with_head(evaluation, &then.folded));
                 change.now = change.now.take().map(|evaluation| with_head(evaluation, folded));
             }
-            Ok((changes, basis(folded, now)))
+            let first_day = period.first.first_day();
+            let of = |folded: &Folded, now| basis(folded, now, folded.views.rule_sets().on(first_day));
+            Ok((changes, of(&then.folded, then.now), of(folded, now)))
         };
-        let (changes, now) = look_within(&self.engine, 0, r.now, &r.area_prefix, compare).await??;
+        let (changes, then, now) = look_within(&self.engine, 0, r.now, &r.area_prefix, compare).await??;
         let (changes, next_page_token) = offset_page(changes, &r.page_token, size)?;
-        let then = basis(&then.folded, then.now);
         Ok(Response::new(v1::CompareEvaluationsResponse { changes, next_page_token, then: Some(then), now: Some(now) }))
     }
 
@@ -169,13 +171,13 @@ fn no_subject() -> Status {
     status::invalid_field("subject", "is missing: give area_code or institution_id")
 }
 
-/// What figures of a moment are made of.
-pub(crate) fn basis(folded: &Folded, now: Instant) -> v1::Basis {
-    v1::Basis { head_hash: folded.head.hash.to_vec().into(), ..folded.views.basis(now) }
+/// What figures of a moment under some rules are made of.
+pub(crate) fn basis(folded: &Folded, now: Instant, rules: &RuleSet) -> v1::Basis {
+    v1::Basis { head_hash: folded.head.hash.to_vec().into(), ..folded.views.basis(now, rules) }
 }
 
 /// A period, or `None` for the current month.
-fn parse_period(code: &str) -> Result<Option<Period>, Status> {
+pub(crate) fn parse_period(code: &str) -> Result<Option<Period>, Status> {
     if code.is_empty() {
         return Ok(None);
     }
@@ -185,11 +187,11 @@ fn parse_period(code: &str) -> Result<Option<Period>, Status> {
         .ok_or_else(|| status::invalid_field("period", "is not a period such as 2026, 2026-S1, 2026-Q1 or 2026-01"))
 }
 
-fn current_month(folded: &Folded, now: Instant) -> Period {
+pub(crate) fn current_month(folded: &Folded, now: Instant) -> Period {
     Period::month(folded.views.calendar().month(now))
 }
 
-fn level(level: AreaLevel) -> Level {
+pub(crate) fn level(level: AreaLevel) -> Level {
     match level {
         AreaLevel::Kota => Level::Kota,
         AreaLevel::Kecamatan => Level::Kecamatan,
@@ -197,7 +199,7 @@ fn level(level: AreaLevel) -> Level {
     }
 }
 
-fn with_head(mut evaluation: v1::Evaluation, folded: &Folded) -> v1::Evaluation {
+pub(crate) fn with_head(mut evaluation: v1::Evaluation, folded: &Folded) -> v1::Evaluation {
     if let Some(basis) = &mut evaluation.basis {
         basis.head_hash = folded.head.hash.to_vec().into();
     }

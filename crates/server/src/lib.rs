@@ -12,6 +12,7 @@ mod event;
 mod folder;
 mod look;
 mod registry;
+mod rules;
 mod server;
 mod status;
 mod stream;

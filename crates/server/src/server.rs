@@ -11,6 +11,7 @@ use satgas_proto::{
         evaluation_service_server::{self, EvaluationServiceServer},
         event_service_server,
         registry_service_server::{self, RegistryServiceServer},
+        rule_service_server::{self, RuleServiceServer},
         submission_service_server::{self, SubmissionServiceServer},
         warning_service_server::{self, WarningServiceServer},
     },
@@ -31,6 +32,7 @@ use crate::{
     event::Events,
     folder::{Folder, open_journal},
     registry::RegistryApi,
+    rules::Rules,
     status,
     stream::Streams,
     submission::Submissions,
@@ -219,6 +221,7 @@ async fn routes(engine: &Engine, streams: &Streams) -> Result<Routes, StartError
         .add_service(CaseServiceServer::new(CaseApi { engine: engine.clone(), streams: streams.clone() }))
         .add_service(encoded::event_service_server::EventServiceServer::new(events))
         .add_service(EvaluationServiceServer::new(evaluations))
+        .add_service(RuleServiceServer::new(Rules { engine: engine.clone(), streams: streams.clone() }))
         .add_service(WarningServiceServer::new(Warnings { engine: engine.clone() }))
         .add_service(health_service)
         .add_service(reflection);
@@ -245,6 +248,7 @@ async fn tell_health(health: &HealthReporter, writable: Writable) {
         submission_service_server::SERVICE_NAME,
         case_service_server::SERVICE_NAME,
         registry_service_server::SERVICE_NAME,
+        rule_service_server::SERVICE_NAME,
     ] {
         health.set_service_status(service, serving(writable == Writable::Yes)).await;
     }

@@ -26,7 +26,9 @@ impl WarningService for Warnings {
         for kind in &r.kinds {
             known_code::<v1::WarningKind>("kinds", *kind)?;
         }
-        let within = |folded: &Folded, now: Instant| (folded.views.warnings(&r.area_prefix, now), basis(folded, now));
+        let within = |folded: &Folded, now: Instant| {
+            (folded.views.warnings(&r.area_prefix, now), basis(folded, now, folded.views.rules_now(now)))
+        };
         let (mut warnings, basis) = look_within(&self.engine, r.min_position, r.as_of, &r.area_prefix, within).await?;
         warnings.retain(|w| r.kinds.is_empty() || r.kinds.contains(&w.kind));
         let (warnings, next_page_token) = offset_page(warnings, &r.page_token, size)?;

@@ -6,6 +6,7 @@
 
 mod content;
 mod people;
+pub(crate) mod rules;
 mod spread;
 mod world;
 
@@ -14,7 +15,10 @@ use rand::{Rng as _, RngExt as _, SeedableRng as _, seq::SliceRandom as _};
 use rand_chacha::ChaCha8Rng;
 use satgas_proto::v1;
 
-use super::time::{month_after, report_deadline, start_of};
+use super::{
+    rules::{before_all, report_deadline},
+    time::{month_after, start_of},
+};
 use world::World;
 
 /// The time zone of every history.
@@ -121,7 +125,7 @@ pub(crate) fn edges(first: Date, last: Date, zone: &TimeZone) -> Vec<Timestamp> 
     let mut edges = Vec::new();
     let mut month = first.first_of_month();
     while month <= last {
-        for edge in [start_of(month, zone), report_deadline(month, zone)] {
+        for edge in [start_of(month, zone), report_deadline(&before_all(), month, zone)] {
             edges.push(edge);
             edges.push(edge - SignedDuration::from_millis(1));
         }

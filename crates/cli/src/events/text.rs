@@ -42,6 +42,10 @@ fn body_text(body: &Body, zone: &TimeZone) -> String {
             let step = command.step.as_ref().map_or("-", steps::word_of);
             format!("case {} v{}: {step}", command.case_id, advanced.version)
         }
+        Body::RuleSetRecorded(recorded) => {
+            let rules = recorded.rule_set.clone().unwrap_or_default();
+            format!("{} from {}: {}", rules.name, rules.valid_from, recorded.reason)
+        }
     }
 }
 

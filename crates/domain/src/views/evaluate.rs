@@ -9,8 +9,10 @@ use satgas_proto::v1::{self, IndicatorKind, evaluation};
 
 use super::{Ledger, Views};
 use crate::{
+    case::Case,
     id::Level,
     registry::Scope,
+    rules::RuleSet,
     time::{DAY_NS, Day, Instant, Month, Period},
 };
 
@@ -36,10 +38,13 @@ pub struct ListQuery<'a> {
     pub order: v1::EvaluationOrder,
     /// The time as of which deadlines are judged.
     pub now: Instant,
+    /// Rules to judge by instead of the recorded ones.
+    pub draft: Option<&'a RuleSet>,
 }
 
 /// What is the same for every subject.
-pub(super) struct Window {
+pub(super) struct Window<'a> {
+    pub(super) rules: &'a RuleSet,
     pub(super) start: Instant,
     pub(super) end: Instant,
     pub(super) cut: Instant,
@@ -80,7 +85,7 @@ pub(super) fn indicator(kind: i32, (numerator, denominator): Fraction) -> v1::In
     v1::Indicator { kind, applicable: denominator > 0, numerator, denominator }
 }
 
-impl Window {
+impl Window<'_> {
     /// The days of the period on which something could be due that has passed: due times are the start of the day after.
     pub(super) fn days_past(&self) -> Option<RangeInclusive<Day>> {
         let last = self.last_day.min(Day(self.today.0 - 1));
@@ -92,7 +97,7 @@ impl Views {
     /// Evaluates one subject, or `None` if it is not registered. The basis lacks the head's hash, which only the log knows.
     #[must_use]
     pub fn evaluate(&self, subject: Subject<'_>, period: &Period, now: Instant) -> Option<v1::Evaluation> {
-        let window = self.window(period, now);
+        let window = self.window(period, now, None);
         match subject {
             Subject::Area(code) => Some(self.evaluate_area(self.registry.find_area(code)?, period, &window)),
             Subject::Institution(id) => {
@@ -109,14 +114,14 @@ impl Views {
     /// Evaluates all areas that a query asks for, in its order.
     #[must_use]
     pub fn list(&self, query: &ListQuery<'_>) -> Vec<v1::Evaluation> {
-        let window = self.window(&query.period, query.now);
+        let window = self.window(&query.period, query.now, query.draft);
         let areas = self.registry.areas_within(query.prefix, query.level);
         let mut list: Vec<_> = areas.map(|area| self.evaluate_area(area, &query.period, &window)).collect();
         sort(&mut list, query.order);
         list
     }
 
-    fn evaluate_area(&self, index: u32, period: &Period, window: &Window) -> v1::Evaluation {
+    fn evaluate_area(&self, index: u32, period: &Period, window: &Window<'_>) -> v1::Evaluation {
         let area = self.registry.area(index);
         let mut tally = Tally::default();
         for kelurahan in self.registry.areas_within(&area.message.code, Level::Kelurahan) {
@@ -131,18 +136,20 @@ impl Views {
         )
     }
 
-    pub(super) fn window(&self, period: &Period, now: Instant) -> Window {
+    pub(super) fn window<'a>(&'a self, period: &Period, now: Instant, draft: Option<&'a RuleSet>) -> Window<'a> {
         let calendar = self.calendar();
+        let rules = draft.unwrap_or_else(|| self.rule_sets.on(period.first.first_day()));
         let (first_day, after) = (period.first.first_day(), period.after().first_day());
         let (start, end) = (calendar.start(first_day), calendar.start(after));
         let cut = end.min(now);
         let last = cut.plus_ns(-1);
         let months = period.each_month().filter_map(|month| {
             let next = month.next().first_day();
-            let deadline = calendar.start(Day(next.0 + self.rules.report_days));
+            let deadline = calendar.start(Day(next.0 + rules.report_days));
             (deadline <= now).then_some((month, month.first_day(), Day(next.0 - 1), deadline))
         });
         Window {
+            rules,
             start,
             end,
             cut,
@@ -158,7 +165,7 @@ impl Views {
         }
     }
 
-    fn tally(&self, scope: Scope, window: &Window, tally: &mut Tally) {
+    fn tally(&self, scope: Scope, window: &Window<'_>, tally: &mut Tally) {
         let ledger = self.ledger(scope);
         self.count_items(scope, window, &mut tally.fractions);
         self.tally_activity(ledger, window, tally);
@@ -166,7 +173,7 @@ impl Views {
         tally.conflicts += ledger.conflicts;
     }
 
-    fn tally_activity(&self, ledger: &Ledger, window: &Window, tally: &mut Tally) {
+    fn tally_activity(&self, ledger: &Ledger, window: &Window<'_>, tally: &mut Tally) {
         for cell in ledger.months.range(window.first_month..=window.last_month).map(|(_, cell)| cell) {
             tally.visits += cell.visits;
             tally.pupils += cell.pupils;
@@ -186,7 +193,7 @@ impl Views {
         })
     }
 
-    fn tally_cases(&self, ledger: &Ledger, window: &Window, tally: &mut Tally) {
+    fn tally_cases(&self, ledger: &Ledger, window: &Window<'_>, tally: &mut Tally) {
         let within = |at: Instant| window.start <= at && at < window.end;
         for index in &ledger.cases {
             let case = self.cases.get(*index);
@@ -207,17 +214,20 @@ impl Views {
                 Some(at) => tally.closed += u64::from(within(at)),
                 None => {
                     tally.open += 1;
-                    tally.overdue += u64::from(self.is_overdue(*index, window.cut));
+                    tally.overdue += u64::from(self.is_overdue(case, window.rules, window.cut));
                 }
             }
         }
     }
 
+    /// When the first response to a case is due by some rules.
+    pub(super) fn response_due(&self, case: &Case, rules: &RuleSet) -> Instant {
+        rules.response_due(self.calendar(), case.reported, case.risk())
+    }
+
     /// Whether a case had at `time` a response or follow-up overdue.
-    fn is_overdue(&self, index: u32, time: Instant) -> bool {
-        let case = self.cases.get(index);
-        let response =
-            self.response_due[index as usize] <= time && case.first_response.is_none_or(|(at, _)| at >= time);
+    fn is_overdue(&self, case: &Case, rules: &RuleSet, time: Instant) -> bool {
+        let response = self.response_due(case, rules) <= time && case.first_response.is_none_or(|(at, _)| at >= time);
         response
             || case
                 .follow_ups
@@ -230,10 +240,11 @@ impl Views {
         subject: evaluation::Subject,
         name: &str,
         period: &Period,
-        window: &Window,
+        window: &Window<'_>,
         mut tally: Tally,
     ) -> v1::Evaluation {
         tally.response_times_s.sort_unstable();
+        let score = score(&tally.fractions, window.rules);
         v1::Evaluation {
             subject: Some(subject),
             name: name.to_owned(),
@@ -242,7 +253,8 @@ impl Views {
                 .zip(tally.fractions)
                 .map(|(kind, fraction)| indicator(kind, fraction))
                 .collect(),
-            score: self.score(&tally.fractions),
+            score,
+            band: window.rules.band(score).to_owned(),
             activity: Some(v1::ActivityFigures {
                 visits: tally.visits,
                 pupils_reached: tally.pupils,
@@ -261,33 +273,33 @@ impl Views {
                 first_response_p90_s: nearest_rank(&tally.response_times_s, 90),
             }),
             open_conflicts: tally.conflicts,
-            basis: Some(self.basis(window.now)),
+            basis: Some(self.basis(window.now, window.rules)),
         }
     }
 
     /// What figures of now are made of. The head's hash is for the caller to add.
     #[must_use]
-    pub fn basis(&self, now: Instant) -> v1::Basis {
+    pub fn basis(&self, now: Instant, rules: &RuleSet) -> v1::Basis {
         v1::Basis {
             position: self.position,
             head_hash: Vec::new().into(),
             as_of: Some(now.to_proto()),
-            rule_set: self.rules.name.clone(),
+            rule_set: rules.name.clone(),
             sample_data: self.sample_data,
         }
     }
+}
 
-    #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
-    fn score(&self, fractions: &[Fraction; 6]) -> Option<f64> {
-        let (mut sum, mut weights) = (0.0, 0.0);
-        for ((numerator, denominator), weight) in fractions.iter().zip(self.rules.weights) {
-            if *denominator > 0 {
-                sum += weight * *numerator as f64 / *denominator as f64;
-                weights += weight;
-            }
+#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
+fn score(fractions: &[Fraction; 6], rules: &RuleSet) -> Option<f64> {
+    let (mut sum, mut weights) = (0.0, 0.0);
+    for ((numerator, denominator), weight) in fractions.iter().zip(rules.weights) {
+        if *denominator > 0 {
+            sum += weight * *numerator as f64 / *denominator as f64;
+            weights += weight;
         }
-        (weights > 0.0).then(|| (100.0 * sum / weights * 100.0).round() / 100.0)
     }
+    (weights > 0.0).then(|| (100.0 * sum / weights * 100.0).round() / 100.0)
 }
 
 /// The element at rank ceil(p n / 100) of a sorted list, counted from 1.

@@ -52,11 +52,11 @@ impl Views {
     ) -> Option<Explained> {
         let items = self.items(subject, period, Some(kind), now)?;
         let counts = items.iter().filter(|(_, item)| item.counts).count() as u64;
-        let nth = (kind as usize).checked_sub(IndicatorKind::ReportingCompleteness as usize);
+        let window = self.window(period, now, None);
         Some(Explained {
             indicator: indicator(kind.into(), (counts, items.len() as u64)),
-            weight: nth.and_then(|nth| self.rules.weights.get(nth)).copied().unwrap_or_default(),
-            cut: self.window(period, now).cut,
+            weight: window.rules.weight(kind),
+            cut: window.cut,
             items: items.into_iter().map(|(_, item)| item).collect(),
         })
     }
@@ -68,7 +68,7 @@ impl Views {
         only: Option<IndicatorKind>,
         now: Instant,
     ) -> Option<Vec<(IndicatorKind, v1::Item)>> {
-        let window = self.window(period, now);
+        let window = self.window(period, now, None);
         let mut kept = Kept { only, area_code: String::new(), items: Vec::new() };
         match subject {
             Subject::Area(code) => {
@@ -100,7 +100,11 @@ impl Views {
         let (old, new) =
             (then.items(subject, period, None, then_now).unwrap_or_default(), self.items(subject, period, None, now)?);
         let items = changes(old, new);
-        let figures = |e: &v1::Evaluation| v1::Evaluation { basis: None, ..e.clone() };
+        // The basis always differs; of it only the rules are part of what is compared.
+        let figures = |e: &v1::Evaluation| {
+            let rule_set = e.basis.as_ref().map(|basis| basis.rule_set.clone());
+            (rule_set, v1::Evaluation { basis: None, ..e.clone() })
+        };
         if items.is_empty() && before.as_ref().map(figures) == Some(figures(&after)) {
             return None;
         }

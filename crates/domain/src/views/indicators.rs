@@ -32,7 +32,7 @@ impl Items for [Fraction; 6] {
 
 impl Views {
     /// Hands over the items of one kelurahan or institution.
-    pub(super) fn count_items(&self, scope: Scope, window: &Window, items: &mut impl Items) {
+    pub(super) fn count_items(&self, scope: Scope, window: &Window<'_>, items: &mut impl Items) {
         self.count_task_forces(scope, window, items);
         if let Scope::Area(area) = scope {
             self.count_schools(area, window, items);
@@ -41,7 +41,7 @@ impl Views {
         self.count_cases(scope, window, items);
     }
 
-    fn count_task_forces(&self, scope: Scope, window: &Window, items: &mut impl Items) {
+    fn count_task_forces(&self, scope: Scope, window: &Window<'_>, items: &mut impl Items) {
         for index in self.registry.task_forces_of(scope) {
             let task_force = self.registry.task_force(*index);
             for (month, first, last, deadline) in &window.months {
@@ -79,7 +79,7 @@ impl Views {
         }
     }
 
-    fn count_schools(&self, area: u32, window: &Window, items: &mut impl Items) {
+    fn count_schools(&self, area: u32, window: &Window<'_>, items: &mut impl Items) {
         let calendar = self.calendar();
         for index in &self.registry.area(area).institutions {
             let school = self.registry.institution(*index);
@@ -101,7 +101,7 @@ impl Views {
         }
     }
 
-    fn count_visit_follow_ups(&self, scope: Scope, window: &Window, items: &mut impl Items) {
+    fn count_visit_follow_ups(&self, scope: Scope, window: &Window<'_>, items: &mut impl Items) {
         let Some(days) = window.days_past() else { return };
         for (due, agreed) in self.ledger(scope).due.range(days) {
             for (visit, number) in agreed {
@@ -116,7 +116,7 @@ impl Views {
         }
     }
 
-    fn count_cases(&self, scope: Scope, window: &Window, items: &mut impl Items) {
+    fn count_cases(&self, scope: Scope, window: &Window<'_>, items: &mut impl Items) {
         let days = window.days_past();
         for index in &self.ledger(scope).cases {
             let case = self.cases.get(*index);
@@ -131,7 +131,7 @@ impl Views {
                     self.follow_up(case.id, f.message.number, f.due, vec![f.position], evidence)
                 });
             }
-            let due = self.response_due[*index as usize];
+            let due = self.response_due(case, window.rules);
             if window.start <= due && due < window.end && due <= window.now {
                 let in_time = case.first_response.is_some_and(|(at, _)| at <= due);
                 items.item(IndicatorKind::ResponseWithinTarget, in_time, || v1::Item {

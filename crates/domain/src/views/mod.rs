@@ -28,7 +28,7 @@ use crate::{
     decide::{reported_case, scope_of},
     id::{SubmissionId, is_within},
     registry::{Registry, Scope},
-    rules::RuleSet,
+    rules::RuleSets,
     time::{Calendar, Day, Instant, Month},
 };
 
@@ -100,12 +100,10 @@ pub struct Views {
     calendar: Option<Calendar>,
     sample_data: bool,
     position: u64,
-    rules: RuleSet,
+    rule_sets: RuleSets,
     registry: Registry,
     records: Records,
     cases: Cases,
-    /// When the first response is due, by case.
-    response_due: Vec<Instant>,
     areas: Vec<Ledger>,
     institutions: Vec<Ledger>,
     /// Standing monitoring reports by task force and month.
@@ -134,11 +132,10 @@ impl Views {
             time_zone: time_zone.to_owned(),
             sample_data: false,
             position: 0,
-            rules: RuleSet::default(),
+            rule_sets: RuleSets::default(),
             registry: Registry::default(),
             records: Records::default(),
             cases: Cases::default(),
-            response_due: Vec::new(),
             areas: Vec::new(),
             institutions: Vec::new(),
             reports: Vec::new(),
@@ -178,10 +175,10 @@ impl Views {
         self.sample_data
     }
 
-    /// The rule set in force.
+    /// The rule sets.
     #[must_use]
-    pub fn rules(&self) -> &RuleSet {
-        &self.rules
+    pub fn rule_sets(&self) -> &RuleSets {
+        &self.rule_sets
     }
 
     /// What is registered.
@@ -257,7 +254,9 @@ impl Views {
             Scope::Area(_) => "",
             Scope::Institution(institution) => &self.registry.institution(institution).message.institution_id,
         };
-        case.to_proto(&self.registry.area(case.area).message.code, institution, self.response_due[index as usize])
+        let rules = self.rule_sets.on(self.calendar().day(case.reported));
+        let due = rules.response_due(self.calendar(), case.reported, case.risk());
+        case.to_proto(&self.registry.area(case.area).message.code, institution, due)
     }
 
     fn ledger(&self, scope: Scope) -> &Ledger {
@@ -295,6 +294,11 @@ impl Views {
                 }
             }
             Some(Body::CaseAdvanced(step)) => self.advanced(event.position, step),
+            Some(Body::RuleSetRecorded(recorded)) => {
+                self.rule_sets.record(recorded, event.position);
+                // Rules may change every figure.
+                self.changed_at.fill(event.position);
+            }
             None => {}
         }
     }
@@ -325,18 +329,7 @@ impl Views {
         let Some(command) = &step.command else { return };
         let Some(index) = SubmissionId::parse(&command.case_id).ok().and_then(|id| self.cases.find(id)) else { return };
         self.cases.get_mut(index).apply(command, step.version, position);
-        self.update_due(index);
         self.touch(self.cases.get(index).area);
-    }
-
-    fn update_due(&mut self, index: u32) {
-        let case = self.cases.get(index);
-        let due = self.rules.response_due(self.calendar(), case.reported, case.risk());
-        if let Some(known) = self.response_due.get_mut(index as usize) {
-            *known = due;
-        } else {
-            self.response_due.push(due);
-        }
     }
 
     fn submitted(&mut self, event: &v1::Event, s: &v1::Submission, received: Instant) -> Option<()> {
@@ -349,7 +342,6 @@ impl Views {
                 let case = reported_case(&self.registry, event, s, r)?;
                 let (scope, area) = (case.scope, case.area);
                 let index = self.cases.add(case);
-                self.update_due(index);
                 self.areas[area as usize].cases.push(index);
                 if let Scope::Institution(institution) = scope {
                     self.institutions[institution as usize].cases.push(index);
@@ -461,7 +453,6 @@ impl Views {
             let known = self.cases.get_mut(case);
             known.report = report.clone();
             known.reported = reported;
-            self.update_due(case);
             self.touch(self.cases.get(case).area);
         }
         Some(id)

@@ -8,6 +8,7 @@ use super::{Ledger, Views};
 use crate::{
     id::{format_hash, is_within},
     registry::Scope,
+    rules::RuleSet,
     time::Instant,
 };
 
@@ -18,21 +19,28 @@ impl Views {
     /// The warnings that stand at `now` and concern an area within the prefix: by kind, then since, then id.
     #[must_use]
     pub fn warnings(&self, prefix: &str, now: Instant) -> Vec<v1::Warning> {
+        let rules = self.rules_now(now);
         let mut warnings = Vec::new();
-        self.spreading_groups(now, &mut warnings);
-        self.overdue_cases(now, &mut warnings);
+        self.spreading_groups(rules, now, &mut warnings);
+        self.overdue_cases(rules, now, &mut warnings);
         self.overdue_visit_follow_ups(now, &mut warnings);
-        self.schools_with_repeated_signals(now, &mut warnings);
-        self.silent_task_forces(now, &mut warnings);
+        self.schools_with_repeated_signals(rules, now, &mut warnings);
+        self.silent_task_forces(rules, now, &mut warnings);
         warnings.retain(|w| w.area_codes.iter().any(|code| is_within(code, prefix)));
         let since = |w: &v1::Warning| w.since.as_ref().map_or((0, 0), |t| (t.seconds, t.nanos));
         warnings.sort_by(|a, b| (a.kind, since(a), &a.warning_id).cmp(&(b.kind, since(b), &b.warning_id)));
         warnings
     }
 
+    /// The rules that warnings are made by: those of the day.
+    #[must_use]
+    pub fn rules_now(&self, now: Instant) -> &RuleSet {
+        self.rule_sets.on(self.calendar().day(now))
+    }
+
     /// Of exposure signals by record index: those within the window, by occurred.
-    fn recent(&self, signals: &[u32], now: Instant) -> Vec<u32> {
-        let from = now.plus_ns(-self.rules.signal_window_ns);
+    fn recent(&self, rules: &RuleSet, signals: &[u32], now: Instant) -> Vec<u32> {
+        let from = now.plus_ns(-rules.signal_window_ns);
         let occurred = |index: &u32| self.records.get(*index).occurred;
         let mut recent: Vec<u32> =
             signals.iter().copied().filter(|s| occurred(s) > from && occurred(s) <= now).collect();
@@ -40,11 +48,11 @@ impl Views {
         recent
     }
 
-    fn spreading_groups(&self, now: Instant, warnings: &mut Vec<v1::Warning>) {
+    fn spreading_groups(&self, rules: &RuleSet, now: Instant, warnings: &mut Vec<v1::Warning>) {
         for (fingerprint, signals) in &self.groups {
-            let recent = self.recent(signals, now);
+            let recent = self.recent(rules, signals, now);
             let schools: BTreeSet<u32> = recent.iter().flat_map(|s| self.schools_of(*s)).copied().collect();
-            if schools.len() >= self.rules.spread_schools_min {
+            if schools.len() >= rules.spread_schools_min {
                 let fingerprint = format_hash(fingerprint);
                 warnings.push(v1::Warning {
                     warning_id: format!("group_spreads:{fingerprint}"),
@@ -55,10 +63,10 @@ impl Views {
         }
     }
 
-    fn schools_with_repeated_signals(&self, now: Instant, warnings: &mut Vec<v1::Warning>) {
+    fn schools_with_repeated_signals(&self, rules: &RuleSet, now: Instant, warnings: &mut Vec<v1::Warning>) {
         for (index, ledger) in (0_u32..).zip(&self.institutions) {
-            let recent = self.recent(&ledger.signals, now);
-            if recent.len() >= self.rules.repeated_signals_min {
+            let recent = self.recent(rules, &ledger.signals, now);
+            if recent.len() >= rules.repeated_signals_min {
                 let id = &self.registry.institution(index).message.institution_id;
                 warnings.push(v1::Warning {
                     warning_id: format!("school_repeated_signals:{id}"),
@@ -131,19 +139,20 @@ impl Views {
         }
     }
 
-    fn overdue_cases(&self, now: Instant, warnings: &mut Vec<v1::Warning>) {
-        for (case, due) in self.cases.all().iter().zip(&self.response_due) {
+    fn overdue_cases(&self, rules: &RuleSet, now: Instant, warnings: &mut Vec<v1::Warning>) {
+        for case in self.cases.all() {
             if case.is_merged() || case.reported >= now || case.closed_at(now).is_some() {
                 continue;
             }
-            if *due <= now && case.first_response.is_none() {
+            let due = self.response_due(case, rules);
+            if due <= now && case.first_response.is_none() {
                 let id = case.id.to_string();
                 warnings.push(self.due_warning(
                     WarningKind::ResponseOverdue,
                     case.scope,
                     case.area,
                     id,
-                    *due,
+                    due,
                     case.position,
                 ));
             }
@@ -189,7 +198,7 @@ impl Views {
         }
     }
 
-    fn silent_task_forces(&self, now: Instant, warnings: &mut Vec<v1::Warning>) {
+    fn silent_task_forces(&self, rules: &RuleSet, now: Instant, warnings: &mut Vec<v1::Warning>) {
         let (today, month) = (self.calendar().day(now), self.calendar().month(now));
         for task_force in self.registry.all().2 {
             if !task_force.existed(today, today) {
@@ -201,9 +210,9 @@ impl Views {
             };
             let formed = self.calendar().start(task_force.formed);
             let last = self.last_activity(ledger, month, now.plus_ns(1)).map_or(formed, |last| last.max(formed));
-            if now.0 - last.0 >= self.rules.silent_ns {
+            if now.0 - last.0 >= rules.silent_ns {
                 let area = self.registry.area_of(task_force.home);
-                let since = last.plus_ns(self.rules.silent_ns);
+                let since = last.plus_ns(rules.silent_ns);
                 let subject = task_force.message.task_force_id.clone();
                 warnings.push(self.due_warning(WarningKind::TaskForceSilent, task_force.home, area, subject, since, 0));
             }

@@ -95,7 +95,7 @@ fn conflicts_of_an_institution_count_for_its_kelurahan_as_well() {
 
 fn codes(log: &Log, prefix: &str, level: Level, order: EvaluationOrder) -> Vec<String> {
     let period = Period::parse("2028-02").expect("a period");
-    let list = log.views.list(&ListQuery { period, prefix, level, order, now: at(NOW) });
+    let list = log.views.list(&ListQuery { period, prefix, level, order, now: at(NOW), draft: None });
     list.into_iter()
         .map(|e| match e.subject {
             Some(evaluation::Subject::AreaCode(code)) => code,

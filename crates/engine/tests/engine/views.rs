@@ -42,7 +42,14 @@ async fn picture(engine: &Engine) -> Picture {
             let period = Period::parse(code).expect("a period");
             for level in [Level::Kota, Level::Kecamatan, Level::Kelurahan] {
                 let order = EvaluationOrder::SilentLongest;
-                evaluations.extend(views.list(&ListQuery { period: period.clone(), prefix: "", level, order, now }));
+                evaluations.extend(views.list(&ListQuery {
+                    period: period.clone(),
+                    prefix: "",
+                    level,
+                    order,
+                    now,
+                    draft: None,
+                }));
             }
             for school in [SCHOOL, OTHER_SCHOOL] {
                 evaluations.extend(views.evaluate(Subject::Institution(school), &period, now));
