@@ -11,6 +11,7 @@ use crate::{
 
 /// Adds `--as-of` to a command that asks.
 #[derive(Debug, Default, clap::Args)]
+#[group(skip)]
 pub(crate) struct Args {
     /// Answer as it would have been answered then: a position of the log such as 1200, a time, or a day (its end) such as 2026-10-05
     #[arg(long, value_name = "POSITION|TIME")]
@@ -33,7 +34,9 @@ impl Args {
 pub(crate) fn moment(text: &str, zone: &TimeZone) -> anyhow::Result<v1::AsOf> {
     let at = if text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() {
         At::Position(text.parse().context("is no position")?)
-    } else if let Ok(day) = text.parse::<civil::Date>() {
+    } else if !text.contains([' ', 'T', 't'])
+        && let Ok(day) = text.parse::<civil::Date>()
+    {
         At::Time(time::to_proto(end_of(day, zone)?))
     } else {
         At::Time(time::to_proto(time::parse(text, zone).map_err(anyhow::Error::msg)?))

@@ -150,3 +150,21 @@ impl Checkpoints {
         Ok(list)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_stay_and_older_ones_are_spread_over_the_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let checkpoints = Checkpoints::new(folder.path(), "views", 1, 4).unwrap();
+        for position in (100..=10_000).step_by(100) {
+            checkpoints.write(Head { position, hash: [0; 32] }, &position).unwrap();
+        }
+        let kept: Vec<u64> = checkpoints.list().unwrap().into_iter().map(|(position, _)| position).collect();
+        assert_eq!((kept.len(), &kept[..2]), (6, &[10_000, 9_900][..]));
+        let mut gaps = kept[1..].windows(2).map(|pair| pair[0] - pair[1]).chain(kept.last().copied());
+        assert!(gaps.all(|gap| gap <= 10_000 * 2 / 5), "{kept:?}");
+    }
+}

@@ -271,7 +271,7 @@ impl Played {
 }
 
 fn checkpointing(folder: &Path) -> Options {
-    Options { checkpoints: Some(folder.to_owned()), checkpoint_every: 40, ..Options::default() }
+    Options { checkpoints: Some(folder.to_owned()), checkpoint_every: 40, checkpoints_kept: 0, ..Options::default() }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
