@@ -1,10 +1,11 @@
-//! Everything a developer runs: `cargo xtask test | demo | bench`.
+//! Everything a developer runs: `cargo xtask test | demo | bench | forms`.
 //!
 //! `test` is the whole gate: what passes here passes in CI, because CI runs nothing else. Only cargo and npm are expected
 //! on the machine; every other tool is installed by the step that needs it, at a pinned version.
 
 mod bench;
 mod demo;
+mod forms;
 mod layers;
 mod report;
 mod steps;
@@ -47,6 +48,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<std::ffi::OsString>,
     },
+    /// Write the XLSX files in docs/forms from their sources
+    Forms,
 }
 
 fn main() -> ExitCode {
@@ -62,6 +65,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::Test { only } => Ok(test(&workspace, &only)),
         Task::Demo { args } => demo::become_demo(&workspace, &args),
         Task::Bench { args } => bench::become_driver(&workspace, &args),
+        Task::Forms => forms::write(&workspace).map(|()| ExitCode::SUCCESS),
     }
 }
 

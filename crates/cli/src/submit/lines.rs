@@ -1,6 +1,7 @@
 //! From a file to records, line by line, in a thread of its own so that a slow pipe never holds up a receipt.
 
 use std::{
+    collections::BTreeMap,
     io::{self, BufRead, BufReader, Read},
     thread,
 };
@@ -12,7 +13,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::{
-    Kind,
+    form::{self, ExportRow, Form},
     rejected::{Original, Reason, Refused},
     rows,
 };
@@ -33,21 +34,35 @@ pub(super) struct Line {
     pub(super) end_offset: u64,
     /// The record, or why it is none.
     pub(super) record: Result<Submission, Refused>,
+    /// The row of an export that it comes from: that, and not the record, is what can be mended and sent again.
+    pub(super) row: Option<ExportRow>,
+}
+
+/// What a file is read as.
+#[derive(Clone, Debug)]
+pub(super) enum Reading {
+    /// A record a line in canonical JSON, or a line of a file of rejected records.
+    Jsonl,
+    /// School visits and monthly reports in columns.
+    Csv,
+    /// What a form collected.
+    Export(Form),
 }
 
 /// Lines as they are read; an error of the file itself is the last item.
 pub(super) type Lines = mpsc::Receiver<anyhow::Result<Line>>;
 
 /// Starts reading. Times without an offset are local to `zone`.
-pub(super) fn read(input: Box<dyn Read + Send>, kind: Kind, zone: TimeZone) -> Lines {
+pub(super) fn read(input: Box<dyn Read + Send>, reading: Reading, zone: TimeZone) -> Lines {
     let (queue, lines) = mpsc::channel(QUEUE_LINES);
     // Not awaited at the end: it may be blocked on a pipe, and it holds nothing that must be put in order.
     thread::spawn(move || {
         let input = BufReader::with_capacity(1 << 16, input);
         let take = |line| queue.blocking_send(line).is_ok();
-        let outcome = match kind {
-            Kind::Jsonl => read_json(input, &zone, |line| take(Ok(line))),
-            Kind::Csv => rows::read(input, &zone, |line| take(Ok(line))),
+        let outcome = match &reading {
+            Reading::Jsonl => read_json(input, &zone, |line| take(Ok(line))),
+            Reading::Csv => rows::read(input, &zone, |line| take(Ok(line))),
+            Reading::Export(form) => form::read(input, form, &zone, |line| take(Ok(line))),
         };
         if let Err(error) = outcome {
             take(Err(error));
@@ -74,7 +89,7 @@ fn read_json(mut input: impl BufRead, zone: &TimeZone, mut take: impl FnMut(Line
         } else {
             parse(number, &text, zone)
         };
-        if !take(Line { number, end_offset, record }) {
+        if !take(Line { number, end_offset, record, row: None }) {
             return Ok(());
         }
     }
@@ -107,8 +122,8 @@ fn parse(line: u64, text: &[u8], zone: &TimeZone) -> Result<Submission, Refused>
     let value: Value = serde_json::from_slice(text)
         .map_err(|error| refuse(line, Reason::new("", format!("not JSON: {error}")), as_text()))?;
     match unwrap(value) {
-        Ok(Original::Row(cells)) => checked(line, rows::record(line, cells, zone)?),
-        Ok(Original::Submission(value)) => {
+        Ok(Found::Row(cells)) => checked(line, rows::record(line, cells, zone)?),
+        Ok(Found::Submission(value)) => {
             let submission = serde_json::from_value(value.clone())
                 .map_err(|error| refuse(line, Reason::new("", format!("not a submission: {error}")), value))?;
             checked(line, submission)
@@ -117,24 +132,35 @@ fn parse(line: u64, text: &[u8], zone: &TimeZone) -> Result<Submission, Refused>
     }
 }
 
+/// What a line holds.
+enum Found {
+    Submission(Value),
+    Row(BTreeMap<String, String>),
+}
+
 /// A line of a file of rejected records holds the record inside.
-fn unwrap(value: Value) -> Result<Original, (Reason, Value)> {
-    let Value::Object(mut object) = value else { return Ok(Original::Submission(value)) };
+fn unwrap(value: Value) -> Result<Found, (Reason, Value)> {
+    let Value::Object(mut object) = value else { return Ok(Found::Submission(value)) };
     if !object.contains_key("reasons") {
-        return Ok(Original::Submission(Value::Object(object)));
+        return Ok(Found::Submission(Value::Object(object)));
     }
     if let Some(row) = object.remove("row") {
         return serde_json::from_value(row.clone())
-            .map(Original::Row)
+            .map(Found::Row)
             .map_err(|error| (Reason::new("row", format!("not an object of texts: {error}")), row));
     }
     match object.remove("submission") {
         Some(Value::String(text)) => serde_json::from_str(&text)
-            .map(Original::Submission)
+            .map(Found::Submission)
             .map_err(|error| (Reason::new("", format!("not JSON: {error}")), Value::String(text))),
-        Some(submission) => Ok(Original::Submission(submission)),
+        Some(submission) => Ok(Found::Submission(submission)),
         None => Err((Reason::new("submission", "missing beside `reasons`"), Value::Null)),
     }
+}
+
+/// The line on which a row of a CSV file begins. The reader counts a line break of two bytes only with the row after it.
+pub(super) fn row_number(row: Option<&csv::Position>, first_line: &[u8]) -> u64 {
+    row.map_or(0, csv::Position::line) + u64::from(first_line.ends_with(b"\r\n"))
 }
 
 /// What must hold of any record before it is sent.

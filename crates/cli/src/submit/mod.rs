@@ -1,8 +1,10 @@
 //! `satgas submit`: sends the records of a file, each with a receipt, however often the connection breaks.
 //!
 //! A thread reads and parses ([`lines`]), [`send`] keeps a bounded window of records that have no receipt yet, and
-//! [`rejected`] writes what was refused in a form that can be mended and sent again. Memory does not grow with the file.
+//! [`rejected`] writes what was refused in a form that can be mended and sent again. Memory does not grow with the file. [`form`] reads
+//! what KoboToolbox and ODK export.
 
+mod form;
 mod lines;
 mod rejected;
 mod rows;
@@ -26,7 +28,7 @@ use crate::{
     print::Format,
 };
 
-use self::{rejected::Rejections, send::Sending, summary::Tally};
+use self::{form::Form, lines::Reading, rejected::Rejections, send::Sending, summary::Tally};
 
 /// The long help.
 pub(crate) const LONG_ABOUT: &str = "\
@@ -45,6 +47,11 @@ CSV columns; a header line names them in any order, separated by commas or semic
   monitoring report: task_force_id, month (YYYY-MM), activities (KIND:COUNT:PARTICIPANTS), members_present, obstacles
 Codes are written as their Indonesian labels, such as sosialisasi or keamanan-digital.
 
+With --mapping, the file is a CSV export of a form of KoboToolbox or ODK, and the mapping says which of its columns gives which \
+field. The id of a record is made from the form instance's own, so the whole export can be sent again each week. Rejected rows go to \
+FILE.rejected.csv; mend them there and submit that file with the same mapping. docs/forms in the source tree has forms and \
+mappings to begin with.
+
 Exit codes: 0 everything is recorded, 1 it could not be finished, 2 some records were rejected or are in conflict.";
 
 /// What to send.
@@ -54,9 +61,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     file: PathBuf,
     /// What the file is [default: csv for .csv, else jsonl]
-    #[arg(long = "as", value_enum, value_name = "KIND")]
+    #[arg(long = "as", value_enum, value_name = "KIND", conflicts_with = "mapping")]
     kind: Option<Kind>,
-    /// Where rejected records go [default: FILE.rejected.jsonl]
+    /// The file is a CSV export of a form; this TOML file says which of its columns gives which field
+    #[arg(long, value_name = "FILE")]
+    mapping: Option<PathBuf>,
+    /// Where rejected records go [default: FILE.rejected.jsonl, with --mapping FILE.rejected.csv]
     #[arg(long, value_name = "FILE")]
     rejected: Option<PathBuf>,
     /// How the summary is printed
@@ -85,16 +95,22 @@ impl Args {
         self.kind.unwrap_or(if csv { Kind::Csv } else { Kind::Jsonl })
     }
 
+    /// How the file is read; a mapping is looked at here, before anything is sent.
+    fn reading(&self) -> anyhow::Result<Reading> {
+        Ok(match (&self.mapping, self.kind()) {
+            (Some(mapping), _) => Reading::Export(Form::of(mapping)?),
+            (None, Kind::Jsonl) => Reading::Jsonl,
+            (None, Kind::Csv) => Reading::Csv,
+        })
+    }
+
     fn rejected_path(&self) -> PathBuf {
-        match &self.rejected {
-            Some(path) => path.clone(),
-            None if self.is_stdin() => PathBuf::from("stdin.rejected.jsonl"),
-            None => {
-                let mut name = self.file.clone().into_os_string();
-                name.push(".rejected.jsonl");
-                name.into()
-            }
+        if let Some(path) = &self.rejected {
+            return path.clone();
         }
+        let mut name = if self.is_stdin() { "stdin".into() } else { self.file.clone().into_os_string() };
+        name.push(if self.mapping.is_some() { ".rejected.csv" } else { ".rejected.jsonl" });
+        name.into()
     }
 }
 
@@ -104,18 +120,25 @@ pub(crate) async fn run(args: Args, server: &Connection) -> anyhow::Result<ExitC
     if rejected_path == args.file {
         bail!("rejected records cannot be written over the file that is being sent; name another with --rejected");
     }
+    let reading = args.reading()?;
     let (input, bytes) = open(&args)?;
     let log = server.log().await?;
     let bar = progress_bar(bytes);
     let mut tally = Tally::default();
     let mut rejections = Rejections::to(rejected_path);
-    let lines = lines::read(input, args.kind(), log.zone.clone());
+    let lines = lines::read(input, reading, log.zone.clone());
     let sending = Sending::new(server, lines, &mut tally, &mut rejections, &bar);
     let outcome = sending.run(Backoff::new(args.patience)).await;
     bar.finish_and_clear();
     rejections.finish()?;
-    summary::print(args.format, &args.file, &tally, rejections.path(), log.sample_data)?;
-    outcome.context("stopped before the end; what has a receipt is recorded, so the same command can be run again")?;
+    let mapping = args.mapping.as_deref();
+    summary::print(args.format, &args.file, &tally, rejections.path(), mapping, log.sample_data)?;
+    if tally.is_empty() {
+        outcome?;
+    } else {
+        outcome
+            .context("stopped before the end; what has a receipt is recorded, so the same command can be run again")?;
+    }
     Ok(if tally.all_good() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_PARTLY) })
 }
 
@@ -160,6 +183,8 @@ mod tests {
     fn rejected_records_go_beside_the_file() {
         assert_eq!(args(&["--file", "a/visits.csv"]).rejected_path(), Path::new("a/visits.csv.rejected.jsonl"));
         assert_eq!(args(&["--file", "-"]).rejected_path(), Path::new("stdin.rejected.jsonl"));
+        let export = args(&["--file", "visits.csv", "--mapping", "m.toml"]);
+        assert_eq!(export.rejected_path(), Path::new("visits.csv.rejected.csv"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use satgas_proto::v1::{self, submission};
 
 use super::{
-    lines::{Line, checked},
+    lines::{Line, checked, row_number},
     rejected::{Original, Reason, Refused},
 };
 use crate::{
@@ -49,31 +49,31 @@ const REPORT: &[&str] = &["task_force_id", "month", "activities", "members_prese
 /// # Errors
 /// When the file cannot be read, is no CSV, or its header names a column that is not known.
 pub(super) fn read(mut input: impl BufRead, zone: &TimeZone, mut take: impl FnMut(Line) -> bool) -> anyhow::Result<()> {
-    let delimiter = delimiter(input.fill_buf()?);
+    let beginning = input.fill_buf()?;
+    let first_line = beginning.split_inclusive(|&byte| byte == b'\n').next().unwrap_or_default().to_vec();
+    let delimiter = delimiter(&first_line);
     let mut reader =
         csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).trim(csv::Trim::All).from_reader(input);
     let header = reader.headers().context("the header line")?.clone();
     check(&header)?;
     let mut record = csv::StringRecord::new();
     loop {
-        let line = reader.position().line();
         let more = reader.read_record(&mut record).context("the CSV file cannot be read on")?;
         if !more {
             return Ok(());
         }
-        let number = record.position().map_or(line, csv::Position::line);
+        let number = row_number(record.position(), &first_line);
         let end_offset = reader.position().byte();
         let record = submission_of(number, &header, &record, zone);
-        if !take(Line { number, end_offset, record }) {
+        if !take(Line { number, end_offset, record, row: None }) {
             return Ok(());
         }
     }
 }
 
 /// The separator that the first line has more of.
-fn delimiter(beginning: &[u8]) -> u8 {
-    let header = beginning.split(|&byte| byte == b'\n').next().unwrap_or_default();
-    let count = |wanted: u8| header.iter().filter(|&&byte| byte == wanted).count();
+fn delimiter(first_line: &[u8]) -> u8 {
+    let count = |wanted: u8| first_line.iter().filter(|&&byte| byte == wanted).count();
     if count(b';') > count(b',') { b';' } else { b',' }
 }
 

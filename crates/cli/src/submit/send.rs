@@ -14,8 +14,9 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
 use super::{
+    form::ExportRow,
     lines::{Line, Lines, original},
-    rejected::{Reason, Refused, Rejections},
+    rejected::{Original, Reason, Refused, Rejections},
     summary::Tally,
 };
 use crate::{backoff::Backoff, connect::Connection};
@@ -47,6 +48,7 @@ struct Pending {
     end_offset: u64,
     bytes: usize,
     submission: Submission,
+    row: Option<ExportRow>,
 }
 
 impl<'a> Sending<'a> {
@@ -139,9 +141,10 @@ impl<'a> Sending<'a> {
     fn take_in(&mut self, line: Line) -> anyhow::Result<()> {
         match line.record {
             Ok(submission) => {
-                let bytes = submission.encoded_len();
+                let Line { number: line, end_offset, row, .. } = line;
+                let bytes = submission.encoded_len() + row.as_ref().map_or(0, ExportRow::bytes);
                 self.window_bytes += bytes;
-                self.window.push_back(Pending { line: line.number, end_offset: line.end_offset, bytes, submission });
+                self.window.push_back(Pending { line, end_offset, bytes, submission, row });
             }
             Err(refused) => {
                 self.tally.rejected += 1;
@@ -173,7 +176,7 @@ impl<'a> Sending<'a> {
         self.tally.count(pending.line, &receipt);
         if receipt.status() == ReceiptStatus::Rejected {
             let reasons: Vec<Reason> = receipt.violations.into_iter().map(Reason::from).collect();
-            let original = original(&pending.submission);
+            let original = pending.row.map_or_else(|| original(&pending.submission), Original::Export);
             self.rejections.write(&Refused { line: pending.line, reasons, original })?;
         }
         self.bar.set_position(pending.end_offset);

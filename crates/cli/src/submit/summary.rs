@@ -56,6 +56,11 @@ impl Tally {
         self.last_position = self.last_position.max(receipt.position);
     }
 
+    /// Whether nothing became of anything yet.
+    pub(super) fn is_empty(&self) -> bool {
+        self.accepted + self.already_known + self.conflicts + self.rejected == 0
+    }
+
     /// Whether everything is recorded and stands.
     pub(super) fn all_good(&self) -> bool {
         self.conflicts == 0 && self.rejected == 0
@@ -77,6 +82,7 @@ pub(super) fn print(
     file: &Path,
     tally: &Tally,
     rejected_file: Option<&Path>,
+    mapping: Option<&Path>,
     sample_data: bool,
 ) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
@@ -100,11 +106,12 @@ pub(super) fn print(
         writeln!(out, "conflict: line {line}, {submission_id}, with the record at position {conflicts_with}")?;
     }
     if let Some(path) = rejected_file {
-        writeln!(
-            out,
-            "rejected records and their reasons: {0}; mend them there, then: satgas submit --file {0}",
-            path.display()
-        )?;
+        let path = path.display();
+        write!(out, "rejected records and their reasons: {path}; mend them there, then: satgas submit --file {path}")?;
+        match mapping {
+            Some(mapping) => writeln!(out, " --mapping {}", mapping.display())?,
+            None => writeln!(out)?,
+        }
     }
     Ok(())
 }

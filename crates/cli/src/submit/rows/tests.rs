@@ -82,6 +82,14 @@ fn a_row_with_too_few_cells_is_refused_and_its_neighbour_read() {
 }
 
 #[test]
+fn a_line_is_counted_as_an_editor_does_however_lines_end() {
+    for end in ["\n", "\r\n"] {
+        let rows = read_rows(&format!("{HEADER}{end}{}{end}x{end}", visit_row()));
+        assert_eq!(rows[1].as_ref().unwrap_err().line, 3, "{end:?}");
+    }
+}
+
+#[test]
 fn a_refused_row_is_read_again_once_it_is_mended() {
     let zone = TimeZone::get("Asia/Makassar").unwrap();
     let bad = visit_row().replace("sosialisasi", "belajar");

@@ -1,0 +1,296 @@
+//! Exports of KoboToolbox and ODK sent with the example mappings in docs/forms, by the real binary to a real server.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use anyhow::{Context as _, ensure};
+use serde_json::Value;
+
+/// What a form may ask that must never reach satgas or its files.
+const NAME: &str = "Orang Contoh";
+
+/// A server with the areas, schools and task forces that the example forms know, killed when it is dropped.
+struct Served {
+    child: Child,
+    url: String,
+    folder: tempfile::TempDir,
+}
+
+impl Served {
+    fn start() -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let mut child = Command::new(env!("CARGO_BIN_EXE_satgas"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+            .arg(folder.path().join("data"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let out = child.stdout.take().context("its output is piped")?;
+        let mut served = Self { child, url: String::new(), folder };
+        let mut line = String::new();
+        BufReader::new(out).read_line(&mut line)?;
+        let url = line.split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned);
+        served.url = url.with_context(|| format!("no address in the ready line {line:?}"))?;
+        served.register(
+            "areas",
+            "code,name,valid_from\n53.71,Contoh,2025-01-01\n53.71.04,Contoh,2025-01-01\n\
+            53.71.04.1001,Contoh Satu,2025-01-01\n53.71.04.1002,Contoh Dua,2025-01-01\n",
+        )?;
+        served.register(
+            "schools",
+            "institution_id,name,area_code,valid_from,valid_until\n\
+            99900001,SMP Contoh 01,53.71.04.1001,2025-01-01,\n",
+        )?;
+        served.register(
+            "task-forces",
+            "task_force_id,area_code,institution_id,kind,legal_basis,formed_on,dissolved_on\n\
+            sg-contoh-1,53.71.04.1001,,satgas kelurahan,,2025-01-01,\n",
+        )?;
+        Ok(served)
+    }
+
+    fn register(&self, kind: &str, csv: &str) -> anyhow::Result<()> {
+        let file = self.file(&format!("{kind}.csv"), csv)?;
+        let (code, _, error) = self.satgas(&["registry", "import", kind, "--file", &file])?;
+        ensure!(code == Some(0), "{error}");
+        Ok(())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn file(&self, name: &str, text: &str) -> anyhow::Result<String> {
+        fs::write(self.path(name), text)?;
+        Ok(self.path(name).to_str().context("a path in UTF-8")?.to_owned())
+    }
+
+    fn satgas(&self, args: &[&str]) -> anyhow::Result<(Option<i32>, String, String)> {
+        let output = Command::new(env!("CARGO_BIN_EXE_satgas")).args(["--server", &self.url]).args(args).output()?;
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        Ok((output.status.code(), String::from_utf8(output.stdout)?, error))
+    }
+
+    /// Sends a file by a mapping; the summary's counts: accepted, already known, in conflict, rejected.
+    fn submit(&self, file: &str, mapping: &str) -> anyhow::Result<[u64; 4]> {
+        let (code, out, error) = self.satgas(&["submit", "--file", file, "--mapping", mapping, "--format", "json"])?;
+        ensure!(!error.contains(NAME) && !out.contains(NAME), "a name is shown");
+        let summary: Value = serde_json::from_str(&out).with_context(|| error.clone())?;
+        let counts =
+            ["accepted", "already_known", "conflicts", "rejected"].map(|key| summary[key].as_u64().unwrap_or(999));
+        let all_good = counts[2] == 0 && counts[3] == 0;
+        ensure!(code == Some(if all_good { 0 } else { 2 }), "{code:?} {error}");
+        Ok(counts)
+    }
+
+    fn send(&self, text: &str) -> anyhow::Result<[u64; 4]> {
+        self.submit(&self.file("export.csv", text)?, &mapping("kunjungan-sekolah"))
+    }
+
+    fn rejected(&self) -> anyhow::Result<String> {
+        Ok(fs::read_to_string(self.path("export.csv.rejected.csv"))?)
+    }
+
+    /// The records of a kind in the log, in its order.
+    fn records(&self, kind: &str) -> anyhow::Result<Vec<Value>> {
+        let (_, out, error) = self.satgas(&["events", "--kind", kind, "--format", "jsonl"])?;
+        let events = out.lines().map(serde_json::from_str::<Value>).collect::<Result<Vec<_>, _>>().context(error)?;
+        Ok(events.into_iter().map(|event| event["submitted"].clone()).collect())
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn mapping(form: &str) -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/forms").join(form).with_extension("toml").display().to_string()
+}
+
+/// The visit form's columns as KoboToolbox exports them.
+const KOBO: &str = "mulai;selesai;pesan_privasi;lokasi/kelurahan;lokasi/sekolah;kunjungan/tanggal;kunjungan/tujuan;kunjungan/topik;\
+kunjungan/topik/digital;jangkauan/siswi;jangkauan/siswa;jangkauan/guru_perempuan;jangkauan/guru_laki;jangkauan/ortu_perempuan;\
+jangkauan/ortu_laki;tanda_risiko;tindak_lanjut_1/tindakan_1;tindak_lanjut_1/tenggat_1;tindak_lanjut_2/tindakan_2;\
+tindak_lanjut_2/tenggat_2;tindak_lanjut_3/tindakan_3;tindak_lanjut_3/tenggat_3;catatan;nama_pengisi;_id;_uuid;_submission_time;\
+meta/rootUuid";
+
+fn instance(number: usize) -> String {
+    format!("4e30afbf-d6cf-4fd7-ac59-{number:012}")
+}
+
+fn kobo_row(number: usize) -> String {
+    let instance = instance(number);
+    format!(
+        "2026-03-05T09:30:00.000+08:00;2026-03-05T10:10:00.000+08:00;;contoh_satu;smp_contoh_01;2026-03-05;lanjut;digital ksbe;1;\
+         {number};15;2;1;0;0;tidak_ada;Rapat orang tua;2026-04-01;;;;;\"dua kelas; satu jam\";{NAME};{number};{instance};\
+         2026-03-05T02:10:05;uuid:{instance}"
+    )
+}
+
+fn kobo(rows: impl IntoIterator<Item = String>) -> String {
+    rows.into_iter().fold(format!("\u{feff}{KOBO}\r\n"), |text, row| text + &row + "\r\n")
+}
+
+/// The same export as ODK Central writes it.
+fn odk(rows: impl IntoIterator<Item = String>) -> String {
+    let header = KOBO.replace('/', "-").replace("_uuid", "meta-instanceID").replace("meta-rootUuid", "KEY");
+    let text = rows.into_iter().fold(header, |text, row| text + "\n" + &row.replace("02:10:05;", "02:10:05.117Z;"));
+    text.replace("kelas; satu", "kelas! satu").replace(';', ",").replace("kelas! satu", "kelas; satu") + "\n"
+}
+
+#[test]
+fn an_export_is_sent_each_week_in_any_order_and_each_visit_is_recorded_once() -> anyhow::Result<()> {
+    let served = Served::start()?;
+    ensure!(served.send(&kobo((1..=200).map(kobo_row)))? == [200, 0, 0, 0]);
+    ensure!(served.send(&kobo((1..=250).rev().map(kobo_row)))? == [50, 200, 0, 0]);
+    let records = served.records("school-visit")?;
+    ensure!(records.len() == 250);
+    let first = &records[0];
+    ensure!(first["deviceId"] == "formulir-kunjungan" && first["occurredAt"] == "2026-03-04T16:00:00+00:00", "{first}");
+    let visit = &first["schoolVisit"];
+    ensure!(visit["purpose"] == "VISIT_PURPOSE_TINDAK_LANJUT" && visit["notes"] == "dua kelas; satu jam", "{visit}");
+    ensure!(visit["topics"] == serde_json::json!(["TOPIC_KEAMANAN_DIGITAL", "TOPIC_KSBE"]), "{visit}");
+    ensure!(visit["reach"]["pupilsFemale"] == 1 && visit["followUps"][0]["dueOn"] == "2026-04-01", "{visit}");
+    ensure!(!visit.to_string().contains(NAME) && visit.get("riskSignals").is_none(), "{visit}");
+    Ok(())
+}
+
+#[test]
+fn the_same_visits_from_kobo_and_from_odk_are_the_same_records() -> anyhow::Result<()> {
+    let served = Served::start()?;
+    ensure!(served.send(&kobo((1..=20).map(kobo_row)))? == [20, 0, 0, 0]);
+    ensure!(served.send(&odk((1..=20).map(kobo_row)))? == [0, 20, 0, 0]);
+    // Without groups in the header as well.
+    let bare = |name: &str| {
+        if name.starts_with("meta/") { name.to_owned() } else { name.rsplit('/').next().unwrap_or(name).to_owned() }
+    };
+    let header = KOBO.split(';').map(bare).collect::<Vec<_>>().join(";");
+    ensure!(served.send(&kobo((1..=20).map(kobo_row)).replace(KOBO, &header))? == [0, 20, 0, 0]);
+    Ok(())
+}
+
+#[test]
+fn an_edited_visit_is_a_conflict_that_keeps_both_and_so_are_two_versions_in_one_file() -> anyhow::Result<()> {
+    let served = Served::start()?;
+    // Kobo gives an edit a new _uuid and keeps the root's.
+    let edited = |number: usize| {
+        kobo_row(number).replace(";15;", ";16;").replacen(&instance(number), &instance(900 + number), 1)
+    };
+    ensure!(served.send(&kobo([kobo_row(1)]))? == [1, 0, 0, 0]);
+    ensure!(served.send(&kobo([edited(1)]))? == [0, 0, 1, 0]);
+    // The second version is known as well now; it stays a conflict until somebody decides.
+    ensure!(served.send(&kobo([edited(1)]))? == [0, 1, 0, 0]);
+    ensure!(served.send(&kobo([kobo_row(2), edited(2), kobo_row(2)]))? == [1, 1, 1, 0]);
+    let (_, conflicts, error) = served.satgas(&["conflicts", "--format", "json"])?;
+    ensure!(conflicts.matches("CONFLICT_CAUSE_SAME_ID_OTHER_CONTENT").count() == 2, "{conflicts} {error}");
+    Ok(())
+}
+
+#[test]
+fn bad_rows_are_kept_with_every_reason_mended_there_and_sent_again() -> anyhow::Result<()> {
+    let served = Served::start()?;
+    let bad = kobo_row(2).replace(";lanjut;", ";rahasia;").replace("2026-03-05;", "kemarin;");
+    let unknown_school = kobo_row(3).replace("smp_contoh_01", "sma_contoh_02");
+    ensure!(served.send(&kobo([kobo_row(1), bad, unknown_school, kobo_row(4)]))? == [2, 0, 0, 2]);
+
+    let rejected = served.rejected()?;
+    let lines: Vec<&str> = rejected.lines().collect();
+    ensure!(lines.len() == 3 && lines[0].ends_with(";meta/rootUuid;satgas_line;satgas_reasons"), "{rejected}");
+    ensure!(!rejected.contains(NAME) && !rejected.contains("nama_pengisi"), "{rejected}");
+    for expected in [
+        ";3;",
+        "occurred_at: column `kunjungan/tanggal` is no time",
+        "school_visit.purpose: column `kunjungan/tujuan` has a choice",
+    ] {
+        ensure!(lines[1].contains(expected), "{expected} in {}", lines[1]);
+    }
+    let of_server = "school_visit.school_id: column `lokasi/sekolah` is not a registered institution";
+    ensure!(lines[2].contains(";4;") && lines[2].contains(of_server), "{}", lines[2]);
+    let reasons = lines[1].rsplit_once(";3;").context("the line's number")?.1;
+    ensure!(!reasons.contains("rahasia") && !reasons.contains("kemarin"), "{reasons}");
+
+    let mended = rejected
+        .replace("rahasia", "lanjut")
+        .replace("kemarin", "2026-03-05")
+        .replace("sma_contoh_02", "smp_contoh_01");
+    ensure!(served.send(&mended)? == [2, 0, 0, 0]);
+    ensure!(served.send(&kobo((1..=4).map(kobo_row)))? == [0, 4, 0, 0]);
+    Ok(())
+}
+
+#[test]
+fn a_report_closes_a_visits_follow_up_by_the_code_of_its_form_and_may_come_first() -> anyhow::Result<()> {
+    let served = Served::start()?;
+    let kinds = ["rapat", "sosialisasi", "kunjungan_rumah", "patroli", "pelatihan", "koordinasi", "lainnya"];
+    let activities = kinds.map(|kind| format!("{kind}-{kind}_kali,{kind}-{kind}_orang")).join(",");
+    let header = format!(
+        "laporan-kelurahan,laporan-bulan,laporan-tanggal,{activities},anggota_hadir,hambatan,tanda_risiko,\
+         selesai_1-kode_kunjungan_1,selesai_1-nomor_1,selesai_1-tanggal_selesai_1,selesai_2-kode_kunjungan_2,selesai_2-nomor_2,\
+         selesai_2-tanggal_selesai_2,KEY"
+    );
+    let row = format!(
+        "contoh_satu,2026-03-01,2026-04-02,2,30,0,,0,,4,8,0,,0,,0,,9,,grup_digital perundungan,uuid:{},1,2026-03-30,,,,uuid:{}",
+        instance(1),
+        instance(77)
+    );
+    let file = served.file("export.csv", &format!("{header}\n{row}\n"))?;
+    ensure!(served.submit(&file, &mapping("laporan-bulanan"))? == [1, 0, 0, 0], "{:?}", served.rejected());
+    ensure!(served.send(&kobo([kobo_row(1)]))? == [1, 0, 0, 0]);
+
+    let report = served.records("monitoring-report")?.remove(0)["monitoringReport"].clone();
+    let visit_id = served.records("school-visit")?.remove(0)["submissionId"].clone();
+    ensure!(report["followUpsDone"][0]["visitId"] == visit_id && report["month"] == "2026-03", "{report}");
+    ensure!(report["activities"].as_array().is_some_and(|list| list.len() == 2), "{report}");
+    Ok(())
+}
+
+#[test]
+fn a_time_without_an_offset_is_in_the_zone_of_the_mapping() -> anyhow::Result<()> {
+    let served = Served::start()?;
+    let text = fs::read_to_string(mapping("kunjungan-sekolah"))?;
+    for (number, (zone, occurred)) in
+        [("Asia/Jakarta", "2026-03-05T03:00:00+00:00"), ("UTC", "2026-03-05T10:00:00+00:00")].into_iter().enumerate()
+    {
+        let mapping = served.file("zone.toml", &text.replace("Asia/Makassar", zone))?;
+        let local = kobo_row(number).replace("2026-03-05;", "2026-03-05T10:00:00;");
+        let offset = kobo_row(10 + number).replace("2026-03-05;", "2026-03-05T10:00:00.000+09:00;");
+        let file = served.file("export.csv", &kobo([local, offset]))?;
+        ensure!(served.submit(&file, &mapping)? == [2, 0, 0, 0]);
+        let records = served.records("school-visit")?;
+        let times: Vec<&Value> = records.iter().rev().take(2).map(|record| &record["occurredAt"]).collect();
+        ensure!(times == ["2026-03-05T01:00:00+00:00", occurred], "{times:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn an_export_that_does_not_fit_its_mapping_is_refused_before_anything_is_sent() -> anyhow::Result<()> {
+    let served = Served::start()?;
+    let refused = |text: &str, mapping: &str| -> anyhow::Result<String> {
+        let file = served.file("export.csv", text)?;
+        let (code, _, error) = served.satgas(&["submit", "--file", &file, "--mapping", mapping])?;
+        ensure!(code == Some(1), "{error}");
+        Ok(error)
+    };
+    let visits = mapping("kunjungan-sekolah");
+    let error = refused(
+        &kobo([kobo_row(1)]).replace("kunjungan/tujuan", "kunjungan/maksud").replace("catatan;", "ket;"),
+        &visits,
+    )?;
+    ensure!(error.contains("`kunjungan/tujuan` is missing") && error.contains("`catatan` is missing"), "{error}");
+    let error = refused(&kobo([kobo_row(1)]).replace("_uuid", "kode").replace("meta/rootUuid", "akar"), &visits)?;
+    ensure!(error.contains("no column with the id"), "{error}");
+    let misspelt = served.file("bad.toml", &fs::read_to_string(&visits)?.replace("notes =", "note ="))?;
+    let error = refused(&kobo([kobo_row(1)]), &misspelt)?;
+    ensure!(error.contains("unknown field `note`"), "{error}");
+    ensure!(served.records("school-visit")?.is_empty());
+    Ok(())
+}
