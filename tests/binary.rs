@@ -1,10 +1,10 @@
 //! The real binary, driven as its users drive it: killed, started twice, told to stop, and playing the demo.
 
+mod process;
+
 use std::{
     collections::HashSet,
-    io::{BufRead as _, BufReader},
-    path::Path,
-    process::{Child, Command, Output, Stdio},
+    process::{Command, Output},
     sync::{Arc, Mutex},
 };
 
@@ -20,65 +20,12 @@ use tonic::{Code, codegen::http::uri::PathAndQuery, transport::Channel};
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 use tonic_types::StatusExt as _;
 
+use process::{Served, satgas};
+
 const AREA: &str = "53.71.04.1001";
 const SCHOOL: &str = "99900001";
 /// 2026-03-10 in seconds: when everything in these tests happened.
 const OCCURRED: i64 = 1_773_100_800;
-
-/// A server process, killed when it is dropped.
-struct Served {
-    child: Child,
-    url: String,
-}
-
-impl Served {
-    fn start(data: &Path, flags: &[&str]) -> anyhow::Result<Self> {
-        let mut child = satgas(&["serve", "--listen", "127.0.0.1:0", "--data"])
-            .arg(data)
-            .args(flags)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let out = child.stdout.take().context("its output is piped")?;
-        let mut line = String::new();
-        BufReader::new(out).read_line(&mut line)?;
-        let url = line.split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned);
-        let mut served = Self { child, url: String::new() };
-        served.url = url.with_context(|| format!("no address in the ready line {line:?}"))?;
-        Ok(served)
-    }
-
-    async fn connect(&self) -> anyhow::Result<Channel> {
-        Ok(Channel::from_shared(self.url.clone())?.connect().await?)
-    }
-
-    fn kill(mut self) -> anyhow::Result<()> {
-        self.child.kill()?;
-        self.child.wait()?;
-        Ok(())
-    }
-
-    /// SIGTERM, and its exit code.
-    fn terminate(mut self) -> anyhow::Result<Option<i32>> {
-        let stopped = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
-        ensure!(stopped.success(), "the signal was not sent");
-        Ok(self.child.wait()?.code())
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-fn satgas(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_satgas"));
-    command.args(args);
-    command
-}
 
 fn output(command: &mut Command) -> anyhow::Result<(Output, String)> {
     let output = command.output()?;

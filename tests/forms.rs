@@ -1,40 +1,31 @@
 //! Exports of KoboToolbox and ODK sent with the example mappings in docs/forms, by the real binary to a real server.
 
+mod process;
+
 use std::{
     fs,
-    io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
 };
 
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
 
+use process::Served;
+
 /// What a form may ask that must never reach satgas or its files.
 const NAME: &str = "Orang Contoh";
 
-/// A server with the areas, schools and task forces that the example forms know, killed when it is dropped.
-struct Served {
-    child: Child,
-    url: String,
+/// A server with the areas, schools and task forces that the example forms know, and a folder beside its data.
+struct Contoh {
+    served: Served,
     folder: tempfile::TempDir,
 }
 
-impl Served {
+impl Contoh {
     fn start() -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let mut child = Command::new(env!("CARGO_BIN_EXE_satgas"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
-            .arg(folder.path().join("data"))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let out = child.stdout.take().context("its output is piped")?;
-        let mut served = Self { child, url: String::new(), folder };
-        let mut line = String::new();
-        BufReader::new(out).read_line(&mut line)?;
-        let url = line.split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned);
-        served.url = url.with_context(|| format!("no address in the ready line {line:?}"))?;
+        let served = Served::start(&folder.path().join("data"), &[])?;
+        let served = Self { served, folder };
         served.register(
             "areas",
             "code,name,valid_from\n53.71,Contoh,2025-01-01\n53.71.04,Contoh,2025-01-01\n\
@@ -70,9 +61,8 @@ impl Served {
     }
 
     fn satgas(&self, args: &[&str]) -> anyhow::Result<(Option<i32>, String, String)> {
-        let output = Command::new(env!("CARGO_BIN_EXE_satgas")).args(["--server", &self.url]).args(args).output()?;
-        let error = String::from_utf8_lossy(&output.stderr).into_owned();
-        Ok((output.status.code(), String::from_utf8(output.stdout)?, error))
+        let answer = self.served.ask(args)?;
+        Ok((answer.code, answer.out, answer.error))
     }
 
     /// Sends a file by a mapping; the summary's counts: accepted, already known, in conflict, rejected.
@@ -100,14 +90,6 @@ impl Served {
         let (_, out, error) = self.satgas(&["events", "--kind", kind, "--format", "jsonl"])?;
         let events = out.lines().map(serde_json::from_str::<Value>).collect::<Result<Vec<_>, _>>().context(error)?;
         Ok(events.into_iter().map(|event| event["submitted"].clone()).collect())
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        drop(self.child.kill());
-        drop(self.child.wait());
     }
 }
 
@@ -148,7 +130,7 @@ fn odk(rows: impl IntoIterator<Item = String>) -> String {
 
 #[test]
 fn an_export_is_sent_each_week_in_any_order_and_each_visit_is_recorded_once() -> anyhow::Result<()> {
-    let served = Served::start()?;
+    let served = Contoh::start()?;
     ensure!(served.send(&kobo((1..=200).map(kobo_row)))? == [200, 0, 0, 0]);
     ensure!(served.send(&kobo((1..=250).rev().map(kobo_row)))? == [50, 200, 0, 0]);
     let records = served.records("school-visit")?;
@@ -165,7 +147,7 @@ fn an_export_is_sent_each_week_in_any_order_and_each_visit_is_recorded_once() ->
 
 #[test]
 fn the_same_visits_from_kobo_and_from_odk_are_the_same_records() -> anyhow::Result<()> {
-    let served = Served::start()?;
+    let served = Contoh::start()?;
     ensure!(served.send(&kobo((1..=20).map(kobo_row)))? == [20, 0, 0, 0]);
     ensure!(served.send(&odk((1..=20).map(kobo_row)))? == [0, 20, 0, 0]);
     // Without groups in the header as well.
@@ -179,7 +161,7 @@ fn the_same_visits_from_kobo_and_from_odk_are_the_same_records() -> anyhow::Resu
 
 #[test]
 fn an_edited_visit_is_a_conflict_that_keeps_both_and_so_are_two_versions_in_one_file() -> anyhow::Result<()> {
-    let served = Served::start()?;
+    let served = Contoh::start()?;
     // Kobo gives an edit a new _uuid and keeps the root's.
     let edited = |number: usize| {
         kobo_row(number).replace(";15;", ";16;").replacen(&instance(number), &instance(900 + number), 1)
@@ -196,7 +178,7 @@ fn an_edited_visit_is_a_conflict_that_keeps_both_and_so_are_two_versions_in_one_
 
 #[test]
 fn bad_rows_are_kept_with_every_reason_mended_there_and_sent_again() -> anyhow::Result<()> {
-    let served = Served::start()?;
+    let served = Contoh::start()?;
     let bad = kobo_row(2).replace(";lanjut;", ";rahasia;").replace("2026-03-05;", "kemarin;");
     let unknown_school = kobo_row(3).replace("smp_contoh_01", "sma_contoh_02");
     ensure!(served.send(&kobo([kobo_row(1), bad, unknown_school, kobo_row(4)]))? == [2, 0, 0, 2]);
@@ -228,7 +210,7 @@ fn bad_rows_are_kept_with_every_reason_mended_there_and_sent_again() -> anyhow::
 
 #[test]
 fn a_report_closes_a_visits_follow_up_by_the_code_of_its_form_and_may_come_first() -> anyhow::Result<()> {
-    let served = Served::start()?;
+    let served = Contoh::start()?;
     let kinds = ["rapat", "sosialisasi", "kunjungan_rumah", "patroli", "pelatihan", "koordinasi", "lainnya"];
     let activities = kinds.map(|kind| format!("{kind}-{kind}_kali,{kind}-{kind}_orang")).join(",");
     let header = format!(
@@ -254,7 +236,7 @@ fn a_report_closes_a_visits_follow_up_by_the_code_of_its_form_and_may_come_first
 
 #[test]
 fn a_time_without_an_offset_is_in_the_zone_of_the_mapping() -> anyhow::Result<()> {
-    let served = Served::start()?;
+    let served = Contoh::start()?;
     let text = fs::read_to_string(mapping("kunjungan-sekolah"))?;
     for (number, (zone, occurred)) in
         [("Asia/Jakarta", "2026-03-05T03:00:00+00:00"), ("UTC", "2026-03-05T10:00:00+00:00")].into_iter().enumerate()
@@ -273,7 +255,7 @@ fn a_time_without_an_offset_is_in_the_zone_of_the_mapping() -> anyhow::Result<()
 
 #[test]
 fn an_export_that_does_not_fit_its_mapping_is_refused_before_anything_is_sent() -> anyhow::Result<()> {
-    let served = Served::start()?;
+    let served = Contoh::start()?;
     let refused = |text: &str, mapping: &str| -> anyhow::Result<String> {
         let file = served.file("export.csv", text)?;
         let (code, _, error) = served.satgas(&["submit", "--file", &file, "--mapping", mapping])?;

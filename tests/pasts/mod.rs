@@ -145,7 +145,7 @@ async fn check_draft(channel: &Channel, past: &Past<'_>, period: &str, draft: v1
         period: period.to_owned(),
         level: v1::AreaLevel::Kelurahan.into(),
         min_position: past.moment.min_position,
-        as_of: past.moment.as_of.clone(),
+        as_of: past.moment.as_of,
         ..Default::default()
     };
     let answered = RuleServiceClient::new(channel.clone()).what_if(request).await?.into_inner();
@@ -171,7 +171,7 @@ async fn check_draft(channel: &Channel, past: &Past<'_>, period: &str, draft: v1
 async fn check_comparison(channel: &Channel, then: &Past<'_>, now: &Past<'_>, period: &str) -> anyhow::Result<()> {
     let request = v1::CompareEvaluationsRequest {
         period: period.to_owned(),
-        then: then.moment.as_of.clone(),
+        then: then.moment.as_of,
         page_size: 1_000,
         ..Default::default()
     };
@@ -219,7 +219,7 @@ async fn check_refusals(channel: &Channel, events: &[v1::Event], now: Timestamp)
         At::Time(reference::time::message(after)),
     ];
     for at in moments {
-        let moment = Moment { min_position: 0, as_of: Some(v1::AsOf { at: Some(at.clone()) }) };
+        let moment = Moment { min_position: 0, as_of: Some(v1::AsOf { at: Some(at) }) };
         let refused = answers::warnings(channel, &moment).await.err().with_context(|| format!("{at:?} is refused"))?;
         let status = refused.downcast::<tonic::Status>()?;
         ensure!(status.code() == tonic::Code::OutOfRange, "{at:?}: {status:?}");

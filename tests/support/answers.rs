@@ -39,7 +39,7 @@ pub(crate) async fn evaluation(
         subject: Some(subject),
         period: period.to_owned(),
         min_position: moment.min_position,
-        as_of: moment.as_of.clone(),
+        as_of: moment.as_of,
     };
     let response = EvaluationServiceClient::new(channel.clone()).get_evaluation(request).await?;
     response.into_inner().evaluation.context("an answer without an evaluation")
@@ -68,7 +68,7 @@ pub(crate) async fn warnings(channel: &Channel, moment: &Moment) -> anyhow::Resu
     let mut request = v1::ListWarningsRequest {
         page_size: 5,
         min_position: moment.min_position,
-        as_of: moment.as_of.clone(),
+        as_of: moment.as_of,
         ..v1::ListWarningsRequest::default()
     };
     let mut warnings = Vec::new();
@@ -88,7 +88,7 @@ pub(crate) async fn conflicts(channel: &Channel, moment: &Moment) -> anyhow::Res
     let mut request = v1::ListConflictsRequest {
         page_size: 4,
         min_position: moment.min_position,
-        as_of: moment.as_of.clone(),
+        as_of: moment.as_of,
         ..v1::ListConflictsRequest::default()
     };
     let mut conflicts = Vec::new();
@@ -108,7 +108,7 @@ pub(crate) async fn held(channel: &Channel, moment: &Moment) -> anyhow::Result<V
     let mut request = v1::ListHeldRequest {
         page_size: 4,
         min_position: moment.min_position,
-        as_of: moment.as_of.clone(),
+        as_of: moment.as_of,
         ..v1::ListHeldRequest::default()
     };
     let mut held = Vec::new();
@@ -141,7 +141,7 @@ pub(crate) async fn explanation(
         page_size: 3,
         page_token: String::new(),
         min_position: moment.min_position,
-        as_of: moment.as_of.clone(),
+        as_of: moment.as_of,
     };
     let mut client = EvaluationServiceClient::new(channel.clone());
     let mut whole = client.explain_indicator(request.clone()).await?.into_inner();

@@ -4,10 +4,7 @@ use anyhow::Context as _;
 use jiff::{Timestamp, civil, tz::TimeZone};
 use satgas_proto::v1::{self, as_of::At};
 
-use crate::{
-    connect::{Connection, Log},
-    time,
-};
+use crate::{connect::Log, time};
 
 /// Adds `--as-of` to a command that asks.
 #[derive(Debug, Default, clap::Args)]
@@ -22,11 +19,6 @@ impl Args {
     /// As the vocabulary carries it; days and times without an offset are local to the log.
     pub(crate) fn moment(&self, log: &Log) -> anyhow::Result<Option<v1::AsOf>> {
         self.as_of.as_deref().map(|text| moment(text, &log.zone).context("--as-of")).transpose()
-    }
-
-    /// The same, asking the server for the log's time zone only when it is needed.
-    pub(crate) async fn ask(&self, server: &Connection) -> anyhow::Result<Option<v1::AsOf>> {
-        if self.as_of.is_none() { Ok(None) } else { self.moment(&server.log().await?) }
     }
 }
 

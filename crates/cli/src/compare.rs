@@ -99,7 +99,8 @@ fn print_change(out: &mut impl io::Write, change: &v1::EvaluationChange) -> io::
         let counted = |item: &Option<v1::Item>| match item {
             None => "was not there".to_owned(),
             Some(item) if item.counts => format!("counted by {}", positions(&item.evidence_positions)),
-            Some(_) => "did not count".to_owned(),
+            Some(item) if item.evidence_positions.is_empty() => "did not count".to_owned(),
+            Some(item) => format!("did not count for all of {}", positions(&item.evidence_positions)),
         };
         let shown = item.now.as_ref().or(item.then.as_ref()).cloned().unwrap_or_default();
         let name = format!("{} {}", shown.item_id, shown.detail);

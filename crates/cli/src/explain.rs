@@ -57,7 +57,7 @@ pub(crate) async fn run(args: Args, server: &Connection) -> anyhow::Result<ExitC
             print::banner(&mut out, log.sample_data)?;
             heading(&mut out, &explained, &log)?;
             table(&explained.items, &log).write(&mut out)?;
-            writeln!(out, "\n{counted} of {} count: {}", explained.items.len(), fraction(&indicator))?;
+            writeln!(out, "\n{counted} of {} count", explained.items.len())?;
         }
         ListFormat::Csv => print::list(args.format, &explained.items, &table(&explained.items, &log), log.sample_data)?,
         ListFormat::Json => {

@@ -14,11 +14,13 @@ mod demo;
 mod evaluate;
 mod events;
 mod explain;
+mod export;
 mod failure;
 mod held;
 mod logging;
 mod new_id;
 mod print;
+mod progress;
 mod registry;
 mod rules;
 mod serve;
@@ -82,6 +84,9 @@ enum Command {
     Watch(watch::Args),
     /// Read or follow the log
     Events(events::Args),
+    /// Write evaluations or records to a file: workbook, CSV, Parquet, JSON lines
+    #[command(subcommand)]
+    Export(export::Command),
     /// List the early warnings that stand now
     Warnings(warnings::Args),
     /// List records that a person must decide between
@@ -135,6 +140,7 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::WhatIf(args) => rules::what_if(args, &server()?).await,
             Command::Watch(args) => watch::run(args, &server()?).await,
             Command::Events(args) => events::run(args, &server()?).await,
+            Command::Export(command) => export::run(command, &server()?).await,
             Command::Warnings(args) => warnings::run(args, &server()?).await,
             Command::Conflicts(args) => conflicts::run(args, &server()?).await,
             Command::Held(args) => held::run(args, &server()?).await,

@@ -2,6 +2,7 @@
 //!
 //! Invariant: nothing is added up here. Subtotals and totals are evaluations of their own, asked of the server.
 
+mod levels;
 mod sheet;
 
 use std::{
@@ -14,11 +15,14 @@ use satgas_proto::v1::{self, AreaLevel, evaluation::Subject, get_evaluation_requ
 
 use crate::{
     as_of, codes,
-    connect::{Connection, unary},
+    connect::{Connection, Log, unary},
     print::{self, ListFormat},
 };
 
-pub(crate) use self::sheet::{fraction, score};
+pub(crate) use self::{
+    levels::{Levels, Selection},
+    sheet::{KINDS, fraction, indicator, score},
+};
 
 /// How often all levels are read again until they show the same position.
 const READS_MAX: u32 = 4;
@@ -51,6 +55,20 @@ pub(crate) struct Args {
     min_position: u64,
 }
 
+impl Args {
+    fn selection(&self, as_of: Option<v1::AsOf>) -> Selection {
+        Selection {
+            period: self.period.clone(),
+            area: self.area.clone(),
+            level: self.level,
+            above: self.format == ListFormat::Table,
+            order: self.sort.into(),
+            min_position: self.min_position,
+            as_of,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Order {
     /// By area code, with subtotals
@@ -78,21 +96,14 @@ impl From<Order> for v1::EvaluationOrder {
     }
 }
 
-/// Evaluations of the level asked for, and of those above it.
-#[derive(Debug, Default)]
-struct Levels {
-    asked: Vec<v1::Evaluation>,
-    kecamatan: Vec<v1::Evaluation>,
-    kota: Vec<v1::Evaluation>,
-}
-
 /// Evaluates and prints.
 pub(crate) async fn run(args: Args, server: &Connection) -> anyhow::Result<ExitCode> {
+    let log = server.log().await?;
     let levels = match &args.institution {
-        Some(id) => Levels { asked: vec![institution(id, &args, server).await?], ..Levels::default() },
-        None => areas(&args, server).await?,
+        Some(id) => Levels { asked: vec![institution(id, &args, &log, server).await?], ..Levels::default() },
+        None => args.selection(args.as_of.moment(&log)?).read(server, READS_MAX).await?,
     };
-    let zone = server.log().await?.zone;
+    let zone = log.zone;
     let sample_data = levels.asked.iter().any(|evaluation| basis(evaluation).sample_data);
     match args.format {
         ListFormat::Table => {
@@ -106,82 +117,19 @@ pub(crate) async fn run(args: Args, server: &Connection) -> anyhow::Result<ExitC
     Ok(ExitCode::SUCCESS)
 }
 
-async fn institution(id: &str, args: &Args, server: &Connection) -> anyhow::Result<v1::Evaluation> {
+async fn institution(id: &str, args: &Args, log: &Log, server: &Connection) -> anyhow::Result<v1::Evaluation> {
     let request = v1::GetEvaluationRequest {
         subject: Some(get_evaluation_request::Subject::InstitutionId(id.to_owned())),
         period: args.period.clone(),
         min_position: args.min_position,
-        as_of: args.as_of.ask(server).await?,
+        as_of: args.as_of.moment(log)?,
     };
     let response = server.evaluations().get_evaluation(unary(request)).await?.into_inner();
     response.evaluation.ok_or_else(|| anyhow::anyhow!("the server answered without the evaluation"))
 }
 
-/// Reads the level asked for, and for a table those above, of one and the same position if the log lets it.
-async fn areas(args: &Args, server: &Connection) -> anyhow::Result<Levels> {
-    let with_above = args.format == ListFormat::Table;
-    let mut min_position = args.min_position;
-    let mut reads = 0;
-    loop {
-        reads += 1;
-        let mut levels = Levels { asked: list(args, args.level, min_position, server).await?, ..Levels::default() };
-        if with_above && args.level == AreaLevel::Kelurahan {
-            levels.kecamatan = list(args, AreaLevel::Kecamatan, min_position, server).await?;
-        }
-        if with_above && args.level != AreaLevel::Kota {
-            levels.kota = list(args, AreaLevel::Kota, min_position, server).await?;
-        }
-        let positions = levels.positions();
-        if positions.0 == positions.1 || reads == READS_MAX {
-            return Ok(levels);
-        }
-        min_position = positions.1;
-    }
-}
-
-async fn list(
-    args: &Args,
-    level: AreaLevel,
-    min_position: u64,
-    server: &Connection,
-) -> anyhow::Result<Vec<v1::Evaluation>> {
-    let mut client = server.evaluations();
-    let mut evaluations = Vec::new();
-    let mut page_token = String::new();
-    let as_of = args.as_of.ask(server).await?;
-    loop {
-        let request = v1::ListEvaluationsRequest {
-            period: args.period.clone(),
-            area_prefix: args.area.clone(),
-            level: level.into(),
-            order: v1::EvaluationOrder::from(args.sort).into(),
-            page_size: 1_000,
-            page_token,
-            min_position,
-            as_of,
-        };
-        let page = client.list_evaluations(unary(request)).await?.into_inner();
-        evaluations.extend(page.evaluations);
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            return Ok(evaluations);
-        }
-    }
-}
-
-impl Levels {
-    fn all(&self) -> impl Iterator<Item = &v1::Evaluation> {
-        self.asked.iter().chain(&self.kecamatan).chain(&self.kota)
-    }
-
-    /// The lowest and the highest position that the figures are made of.
-    fn positions(&self) -> (u64, u64) {
-        let positions = || self.all().map(|evaluation| basis(evaluation).position);
-        (positions().min().unwrap_or(0), positions().max().unwrap_or(0))
-    }
-}
-
-fn basis(evaluation: &v1::Evaluation) -> v1::Basis {
+/// What the figures are made of.
+pub(crate) fn basis(evaluation: &v1::Evaluation) -> v1::Basis {
     evaluation.basis.clone().unwrap_or_default()
 }
 

@@ -11,7 +11,8 @@ use crate::{
 
 /// Characters of a name; longer ones would push the figures off the screen.
 const NAME_CHARS_MAX: usize = 22;
-const KINDS: [IndicatorKind; 6] = [
+/// Every indicator, in the order in which they are shown.
+pub(crate) const KINDS: [IndicatorKind; 6] = [
     IndicatorKind::ReportingCompleteness,
     IndicatorKind::ReportingTimeliness,
     IndicatorKind::SchoolCoverage,
@@ -106,7 +107,8 @@ fn row(evaluation: &v1::Evaluation) -> Vec<String> {
     cells
 }
 
-fn indicator(evaluation: &v1::Evaluation, kind: IndicatorKind) -> Option<&v1::Indicator> {
+/// The indicator of a kind.
+pub(crate) fn indicator(evaluation: &v1::Evaluation, kind: IndicatorKind) -> Option<&v1::Indicator> {
     evaluation.indicators.iter().find(|indicator| indicator.kind() == kind)
 }
 

@@ -12,20 +12,20 @@ mod send;
 mod summary;
 
 use std::{
-    io::{self, IsTerminal as _},
+    io,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
-use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
     EXIT_PARTLY,
     backoff::{Backoff, Patience},
     connect::Connection,
     print::Format,
+    progress,
 };
 
 use self::{form::Form, lines::Reading, rejected::Rejections, send::Sending, summary::Tally};
@@ -123,7 +123,7 @@ pub(crate) async fn run(args: Args, server: &Connection) -> anyhow::Result<ExitC
     let reading = args.reading()?;
     let (input, bytes) = open(&args)?;
     let log = server.log().await?;
-    let bar = progress_bar(bytes);
+    let bar = progress::bar(bytes);
     let mut tally = Tally::default();
     let mut rejections = Rejections::to(rejected_path);
     let lines = lines::read(input, reading, log.zone.clone());
@@ -150,17 +150,6 @@ fn open(args: &Args) -> anyhow::Result<(Box<dyn io::Read + Send>, Option<u64>)> 
     let file = std::fs::File::open(&args.file).with_context(|| args.file.display().to_string())?;
     let metadata = file.metadata()?;
     Ok((Box::new(file), metadata.is_file().then_some(metadata.len())))
-}
-
-fn progress_bar(bytes: Option<u64>) -> ProgressBar {
-    if !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let (bar, template) = match bytes {
-        Some(bytes) => (ProgressBar::new(bytes), "{bar:40} {percent}%  {msg}  {eta} left"),
-        None => (ProgressBar::new_spinner(), "{spinner} {msg}"),
-    };
-    bar.with_style(ProgressStyle::with_template(template).expect("the template is well-formed"))
 }
 
 #[cfg(test)]

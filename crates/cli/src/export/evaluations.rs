@@ -1,0 +1,270 @@
+//! `satgas export evaluations`: a period's evaluations of every level as one file.
+//!
+//! Invariant: all of them show one log position, or there is no file.
+
+use std::io::{self, BufWriter, Write};
+
+use anyhow::bail;
+use clap::ValueEnum;
+use jiff::{Timestamp, tz::TimeZone};
+use satgas_proto::v1::{self, AreaLevel};
+
+use super::{
+    draft::{Draft, Target, target},
+    figures,
+    rows::Rows,
+    table::Value,
+    workbook,
+};
+use crate::{
+    as_of,
+    connect::Connection,
+    evaluate::{Levels, Selection, basis},
+    print::{self, hex},
+    time,
+};
+
+/// How often all levels are read again until they show the same position. Each time takes milliseconds.
+const READS_MAX: u32 = 50;
+/// Of the columns of a Parquet file; a column that changes its name or meaning raises it.
+const SCHEMA_VERSION: u32 = 1;
+
+/// Which evaluations, and where they go.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Period: 2026 (year), 2026-S1 (semester), 2026-Q1 (quarter) or 2026-01 (month)
+    #[arg(long, value_name = "PERIOD")]
+    period: String,
+    /// Only areas whose code begins with these segments, such as 53.71.04
+    #[arg(long, value_name = "PREFIX", default_value = "", hide_default_value = true)]
+    area: String,
+    #[command(flatten)]
+    as_of: as_of::Args,
+    /// File to write; its ending, .csv, .xlsx or .parquet, chooses what it is
+    #[arg(long, value_name = "FILE", value_parser = target::<Kind>)]
+    to: Target<Kind>,
+    /// Replace a file that is there
+    #[arg(long)]
+    force: bool,
+}
+
+/// What a file of evaluations is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    Csv,
+    Xlsx,
+    Parquet,
+}
+
+/// What was evaluated, and what must be said of it.
+pub(super) struct Report {
+    /// The evaluations of every level.
+    pub(super) levels: Levels,
+    /// The period.
+    pub(super) period: v1::Period,
+    /// What the areas' codes begin with; empty for all.
+    pub(super) area: String,
+    /// What all of them are made of. As of the latest time at which one was.
+    pub(super) basis: v1::Basis,
+    /// The log's time zone.
+    pub(super) zone: TimeZone,
+    /// When this was exported.
+    pub(super) exported_at: Timestamp,
+}
+
+impl Report {
+    fn of(levels: Levels, area: &str, zone: TimeZone) -> Self {
+        let nanos = |basis: &v1::Basis| basis.as_of.as_ref().map(|time| (time.seconds, time.nanos));
+        let latest = levels.all().map(basis).max_by_key(nanos).unwrap_or_default();
+        let period = levels.all().find_map(|evaluation| evaluation.period.clone()).unwrap_or_default();
+        Self { levels, period, area: area.to_owned(), basis: latest, zone, exported_at: time::now() }
+    }
+
+    /// Each evaluation with its level: kelurahan, then kecamatan, then kota.
+    pub(super) fn rows(&self) -> impl Iterator<Item = (AreaLevel, &v1::Evaluation)> {
+        let Levels { asked, kecamatan, kota } = &self.levels;
+        let of = |level: AreaLevel| move |evaluation| (level, evaluation);
+        let above = kecamatan.iter().map(of(AreaLevel::Kecamatan)).chain(kota.iter().map(of(AreaLevel::Kota)));
+        asked.iter().map(of(AreaLevel::Kelurahan)).chain(above)
+    }
+}
+
+/// Evaluates and writes.
+pub(super) async fn run(args: &Args, server: &Connection) -> anyhow::Result<()> {
+    let draft = Draft::beside(&args.to.path, args.force)?;
+    let report = read(args, server).await?;
+    match args.to.kind {
+        Kind::Csv => write_csv(&report, BufWriter::new(draft.file()))?,
+        Kind::Xlsx => workbook::write(&report, BufWriter::new(draft.file()))?,
+        Kind::Parquet => write_parquet(&report, draft.file())?,
+    }
+    draft.publish()?;
+    let mut out = io::stdout().lock();
+    print::banner(&mut out, report.basis.sample_data)?;
+    let Levels { asked, kecamatan, kota } = &report.levels;
+    let parts = format!("{} kelurahan, {} kecamatan, {} kota", asked.len(), kecamatan.len(), kota.len());
+    let v1::Basis { position, head_hash, .. } = &report.basis;
+    let (file, period, head) = (args.to.path.display(), &report.period.code, hex(head_hash, 16));
+    writeln!(out, "{file}: {parts} of {period} at log position {position}, head {head}")?;
+    Ok(())
+}
+
+async fn read(args: &Args, server: &Connection) -> anyhow::Result<Report> {
+    let selection = Selection {
+        period: args.period.clone(),
+        area: args.area.clone(),
+        level: AreaLevel::Kelurahan,
+        above: true,
+        order: v1::EvaluationOrder::Unspecified,
+        min_position: 0,
+        as_of: args.as_of.moment(&server.log().await?)?,
+    };
+    let levels = selection.read(server, READS_MAX).await?;
+    if levels.all().next().is_none() {
+        bail!("nothing to export: there is no area yet; `satgas registry import areas` registers them");
+    }
+    let (lowest, highest) = levels.positions();
+    if lowest != highest {
+        bail!(
+            "the log moved on from position {lowest} to {highest} while the levels were read, {READS_MAX} times in a row, so they \
+             would not fit together; no file was written: run the command again when fewer records come in"
+        );
+    }
+    Ok(Report::of(levels, &args.area, server.log().await?.zone))
+}
+
+fn write_csv(report: &Report, out: impl Write) -> anyhow::Result<()> {
+    let mut writer = csv::Writer::from_writer(out);
+    writer.write_record(figures::fields().iter().map(|field| &field.name))?;
+    for (level, evaluation) in report.rows() {
+        writer.write_record(figures::row(level, evaluation).into_iter().map(Value::into_csv))?;
+    }
+    Ok(writer.flush()?)
+}
+
+fn write_parquet(report: &Report, out: impl Write + Send) -> anyhow::Result<()> {
+    let v1::Basis { position, head_hash, as_of, rule_set, sample_data } = &report.basis;
+    let as_of = as_of.as_ref().and_then(time::from_proto);
+    let facts = vec![
+        ("schema", "satgas.v1.Evaluation".to_owned()),
+        ("schema_version", SCHEMA_VERSION.to_string()),
+        ("sample_data", sample_data.to_string()),
+        ("head_position", position.to_string()),
+        ("head_hash", hex(head_hash, 64)),
+        ("as_of", as_of.map(|time| time.to_string()).unwrap_or_default()),
+        ("rule_set", rule_set.clone()),
+        ("period", report.period.code.clone()),
+        ("area_prefix", report.area.clone()),
+        ("exported_at", report.exported_at.to_string()),
+    ];
+    let mut rows = Rows::new(out, "evaluation", &figures::fields(), facts)?;
+    for (level, evaluation) in report.rows() {
+        rows.push(figures::row(level, evaluation))?;
+    }
+    rows.finish()
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use clap::Parser;
+    use parquet::{
+        file::reader::{FileReader as _, SerializedFileReader},
+        record::RowAccessor as _,
+    };
+    use satgas_proto::v1::IndicatorKind;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn evaluation(area: &str, name: &str) -> v1::Evaluation {
+        let coverage = v1::Indicator {
+            kind: IndicatorKind::SchoolCoverage.into(),
+            applicable: true,
+            numerator: 1,
+            denominator: 8,
+        };
+        let training = v1::Indicator { kind: IndicatorKind::Training.into(), ..Default::default() };
+        let at = |text: &str| Some(time::to_proto(text.parse().unwrap()));
+        v1::Evaluation {
+            subject: Some(v1::evaluation::Subject::AreaCode(area.into())),
+            name: name.into(),
+            period: Some(v1::Period {
+                code: "2026-Q1".into(),
+                start: at("2025-12-31T16:00:00Z"),
+                end: at("2026-03-31T16:00:00Z"),
+            }),
+            indicators: vec![coverage, training],
+            score: Some(12.5),
+            cases: Some(v1::CaseFigures { first_response_median_s: Some(5_400), ..Default::default() }),
+            basis: Some(v1::Basis {
+                position: 7,
+                head_hash: vec![0xab; 32].into(),
+                as_of: at("2026-04-02T01:00:00Z"),
+                rule_set: "bawaan-1".into(),
+                sample_data: true,
+            }),
+            ..Default::default()
+        }
+    }
+
+    /// Two kecamatan with three kelurahan.
+    pub(in crate::export) fn report() -> Report {
+        let levels = Levels {
+            asked: vec![
+                evaluation("53.71.01.1001", "Alak"),
+                evaluation("53.71.01.1002", "Batuplat"),
+                evaluation("53.71.02.1001", "=Sikumana"),
+            ],
+            kecamatan: vec![evaluation("53.71.01", "Alak"), evaluation("53.71.02", "Maulafa/Baru")],
+            kota: vec![evaluation("53.71", "Kota Kupang")],
+        };
+        Report::of(levels, "", TimeZone::get("Asia/Makassar").unwrap())
+    }
+
+    #[test]
+    fn every_level_is_a_row_of_the_csv_and_what_is_undefined_an_empty_cell() {
+        let mut out = Vec::new();
+        write_csv(&report(), &mut out).unwrap();
+        let mut reader = csv::Reader::from_reader(out.as_slice());
+        let header = reader.headers().unwrap().clone();
+        let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+        let cell =
+            |row: usize, name: &str| rows[row][header.iter().position(|title| title == name).unwrap()].to_owned();
+        let levels: Vec<String> = (0..rows.len()).map(|row| cell(row, "level")).collect();
+        assert_eq!(levels, ["kelurahan", "kelurahan", "kelurahan", "kecamatan", "kecamatan", "kota"]);
+        assert_eq!((cell(5, "school_coverage_percent"), cell(5, "score")), ("12.5".into(), "12.5".into()));
+        assert_eq!((cell(0, "training_num"), cell(0, "training_percent")), (String::new(), String::new()));
+        assert_eq!((cell(0, "as_of"), cell(0, "data")), ("2026-04-02T01:00:00Z".into(), "DATA CONTOH".into()));
+    }
+
+    #[test]
+    fn the_parquet_file_holds_the_same_rows_and_names_what_they_are_made_of() {
+        let mut out = Vec::new();
+        write_parquet(&report(), &mut out).unwrap();
+        let reader = SerializedFileReader::new(prost::bytes::Bytes::from(out)).unwrap();
+        let rows: Vec<_> = reader.get_row_iter(None).unwrap().map(Result::unwrap).collect();
+        let column = |name: &str| figures::fields().iter().position(|field| field.name == name).unwrap();
+        assert_eq!(rows.len(), 6);
+        assert_eq!(rows[4].get_string(column("name")).unwrap(), "Maulafa/Baru");
+        assert_eq!(rows[4].get_long(column("school_coverage_den")).unwrap(), 8);
+        assert!(rows[4].get_long(column("training_den")).is_err(), "null");
+        let facts = reader.metadata().file_metadata().key_value_metadata().unwrap().clone();
+        let fact = |name: &str| facts.iter().find(|fact| fact.key == name).and_then(|fact| fact.value.clone()).unwrap();
+        assert_eq!((fact("satgas.head_position"), fact("satgas.sample_data")), ("7".into(), "true".into()));
+        assert_eq!(fact("satgas.head_hash"), "ab".repeat(32));
+    }
+
+    #[test]
+    fn a_period_and_a_file_with_a_known_ending_are_needed() {
+        let parse = |line: &[&str]| Line::try_parse_from([&["evaluations"], line].concat());
+        assert_eq!(parse(&["--period", "2026-Q1", "--to", "a.xlsx"]).unwrap().args.to.kind, Kind::Xlsx);
+        assert!(parse(&["--to", "a.xlsx"]).is_err());
+        let error = parse(&["--period", "2026", "--to", "a.pdf"]).unwrap_err().to_string();
+        assert!(error.contains(".csv, .xlsx or .parquet"), "{error}");
+    }
+}

@@ -1,0 +1,101 @@
+//! The real binary as a process: a server that is ended with its test, and commands that ask it.
+#![allow(dead_code, reason = "each test file uses the part that it needs")]
+
+use std::{
+    io::{BufRead as _, BufReader},
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+};
+
+use anyhow::{Context as _, ensure};
+use tonic::transport::Channel;
+
+/// A server process, killed when it is dropped.
+pub(crate) struct Served {
+    pub(crate) child: Child,
+    pub(crate) url: String,
+}
+
+impl Served {
+    /// Starts a server on a free port and waits until it is ready.
+    pub(crate) fn start(data: &Path, flags: &[&str]) -> anyhow::Result<Self> {
+        let mut child = satgas(&["serve", "--listen", "127.0.0.1:0", "--data"])
+            .arg(data)
+            .args(flags)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let out = child.stdout.take().context("its output is piped")?;
+        let mut served = Self { child, url: String::new() };
+        let ready = BufReader::new(out).lines().map_while(Result::ok).find(|line| line.contains("http://"));
+        let ready = ready.context("it ended without a ready line")?;
+        let url = ready.split_whitespace().find(|word| word.starts_with("http://"));
+        served.url = url.context("no address in the ready line")?.to_owned();
+        Ok(served)
+    }
+
+    pub(crate) async fn connect(&self) -> anyhow::Result<Channel> {
+        Ok(Channel::from_shared(self.url.clone())?.connect().await?)
+    }
+
+    /// Runs a command that asks this server.
+    pub(crate) fn ask(&self, args: &[&str]) -> anyhow::Result<Answer> {
+        ask(&self.url, args)
+    }
+
+    pub(crate) fn kill(mut self) -> anyhow::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// SIGTERM, and its exit code.
+    pub(crate) fn terminate(mut self) -> anyhow::Result<Option<i32>> {
+        let stopped = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
+        ensure!(stopped.success(), "the signal was not sent");
+        Ok(self.child.wait()?.code())
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// What a command printed, and its exit code.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) error: String,
+}
+
+impl From<Output> for Answer {
+    fn from(output: Output) -> Self {
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Self { code: output.status.code(), out: text(output.stdout), error: text(output.stderr) }
+    }
+}
+
+impl Answer {
+    /// What was printed by a command that succeeded.
+    pub(crate) fn good(self) -> anyhow::Result<String> {
+        ensure!(self.code == Some(0), "{self:?}");
+        Ok(self.out)
+    }
+}
+
+/// Runs a command that asks the server of a URL.
+pub(crate) fn ask(url: &str, args: &[&str]) -> anyhow::Result<Answer> {
+    Ok(satgas(args).env("SATGAS_SERVER_URL", url).output()?.into())
+}
+
+/// The binary with arguments.
+pub(crate) fn satgas(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_satgas"));
+    command.args(args);
+    command
+}
