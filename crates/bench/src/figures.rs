@@ -25,6 +25,8 @@ pub(crate) enum Scenario {
     CatchUp,
     /// Evaluations while records arrive
     Evaluate,
+    /// Evaluations as of moments of the past
+    Past,
     /// Subscribers that do not read
     Stalled,
 }

@@ -6,8 +6,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use hdrhistogram::Histogram;
 use prost::bytes::Bytes;
 use satgas_proto::v1::{
-    EvaluationOrder, ListEvaluationsRequest, RegisterRequest, RegistryEntry, StreamNotice, Submission, SubmitRequest,
-    SubscribeRequest, SubscribeResponse, evaluation_service_client::EvaluationServiceClient,
+    AsOf, EvaluationOrder, ListEvaluationsRequest, RegisterRequest, RegistryEntry, StreamNotice, Submission,
+    SubmitRequest, SubscribeRequest, SubscribeResponse, as_of, evaluation_service_client::EvaluationServiceClient,
     event_service_client::EventServiceClient, registry_service_client::RegistryServiceClient,
     submission_service_client::SubmissionServiceClient, subscribe_request::Start,
 };
@@ -173,4 +173,13 @@ pub(crate) async fn evaluations(
         ensure!(listed == kelurahan, "{listed} evaluations instead of {kelurahan}");
     }
     Ok((latencies, writing.await??.rate()))
+}
+
+/// The position that a list of all kelurahan for the year is made of: as of a position, or now.
+pub(crate) async fn listed_at(lists: Channel, position: Option<u64>, kelurahan: usize) -> Result<u64> {
+    let as_of = position.map(|position| AsOf { at: Some(as_of::At::Position(position)) });
+    let request = ListEvaluationsRequest { period: crate::city::year(), as_of, ..Default::default() };
+    let listed = EvaluationServiceClient::new(lists).list_evaluations(request).await?.into_inner().evaluations;
+    ensure!(listed.len() == kelurahan, "{} evaluations instead of {kelurahan}", listed.len());
+    Ok(listed.into_iter().next().and_then(|evaluation| evaluation.basis).unwrap_or_default().position)
 }

@@ -64,6 +64,8 @@ empty calls; there is no other warm-up. Concurrent writers share {connections} c
   forwards them, and decoded by the generated client.
 - **evaluate**: one client lists the evaluations of all kelurahan, lowest score first, again and again, while 64 writers submit 5,000
   records a second together.
+- **past**: the list of all kelurahan for the year as of a position: the first time, for which the views of then are folded from the nearest
+  checkpoint, and again, for which they are kept.
 - **stalled**: 100 subscribers from the beginning, each on a connection of its own, take nothing for 10 seconds; the most memory
   the server has, less what it had before. Then 100 more: memory that the start left free cannot hide these.
 ",

@@ -3,7 +3,7 @@
 //! The steps run in the order of [`Scenario`], so that those which need a filled log come after those which fill it. Where those
 //! were not chosen, the log is filled for it first.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
@@ -84,6 +84,7 @@ impl Round<'_> {
             Scenario::Restart => self.restart().await,
             Scenario::CatchUp => self.catch_up().await,
             Scenario::Evaluate => self.evaluate().await,
+            Scenario::Past => self.past().await,
             Scenario::Stalled => self.stalled().await,
         }
     }
@@ -285,6 +286,29 @@ impl Round<'_> {
             add("p99", Unit::Milliseconds, load::quantile_ms(&latencies, 0.99));
             add("appends meanwhile, of 5,000 wanted", Unit::PerSecond, rate);
         }
+        Ok(())
+    }
+
+    /// Each first question about a moment folds the views of then; the same moment again finds them kept.
+    async fn past(&mut self) -> Result<()> {
+        self.fill().await?;
+        let kelurahan = self.city.kelurahan_count();
+        let head = follow::listed_at(self.channel().await?, None, kelurahan).await?;
+        for (name, position) in
+            [("10,000 records ago", head.saturating_sub(10_000).max(1)), ("half the log ago", head / 2)]
+        {
+            for which in ["first", "again"] {
+                let channel = self.channel().await?;
+                let called = Instant::now();
+                let answered = follow::listed_at(channel, Some(position), kelurahan).await?;
+                let took = called.elapsed();
+                anyhow::ensure!(answered == position, "answered as of {answered} instead of {position}");
+                let what = format!("list of {kelurahan} for a year, as of {name}: {which}");
+                self.add(Scenario::Past, &what, Unit::Milliseconds, None, took.as_secs_f64() * 1_000.0);
+            }
+        }
+        let most = self.served()?.memory()?.peak as f64 / MIB;
+        self.add(Scenario::Past, "server memory, most", Unit::MiB, None, most);
         Ok(())
     }
 

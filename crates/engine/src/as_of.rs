@@ -49,8 +49,13 @@ impl Pasts {
         self.last.lock().clone().filter(|kept| kept.head.position == position)
     }
 
-    /// The views at a position. Blocks.
-    fn fold(&self, journal: &dyn Journal, position: u64) -> Result<Arc<Folded>, QueryError> {
+    /// The views at a position. Blocks; gives up when `stopped`.
+    fn fold(
+        &self,
+        journal: &dyn Journal,
+        position: u64,
+        stopped: impl Fn() -> bool,
+    ) -> Result<Arc<Folded>, QueryError> {
         if let Some(kept) = self.kept(position) {
             return Ok(kept);
         }
@@ -63,6 +68,9 @@ impl Pasts {
             None => (0, Views::new(&self.time_zone).map_err(|_| QueryError::Unreadable)?),
         };
         while after < position {
+            if stopped() {
+                return Err(QueryError::Closed);
+            }
             let chunk = journal.read(after, CHUNK_BYTES).map_err(unreadable)?;
             for (at, bytes) in chunk.records().take_while(|(at, _)| *at <= position) {
                 let event = v1::Event::decode(bytes.as_ref()).map_err(unreadable)?;
@@ -91,12 +99,16 @@ impl Engine {
         let engine = self.clone();
         let work = move || {
             let _turn = turn;
+            // Whoever waited for its turn until the engine stopped is not worked for any more.
+            if engine.shared.jobs.is_closed() {
+                return Err(QueryError::Closed);
+            }
             let journal = engine.shared.journal.as_ref();
             let (position, now) = match at {
                 AsOf::Position(position) => (position, recorded_at(journal, position)?),
                 AsOf::Time(time) => (last_recorded(journal, head, time)?, time),
             };
-            let folded = engine.shared.pasts.fold(journal, position)?;
+            let folded = engine.shared.pasts.fold(journal, position, || engine.shared.jobs.is_closed())?;
             Ok(Past { folded, now })
         };
         tokio::task::spawn_blocking(work).await.map_err(|_| QueryError::Unreadable)?

@@ -6,18 +6,22 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use tempfile::TempDir;
 
 /// The folder. One of its own is removed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Folder {
     path: PathBuf,
-    own: bool,
+    own: Option<TempDir>,
 }
 
 impl Folder {
     /// Takes the folder that was asked for, which is empty or not there yet, or makes one.
     pub(crate) fn take(asked: Option<PathBuf>) -> anyhow::Result<Self> {
-        let Some(path) = asked else { return Self::make() };
+        let Some(path) = asked else {
+            let own = tempfile::Builder::new().prefix("satgas-demo-").tempdir().context("no folder can be made")?;
+            return Ok(Self { path: own.path().to_owned(), own: Some(own) });
+        };
         let is_empty = match fs::read_dir(&path) {
             Ok(mut entries) => entries.next().is_none(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => true,
@@ -31,23 +35,7 @@ impl Folder {
                 "{path} is not empty: a demo begins with a fresh folder. Name another, or serve this one: satgas serve --data {path}"
             );
         }
-        Ok(Self { path, own: false })
-    }
-
-    /// A new folder under the system's temporary one. `create_dir` takes no folder that is there already, so it is nobody else's.
-    fn make() -> anyhow::Result<Self> {
-        let under = std::env::temp_dir();
-        for number in 0..1_000 {
-            let path = under.join(format!("satgas-demo-{}-{number}", std::process::id()));
-            match fs::create_dir(&path) {
-                Ok(()) => return Ok(Self { path, own: true }),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => {
-                    return Err(error).with_context(|| format!("no folder can be made in {}", under.display()));
-                }
-            }
-        }
-        bail!("{} is full of old demos: remove satgas-demo-* there", under.display())
+        Ok(Self { path, own: None })
     }
 
     /// Where it is.
@@ -57,14 +45,14 @@ impl Folder {
 
     /// Whether it is there after the demo.
     pub(crate) fn stays(&self) -> bool {
-        !self.own
+        self.own.is_none()
     }
 }
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        if self.own
-            && let Err(error) = fs::remove_dir_all(&self.path)
+        if let Some(own) = self.own.take()
+            && let Err(error) = own.close()
         {
             eprintln!("{} cannot be removed: {error}", self.path.display());
         }
