@@ -88,6 +88,16 @@ fn print_change(out: &mut impl io::Write, change: &v1::EvaluationChange) -> io::
     let (now, then) = (change.now.clone().unwrap_or_default(), change.then.clone());
     let then_score = then.as_ref().map_or_else(|| "not registered".to_owned(), |then| score(then.score));
     writeln!(out, "\n{} {}: score {then_score} -> {}", code(&now), now.name, score(now.score))?;
+    let rule_set = |evaluation: &v1::Evaluation| evaluation.basis.clone().unwrap_or_default().rule_set;
+    if let Some(then) = &then {
+        if rule_set(then) != rule_set(&now) {
+            writeln!(out, "  rule set: {} -> {}", rule_set(then), rule_set(&now))?;
+        }
+        let differ = (then.activity, then.cases, then.open_conflicts) != (now.activity, now.cases, now.open_conflicts);
+        if differ {
+            writeln!(out, "  activity, cases or conflicts differ: --format json has them")?;
+        }
+    }
     for after in &now.indicators {
         let before = then.iter().flat_map(|then| &then.indicators).find(|before| before.kind == after.kind);
         if before != Some(after) {

@@ -86,11 +86,6 @@ async fn ask(args: &Args, server: &Connection, log: &Log) -> anyhow::Result<v1::
     };
     let mut whole = client.explain_indicator(unary(request.clone())).await?.into_inner();
     while !whole.next_page_token.is_empty() {
-        let basis = whole.evaluation.as_ref().and_then(|evaluation| evaluation.basis.clone()).unwrap_or_default();
-        // Without a moment of its own the next page would tell of a later one, should the log have moved on.
-        if request.as_of.is_none() {
-            request.min_position = basis.position;
-        }
         request.page_token = std::mem::take(&mut whole.next_page_token);
         let page = client.explain_indicator(unary(request.clone())).await?.into_inner();
         whole.items.extend(page.items);

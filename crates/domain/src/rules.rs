@@ -206,7 +206,11 @@ impl RuleSets {
         let name = message.rule_set.as_ref().map_or("", |rules| &rules.name);
         match self.0.iter().find(|recorded| recorded.rules.name == name) {
             None => Ok(None),
-            Some(known) if known.message.rule_set == message.rule_set => Ok(Some(known.position)),
+            Some(known) if known.message == *message => Ok(Some(known.position)),
+            Some(known) if known.message.rule_set == message.rule_set => {
+                v.add("reason", "is another than the one that these rules were recorded with, which stands");
+                Err(v.into_vec())
+            }
             Some(_) => {
                 v.within("rule_set", |v| v.add("name", "was recorded with other rules: give these another name"));
                 Err(v.into_vec())

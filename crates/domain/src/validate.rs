@@ -247,7 +247,7 @@ pub fn rule_set(v: &mut Violations, r: &v1::RuleSet) {
     v.each("weights", &r.weights, 6, |v, w| {
         v.code::<v1::IndicatorKind>("indicator", w.indicator);
         v.require(!indicators.contains(&w.indicator), "indicator", "is given twice");
-        v.require((0.0..=1_000.0).contains(&w.weight), "weight", "is not 0 to 1000");
+        v.require(w.weight == 0.0 || (0.001..=1_000.0).contains(&w.weight), "weight", "is not 0, or 0.001 to 1000");
         indicators.push(w.indicator);
     });
     let some = r.weights.is_empty() || r.weights.iter().all(|w| w.weight == 0.0);

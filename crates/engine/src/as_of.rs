@@ -1,7 +1,7 @@
 //! The views as they stood at a moment of the past: from the nearest checkpoint before it, folded forward.
 //!
-//! One past is worked out at a time and the last one is kept, since whoever asks once asks again. Memory is that of the live views once
-//! more for each, so twice at most.
+//! One caller at a time has pasts, from working them out until it has answered, and few wait for their turn. The last one is kept, since
+//! whoever asks once asks again. So memory holds the live views, and three times as much at most when two moments are compared.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use prost::Message as _;
 use satgas_domain::{event, time::Instant, views::Views};
 use satgas_journal::{Hash, Head, Journal};
 use satgas_proto::v1;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{Engine, Folded, QueryError, checkpoint::Checkpoints, open::CHUNK_BYTES};
 
@@ -23,26 +23,36 @@ pub enum AsOf {
     Time(Instant),
 }
 
-/// The views at a moment, and its time.
+/// The views at moments, each with the time by which deadlines are judged. Others wait until this is dropped.
 pub struct Past {
-    /// The views.
-    pub folded: Arc<Folded>,
-    /// The time by which deadlines are judged.
-    pub now: Instant,
+    /// As many as were asked for, in that order.
+    pub moments: Vec<(Arc<Folded>, Instant)>,
+    _turn: OwnedSemaphorePermit,
 }
+
+/// Callers that may wait for their turn.
+const WAITING_MAX: usize = 32;
 
 /// What pasts are worked out from.
 pub(crate) struct Pasts {
     checkpoints: Option<Checkpoints>,
     time_zone: String,
     last: Mutex<Option<Arc<Folded>>>,
-    /// Held while a past is worked out.
+    /// Held while a caller has pasts.
     turn: Arc<Semaphore>,
+    /// One for each caller that waits.
+    waiting: Semaphore,
 }
 
 impl Pasts {
     pub(crate) fn new(checkpoints: Option<Checkpoints>, time_zone: String) -> Self {
-        Self { checkpoints, time_zone, last: Mutex::default(), turn: Arc::new(Semaphore::new(1)) }
+        Self {
+            checkpoints,
+            time_zone,
+            last: Mutex::default(),
+            turn: Arc::new(Semaphore::new(1)),
+            waiting: Semaphore::new(WAITING_MAX),
+        }
     }
 
     fn kept(&self, position: u64) -> Option<Arc<Folded>> {
@@ -86,32 +96,41 @@ impl Pasts {
 }
 
 impl Engine {
-    /// The views as they stood at a moment, which must have come and must not lie before the log's first event.
-    pub async fn as_of(&self, at: AsOf) -> Result<Past, QueryError> {
+    /// The views as they stood at moments, which must have come and must not lie before the log's first event.
+    pub async fn as_of(&self, moments: &[AsOf]) -> Result<Past, QueryError> {
         let head = self.head().position;
-        match at {
-            AsOf::Position(position) if position > head => return Err(QueryError::BeyondHead { position, head }),
-            AsOf::Position(0) => return Err(QueryError::BeforeLog),
-            AsOf::Time(time) if time > self.now() => return Err(QueryError::Future),
-            AsOf::Position(_) | AsOf::Time(_) => {}
-        }
-        let turn = self.shared.pasts.turn.clone().acquire_owned().await.map_err(|_| QueryError::Closed)?;
-        let engine = self.clone();
-        let work = move || {
-            let _turn = turn;
-            // Whoever waited for its turn until the engine stopped is not worked for any more.
-            if engine.shared.jobs.is_closed() {
-                return Err(QueryError::Closed);
+        for at in moments {
+            match *at {
+                AsOf::Position(position) if position > head => return Err(QueryError::BeyondHead { position, head }),
+                AsOf::Position(0) => return Err(QueryError::BeforeLog),
+                AsOf::Time(time) if time > self.now() => return Err(QueryError::Future),
+                AsOf::Position(_) | AsOf::Time(_) => {}
             }
-            let journal = engine.shared.journal.as_ref();
-            let (position, now) = match at {
-                AsOf::Position(position) => (position, recorded_at(journal, position)?),
-                AsOf::Time(time) => (last_recorded(journal, head, time)?, time),
-            };
-            let folded = engine.shared.pasts.fold(journal, position, || engine.shared.jobs.is_closed())?;
-            Ok(Past { folded, now })
+        }
+        let pasts = &self.shared.pasts;
+        let waits = pasts.waiting.try_acquire().map_err(|_| QueryError::Busy)?;
+        let turn = Arc::clone(&pasts.turn).acquire_owned().await.map_err(|_| QueryError::Closed)?;
+        drop(waits);
+        let (engine, moments) = (self.clone(), moments.to_vec());
+        let work = move || {
+            let worked_out = moments.into_iter().map(|at| engine.past(at, head));
+            Ok(Past { moments: worked_out.collect::<Result<_, QueryError>>()?, _turn: turn })
         };
         tokio::task::spawn_blocking(work).await.map_err(|_| QueryError::Unreadable)?
+    }
+
+    fn past(&self, at: AsOf, head: u64) -> Result<(Arc<Folded>, Instant), QueryError> {
+        // Whoever waited for its turn until the engine stopped is not worked for any more.
+        let stopped = || self.shared.jobs.is_closed();
+        if stopped() {
+            return Err(QueryError::Closed);
+        }
+        let journal = self.shared.journal.as_ref();
+        let (position, now) = match at {
+            AsOf::Position(position) => (position, recorded_at(journal, position)?),
+            AsOf::Time(time) => (last_recorded(journal, head, time)?, time),
+        };
+        Ok((self.shared.pasts.fold(journal, position, stopped)?, now))
     }
 }
 

@@ -11,7 +11,7 @@ use satgas_domain::{
     time::{Instant, Period},
     views::{ListQuery, Subject},
 };
-use satgas_engine::{Engine, Folded};
+use satgas_engine::{AsOf, Engine, Folded};
 use satgas_proto::v1::{
     self, AreaLevel, evaluation_service_server::EvaluationService, get_evaluation_request::Subject as Asked,
 };
@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use crate::{
-    look::{look, look_within, parse},
+    look::{Page, look, look_within, parse},
     status,
     stream::{BoxStream, Gone, Sink, Streams},
     submission::{known_code, page_size},
@@ -84,7 +84,7 @@ impl EvaluationService for Evaluations {
         use v1::explain_indicator_request::Subject as Asked;
         let r = request.into_inner();
         let size = page_size(r.page_size, 1_000, 10_000)?;
-        let period = parse_period(&r.period)?;
+        let (page, period) = (Page::parse(&r.page_token)?, parse_period(&r.period)?);
         known_code::<v1::IndicatorKind>("indicator", r.indicator)?;
         if r.indicator() == v1::IndicatorKind::Unspecified {
             return Err(status::invalid_field("indicator", "is missing"));
@@ -97,19 +97,19 @@ impl EvaluationService for Evaluations {
         let explain = |folded: &Folded, now: Instant| {
             let period = period.unwrap_or_else(|| current_month(folded, now));
             let evaluation = with_head(folded.views.evaluate(subject, &period, now)?, folded);
-            Some((evaluation, folded.views.explain(subject, &period, r.indicator(), now)?))
+            let explained = folded.views.explain(subject, &period, r.indicator(), now)?;
+            let (items, next_page_token) = page.cut(explained.items, size, folded, now);
+            Some(v1::ExplainIndicatorResponse {
+                evaluation: Some(evaluation),
+                indicator: Some(explained.indicator),
+                weight: explained.weight,
+                cut: Some(explained.cut.to_proto()),
+                items,
+                next_page_token,
+            })
         };
-        let explained = look(&self.engine, r.min_position, r.as_of, explain).await?;
-        let (evaluation, explained) = explained.ok_or_else(|| status::not_found(what))?;
-        let (items, next_page_token) = offset_page(explained.items, &r.page_token, size)?;
-        Ok(Response::new(v1::ExplainIndicatorResponse {
-            evaluation: Some(evaluation),
-            indicator: Some(explained.indicator),
-            weight: explained.weight,
-            cut: Some(explained.cut.to_proto()),
-            items,
-            next_page_token,
-        }))
+        let explained = page.look(&self.engine, r.min_position, r.as_of, explain).await?;
+        explained.map(Response::new).ok_or_else(|| status::not_found(what))
     }
 
     async fn compare_evaluations(
@@ -120,29 +120,42 @@ impl EvaluationService for Evaluations {
         let size = page_size(r.page_size, 100, 1_000)?;
         known_code::<AreaLevel>("level", r.level)?;
         let (level, period) = (level(r.level()), parse_period(&r.period)?);
+        let page = Page::parse(&r.page_token)?;
         let then = parse(r.then, "then")?.ok_or_else(|| status::invalid_field("then", "is missing"))?;
-        let then = self.engine.as_of(then).await.map_err(status::query)?;
+        let (now, made_at) = (parse(r.now, "now")?, page.made_at());
+        // Both moments of the past at once: who has one and waits for another keeps others waiting.
+        let moments: Vec<AsOf> =
+            [Some(then), made_at.map(|(position, _)| AsOf::Position(position)).or(now)].into_iter().flatten().collect();
+        let past = self.engine.as_of(&moments).await.map_err(status::query)?;
+        let Some((then, then_now)) = past.moments.first() else { return Err(status::stopping()) };
         let compare = |folded: &Folded, now: Instant| {
-            if folded.views.position() < then.folded.views.position() || now < then.now {
+            if folded.views.position() < then.views.position() || now < *then_now {
                 return Err(status::invalid_field("then", "lies after now"));
             }
             let period = period.unwrap_or_else(|| current_month(folded, now));
             let registry = folded.views.registry();
+            if !registry.has_within(&r.area_prefix) {
+                return Err(status::no_area_within());
+            }
             let areas = registry.areas_within(&r.area_prefix, level).map(|area| &registry.area(area).message.code);
             let mut changes: Vec<v1::EvaluationChange> = areas
-                .filter_map(|code| folded.views.change_since((&then.folded.views, then.now), code, &period, now))
+                .filter_map(|code| folded.views.change_since((&then.views, *then_now), code, &period, now))
                 .collect();
             for change in &mut changes {
-                change.then = change.then.take().map(|evaluation| with_head(evaluation, &then.folded));
+                change.then = change.then.take().map(|evaluation| with_head(evaluation, then));
                 change.now = change.now.take().map(|evaluation| with_head(evaluation, folded));
             }
             let first_day = period.first.first_day();
             let of = |folded: &Folded, now| basis(folded, now, folded.views.rule_sets().on(first_day));
-            Ok((changes, of(&then.folded, then.now), of(folded, now)))
+            let (changes, next_page_token) = page.cut(changes, size, folded, now);
+            let (then, now) = (Some(of(then, *then_now)), Some(of(folded, now)));
+            Ok(v1::CompareEvaluationsResponse { changes, next_page_token, then, now })
         };
-        let (changes, then, now) = look_within(&self.engine, 0, r.now, &r.area_prefix, compare).await??;
-        let (changes, next_page_token) = offset_page(changes, &r.page_token, size)?;
-        Ok(Response::new(v1::CompareEvaluationsResponse { changes, next_page_token, then: Some(then), now: Some(now) }))
+        let compared = match past.moments.get(1) {
+            Some((folded, now)) => compare(folded, made_at.map_or(*now, |(_, now)| now)),
+            None => look(&self.engine, 0, None, compare).await?,
+        };
+        compared.map(Response::new)
     }
 
     type WatchEvaluationsStream = BoxStream<v1::WatchEvaluationsResponse>;
@@ -301,7 +314,10 @@ impl Watch {
         use prost::Message as _;
         let Some(evaluation) = &change.evaluation else { return false };
         let Some(v1::evaluation::Subject::AreaCode(code)) = &evaluation.subject else { return false };
-        let figures = v1::Evaluation { basis: None, ..evaluation.clone() };
+        // Of the basis only the rules are news.
+        let rule_set = evaluation.basis.as_ref().map(|basis| basis.rule_set.clone()).unwrap_or_default();
+        let basis = Some(v1::Basis { rule_set, ..Default::default() });
+        let figures = v1::Evaluation { basis, ..evaluation.clone() };
         let mut hasher = DefaultHasher::new();
         figures.encode_to_vec().hash(&mut hasher);
         self.sent.insert(code.clone(), hasher.finish()) != Some(hasher.finish())

@@ -6,8 +6,8 @@ use satgas_proto::v1::{self, AreaLevel, rule_service_server::RuleService};
 use tonic::{Request, Response, Status};
 
 use crate::{
-    evaluation::{current_month, level, offset_page, parse_period, with_head},
-    look::{look, look_within},
+    evaluation::{current_month, level, parse_period, with_head},
+    look::{Page, look},
     status,
     stream::Streams,
     submission::{known_code, page_size},
@@ -43,7 +43,7 @@ impl RuleService for Rules {
 
     async fn what_if(&self, request: Request<v1::WhatIfRequest>) -> Result<Response<v1::WhatIfResponse>, Status> {
         let r = request.into_inner();
-        let size = page_size(r.page_size, 1_000, 10_000)?;
+        let (size, page) = (page_size(r.page_size, 1_000, 10_000)?, Page::parse(&r.page_token)?);
         known_code::<AreaLevel>("level", r.level)?;
         let (level, period) = (level(r.level()), parse_period(&r.period)?);
         let draft = r.draft.as_ref().ok_or_else(|| status::invalid_field("draft", "is missing"))?;
@@ -55,13 +55,16 @@ impl RuleService for Rules {
                 let query = ListQuery { period: period.clone(), prefix: &r.area_prefix, level, order, now, draft };
                 folded.views.list(&query).into_iter().map(|evaluation| with_head(evaluation, folded))
             };
-            under(None)
+            if !folded.views.registry().has_within(&r.area_prefix) {
+                return Err(status::no_area_within());
+            }
+            let all = under(None)
                 .zip(under(Some(&draft)))
                 .map(|(recorded, draft)| v1::WhatIfEvaluation { recorded: Some(recorded), draft: Some(draft) })
-                .collect()
+                .collect();
+            let (evaluations, next_page_token) = page.cut(all, size, folded, now);
+            Ok(v1::WhatIfResponse { evaluations, next_page_token })
         };
-        let all = look_within(&self.engine, r.min_position, r.as_of, &r.area_prefix, both).await?;
-        let (evaluations, next_page_token) = offset_page(all, &r.page_token, size)?;
-        Ok(Response::new(v1::WhatIfResponse { evaluations, next_page_token }))
+        page.look(&self.engine, r.min_position, r.as_of, both).await?.map(Response::new)
     }
 }

@@ -234,7 +234,10 @@ async fn follow_health(health: HealthReporter, mut writable: watch::Receiver<Wri
         let now = *writable.borrow_and_update();
         tell_health(&health, now).await;
         tokio::select! {
-            changed = writable.changed() => if changed.is_err() { return },
+            changed = writable.changed() => if changed.is_err() {
+                // The writer has gone: in order, when the server stops, or not.
+                return tell_health(&health, Writable::Failed).await;
+            },
             () = stop.cancelled() => return,
         }
     }

@@ -12,13 +12,26 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 
 const DOMAIN: &str = "satgas.v1";
+/// Bytes of violations in one answer: they travel in headers, of which clients take 8 to 16 KiB.
+const VIOLATIONS_BYTES_MAX: usize = 3 * 1024;
 /// How long a client waits before it tries again when the queue was full.
 const RETRY: Duration = Duration::from_millis(250);
 /// How long a client waits before it tries again when the disk is full or the server stops.
 const RETRY_LATER: Duration = Duration::from_secs(30);
 
-/// Every refused field at once.
-pub(crate) fn invalid(violations: Vec<Violation>) -> Status {
+/// Every refused field at once, as far as the headers of an answer hold them.
+pub(crate) fn invalid(mut violations: Vec<Violation>) -> Status {
+    let mut bytes = 0;
+    let fits = |v: &&Violation| {
+        bytes += v.field.len() + v.reason.len() + 8;
+        bytes <= VIOLATIONS_BYTES_MAX
+    };
+    let fitting = violations.iter().take_while(fits).count();
+    if fitting < violations.len() {
+        let reason = format!("{} more fields are refused: mend these first", violations.len() - fitting);
+        violations.truncate(fitting);
+        violations.push(Violation { field: String::new(), reason });
+    }
     let mut message = "the request is refused:".to_owned();
     for violation in violations.iter().take(3) {
         message.push_str(&format!(" {} {};", violation.field, violation.reason));
@@ -68,9 +81,8 @@ pub(crate) fn unreadable(status: Status) -> Status {
 }
 
 /// No area of the registry lies within a prefix that was asked for.
-pub(crate) fn no_area_within(prefix: &str) -> Status {
-    let reason = format!("is {prefix:?}, and no registered area's code begins with these segments");
-    invalid_field("area_prefix", &reason)
+pub(crate) fn no_area_within() -> Status {
+    invalid_field("area_prefix", "is such that no registered area's code begins with these segments")
 }
 
 /// The thing asked for is not there.
@@ -153,6 +165,7 @@ pub(crate) fn query(error: QueryError) -> Status {
         QueryError::BeyondHead { .. } | QueryError::Future | QueryError::BeforeLog => {
             Status::out_of_range(error.to_string())
         }
+        QueryError::Busy => retry(Code::ResourceExhausted, error.to_string(), "PAST_BUSY", RETRY),
         QueryError::Unreadable => Status::data_loss(format!("{error}: the operator must run `satgas verify`")),
         QueryError::Closed => stopping(),
     }
@@ -167,5 +180,21 @@ pub(crate) fn read(error: &ReadError) -> Status {
             tracing::error!(%error, "the log cannot be read");
             Status::data_loss("the log cannot be read there: the operator must run `satgas verify`")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_violations_than_headers_hold_are_counted() {
+        let violation = |n: usize| Violation { field: format!("holidays[{n}]"), reason: "is not a date".to_owned() };
+        let status = invalid((0..400).map(violation).collect());
+        assert!(status.details().len() + status.message().len() < 6 * 1024, "{}", status.details().len());
+        let told = status.get_error_details().bad_request().unwrap().field_violations.clone();
+        let (last, all) = told.split_last().unwrap();
+        assert_eq!(last.description, format!("{} more fields are refused: mend these first", 400 - all.len()));
+        assert_eq!(invalid(vec![violation(1)]).get_error_details().bad_request().unwrap().field_violations.len(), 1);
     }
 }
