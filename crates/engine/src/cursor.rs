@@ -52,7 +52,7 @@ pub struct Cursor {
 
 impl Cursor {
     pub(crate) fn new(shared: Arc<Shared>, position: u64, filter: Filter) -> Result<Self, ReadError> {
-        let head = shared.head.borrow().position;
+        let head = shared.journal.head().position;
         if position > head {
             return Err(ReadError::BeyondHead { position, head });
         }

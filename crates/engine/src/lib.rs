@@ -113,10 +113,10 @@ impl Engine {
         open::open(journal, clock, options)
     }
 
-    /// The last durable record.
+    /// The last durable record. It moves before any reader can see what was appended, so whatever a client has seen lies within it.
     #[must_use]
     pub fn head(&self) -> Head {
-        *self.shared.head.borrow()
+        self.shared.journal.head()
     }
 
     /// Tells whether records are taken, and of every change of it.

@@ -208,3 +208,19 @@ async fn a_log_opened_again_is_read_from_the_journal_and_then_from_the_tail() {
     assert_eq!(gate.reads(), [], "who keeps up is served from memory");
     stop(engine).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subscriber_may_resume_after_what_it_has_seen_even_while_the_writer_has_not_heard_of_it() {
+    let inner: Arc<dyn Journal> = Arc::new(MemoryJournal::new());
+    let (journal, gate) = Watched::late(Arc::clone(&inner));
+    let engine = open_town(journal, &Options::default()).await;
+    gate.close();
+    let ticket = engine.enqueue(vec![visit(1, 10)]).await.unwrap();
+    gate.wait_for_append().await;
+    let seen = inner.head().position;
+    assert_eq!(engine.head().position, seen);
+    assert!(engine.cursor(seen, Filter::default()).is_ok());
+    gate.open();
+    ticket.receipts().await.unwrap();
+    stop(engine).await;
+}

@@ -73,12 +73,20 @@ impl Gate {
 pub(crate) struct Watched {
     inner: Arc<dyn Journal>,
     gate: Arc<Gate>,
+    /// Whether the gate stands after the append and not before it.
+    late: bool,
 }
 
 impl Watched {
     pub(crate) fn new(inner: Arc<dyn Journal>) -> (Arc<Self>, Arc<Gate>) {
         let gate = Arc::new(Gate::default());
-        (Arc::new(Self { inner, gate: Arc::clone(&gate) }), gate)
+        (Arc::new(Self { inner, gate: Arc::clone(&gate), late: false }), gate)
+    }
+
+    /// A journal whose gate holds what is appended already before the writer hears of it.
+    pub(crate) fn late(inner: Arc<dyn Journal>) -> (Arc<Self>, Arc<Gate>) {
+        let gate = Arc::new(Gate::default());
+        (Arc::new(Self { inner, gate: Arc::clone(&gate), late: true }), gate)
     }
 }
 
@@ -88,8 +96,14 @@ impl Journal for Watched {
     }
 
     fn append(&self, expected: u64, records: &Records) -> Result<Head, AppendError> {
-        self.gate.pass(records.len());
-        self.inner.append(expected, records)
+        if !self.late {
+            self.gate.pass(records.len());
+        }
+        let appended = self.inner.append(expected, records);
+        if self.late {
+            self.gate.pass(records.len());
+        }
+        appended
     }
 
     fn read(&self, after: u64, max_bytes: usize) -> Result<Chunk, ReadError> {
