@@ -323,13 +323,7 @@ impl Writer {
         match self.decided.state.rule_sets().decide(&recorded) {
             Ok(Some(position)) => Outcome::Known(position),
             Err(violations) => Outcome::Rejected(violations),
-            Ok(None) => {
-                let body = Body::RuleSetRecorded(recorded);
-                let mut encoded = Vec::new();
-                body.encode(&mut encoded);
-                let (field, bytes) = split_body(&encoded);
-                Outcome::Accepted(self.push_with_head("", "", event::kind(&body), field, bytes, body))
-            }
+            Ok(None) => Outcome::Accepted(self.push_encoding("", "", Body::RuleSetRecorded(recorded))),
         }
     }
 
@@ -378,12 +372,15 @@ impl Writer {
             ),
             None => Default::default(),
         };
-        let body = Body::Registered(entry);
-        let kind = event::kind(&body);
+        self.push_encoding(&area_code, &institution_id, Body::Registered(entry))
+    }
+
+    /// Adds an event whose body is not encoded yet.
+    fn push_encoding(&mut self, area_code: &str, institution_id: &str, body: Body) -> u64 {
         let mut encoded = Vec::new();
         body.encode(&mut encoded);
         let (field, bytes) = split_body(&encoded);
-        self.push_with_head(&area_code, &institution_id, kind, field, bytes, body)
+        self.push_with_head(area_code, institution_id, event::kind(&body), field, bytes, body)
     }
 
     fn push_body(&mut self, origin: Origin, body: Body) -> u64 {
