@@ -177,17 +177,20 @@ impl Engine {
     }
 
     /// Registers entries: all or, unless `skip_bad`, none. Entries of more bytes than a commit takes are written in several commits;
-    /// when one of these fails, those before it stand, and registering the same again completes it.
+    /// when one of these fails, those before it stand, and registering the same again completes it. Returns when the views have them:
+    /// who registers an area and asks about it next must not hear that it does not exist.
     pub async fn register(&self, entries: Vec<v1::RegistryEntry>, skip_bad: bool) -> Result<Registered, WriteError> {
         let room = self
             .room(entries.iter().map(|entry| entry.encoded_len() + std::mem::size_of::<v1::RegistryEntry>()).sum())
             .await?;
         let (answer, reply) = oneshot::channel();
         self.send(Job::Register { entries, skip_bad, room, answer })?;
-        reply.await.map_err(|_| WriteError::Closed)?
+        let registered = reply.await.map_err(|_| WriteError::Closed)??;
+        self.reach(registered.summary.position).await?;
+        Ok(registered)
     }
 
-    /// Records a rule set: its position and whether it was known, or what is wrong with it.
+    /// Records a rule set: its position and whether it was known, or what is wrong with it. Returns when the views have it.
     pub async fn record_rules(
         &self,
         recorded: v1::RuleSetRecorded,
@@ -195,7 +198,9 @@ impl Engine {
         let room = self.room_now(recorded.encoded_len() + std::mem::size_of::<v1::RuleSetRecorded>())?;
         let (answer, reply) = oneshot::channel();
         self.send(Job::RecordRules { recorded: Box::new(recorded), room, answer })?;
-        Ok(match reply.await.map_err(|_| WriteError::Closed)?? {
+        let outcome = reply.await.map_err(|_| WriteError::Closed)??;
+        self.reach(outcome.position()).await?;
+        Ok(match outcome {
             Outcome::Accepted(position) => Ok((position, false)),
             Outcome::Known(position) | Outcome::Conflict { position, .. } => Ok((position, true)),
             Outcome::Rejected(violations) => Err(violations),

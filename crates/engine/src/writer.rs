@@ -88,7 +88,7 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    fn position(&self) -> u64 {
+    pub(crate) fn position(&self) -> u64 {
         match self {
             Self::Accepted(position) | Self::Known(position) | Self::Conflict { position, .. } => *position,
             Self::Rejected(_) => 0,
