@@ -44,8 +44,9 @@ impl City {
 
     /// Everything to register, each entry after those it refers to.
     pub(crate) fn registry(&self) -> Vec<RegistryEntry> {
-        let area =
-            |code: &str, name: String| Entry::Area(Area { code: code.to_owned(), name, valid_from: SINCE.to_owned() });
+        let area = |code: &str, name: String| {
+            Entry::Area(Area { code: code.to_owned(), name, valid_from: SINCE.to_owned(), ..Default::default() })
+        };
         let mut entries = vec![area("53.71", "Kota Contoh".to_owned())];
         for kecamatan in 1..=KELURAHAN.len() {
             entries.push(area(&format!("53.71.{kecamatan:02}"), format!("Kecamatan Contoh {kecamatan:02}")));
@@ -70,7 +71,7 @@ impl City {
                 ..Default::default()
             })
         }));
-        entries.into_iter().map(|entry| RegistryEntry { entry: Some(entry) }).collect()
+        entries.into_iter().map(|entry| RegistryEntry { entry: Some(entry), ..Default::default() }).collect()
     }
 
     /// Makes visits of [`VISIT_BYTES`] each, of all task forces in turn, with ids that were never used before.

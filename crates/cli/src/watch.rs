@@ -69,6 +69,7 @@ async fn session(args: &Args, server: &Connection, watch: &mut Watch, backoff: &
         period: args.period.clone(),
         area_prefix: args.area.clone(),
         level: args.level.into(),
+        ..Default::default()
     };
     let mut stream = server.evaluations().watch_evaluations(request).await?.into_inner();
     while watch.left > 0 {

@@ -216,7 +216,8 @@ impl WriteState {
                 self.rule_sets.record(recorded, event.position);
                 return Undo::RuleSetRecorded;
             }
-            Some(Body::LogOpened(_) | Body::Conflicting(_)) | None => {}
+            Some(Body::LogOpened(_) | Body::Conflicting(_) | Body::DeadlineMissed(_) | Body::ConflictResolved(_))
+            | None => {}
         }
         Undo::Nothing
     }

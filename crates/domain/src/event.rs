@@ -41,6 +41,8 @@ pub fn kind(body: &Body) -> EventKind {
         Body::Conflicting(_) => EventKind::Conflict,
         Body::CaseAdvanced(_) => EventKind::CaseStep,
         Body::RuleSetRecorded(_) => EventKind::RuleSet,
+        Body::DeadlineMissed(_) => EventKind::DeadlineMissed,
+        Body::ConflictResolved(_) => EventKind::ConflictResolved,
     }
 }
 

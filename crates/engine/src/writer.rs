@@ -128,7 +128,8 @@ pub(crate) fn identity(event: &v1::Event, body: &[u8]) -> Option<(SubmissionId, 
             let command = step.command.as_ref()?;
             (&command.command_id, ContentHash::of(&command.encode_to_vec()))
         }
-        Body::Registered(_) | Body::RuleSetRecorded(_) | Body::LogOpened(_) => return None,
+        Body::ConflictResolved(resolution) => (&resolution.command_id, ContentHash::of(body)),
+        Body::Registered(_) | Body::RuleSetRecorded(_) | Body::DeadlineMissed(_) | Body::LogOpened(_) => return None,
     };
     SubmissionId::parse(id).ok().map(|id| (id, content))
 }

@@ -128,9 +128,12 @@ impl Fields<'_> {
 
 fn add(rows: &mut Rows, kind: CsvKind, line: u32, f: &Fields<'_>) {
     let entry = match kind {
-        CsvKind::Areas => {
-            Entry::Area(v1::Area { code: f.get("code"), name: f.get("name"), valid_from: f.get("valid_from") })
-        }
+        CsvKind::Areas => Entry::Area(v1::Area {
+            code: f.get("code"),
+            name: f.get("name"),
+            valid_from: f.get("valid_from"),
+            ..Default::default()
+        }),
         CsvKind::Schools => Entry::Institution(v1::Institution {
             institution_id: f.get("institution_id"),
             name: f.get("name"),
@@ -152,7 +155,7 @@ fn add(rows: &mut Rows, kind: CsvKind, line: u32, f: &Fields<'_>) {
         }
         CsvKind::Unspecified => return,
     };
-    rows.entries.push(Row { line, entry: v1::RegistryEntry { entry: Some(entry) } });
+    rows.entries.push(Row { line, entry: v1::RegistryEntry { entry: Some(entry), ..Default::default() } });
 }
 
 fn task_force(f: &Fields<'_>) -> Result<v1::TaskForce, &'static str> {
@@ -193,7 +196,10 @@ fn add_member(rows: &mut Rows, line: u32, f: &Fields<'_>) {
     match known {
         None => {
             rows.members.insert(member.member_id.clone(), rows.entries.len());
-            rows.entries.push(Row { line, entry: v1::RegistryEntry { entry: Some(Entry::Member(member)) } });
+            rows.entries.push(Row {
+                line,
+                entry: v1::RegistryEntry { entry: Some(Entry::Member(member)), ..Default::default() },
+            });
         }
         Some(known)
             if known.task_force_id == member.task_force_id

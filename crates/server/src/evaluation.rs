@@ -112,6 +112,10 @@ impl EvaluationService for Evaluations {
         explained.map(Response::new).ok_or_else(|| status::not_found(what))
     }
 
+    async fn list_trends(&self, _: Request<v1::ListTrendsRequest>) -> Result<Response<v1::ListTrendsResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
     async fn compare_evaluations(
         &self,
         request: Request<v1::CompareEvaluationsRequest>,
@@ -208,7 +212,7 @@ pub(crate) fn level(level: AreaLevel) -> Level {
     match level {
         AreaLevel::Kota => Level::Kota,
         AreaLevel::Kecamatan => Level::Kecamatan,
-        AreaLevel::Kelurahan | AreaLevel::Unspecified => Level::Kelurahan,
+        AreaLevel::Kelurahan | AreaLevel::Unspecified | AreaLevel::Institution => Level::Kelurahan,
     }
 }
 

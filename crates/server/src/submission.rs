@@ -58,6 +58,13 @@ impl SubmissionService for Submissions {
         Ok(Response::new(v1::ListConflictsResponse { conflicts, next_after_position }))
     }
 
+    async fn resolve_conflict(
+        &self,
+        _: Request<v1::ResolveConflictRequest>,
+    ) -> Result<Response<v1::ResolveConflictResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
     async fn list_held(&self, request: Request<v1::ListHeldRequest>) -> Result<Response<v1::ListHeldResponse>, Status> {
         let r = request.into_inner();
         let size = page_size(r.page_size, 100, 1_000)?;

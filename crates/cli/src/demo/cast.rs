@@ -225,6 +225,7 @@ impl Cast {
                 code: a.code.to_owned(),
                 name: a.name.to_owned(),
                 valid_from: VALID_FROM.to_owned(),
+                ..Default::default()
             }))
         };
         self.registered.push(area(&KOTA));
@@ -262,7 +263,7 @@ fn morning_of(day: i32) -> Slot {
 }
 
 fn entry(entry: Entry) -> v1::RegistryEntry {
-    v1::RegistryEntry { entry: Some(entry) }
+    v1::RegistryEntry { entry: Some(entry), ..Default::default() }
 }
 
 fn institution(id: &str, name: &str, kind: InstitutionKind, area: &str) -> v1::RegistryEntry {

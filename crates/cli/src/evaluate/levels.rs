@@ -89,6 +89,7 @@ impl Selection {
                 page_token,
                 min_position,
                 as_of: self.as_of,
+                ..Default::default()
             };
             let page = client.list_evaluations(unary(request)).await?.into_inner();
             evaluations.extend(page.evaluations);

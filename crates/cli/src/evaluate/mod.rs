@@ -123,6 +123,7 @@ async fn institution(id: &str, args: &Args, log: &Log, server: &Connection) -> a
         period: args.period.clone(),
         min_position: args.min_position,
         as_of: args.as_of.moment(log)?,
+        ..Default::default()
     };
     let response = server.evaluations().get_evaluation(unary(request)).await?.into_inner();
     response.evaluation.ok_or_else(|| anyhow::anyhow!("the server answered without the evaluation"))

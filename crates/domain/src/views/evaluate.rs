@@ -274,6 +274,8 @@ impl Views {
             }),
             open_conflicts: tally.conflicts,
             basis: Some(self.basis(window.now, window.rules)),
+            body: 0,
+            missed: None,
         }
     }
 

@@ -201,6 +201,7 @@ impl Views {
                 stands_position: c.stands,
                 cause: c.cause,
                 submission: Some(c.submission.clone()),
+                can_be_taken: false,
             },
         )
     }
@@ -299,7 +300,7 @@ impl Views {
                 // Rules may change every figure.
                 self.changed_at.fill(event.position);
             }
-            None => {}
+            Some(Body::DeadlineMissed(_) | Body::ConflictResolved(_)) | None => {}
         }
     }
 

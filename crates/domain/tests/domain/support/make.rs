@@ -24,11 +24,16 @@ pub(crate) const EARLY: &str = "2027-01-02T08:00:00";
 const FIRST_DAY: &str = "2027-01-01";
 
 pub(crate) fn area(code: &str, name: &str) -> v1::RegistryEntry {
-    entry(Entry::Area(v1::Area { code: code.into(), name: name.into(), valid_from: FIRST_DAY.into() }))
+    entry(Entry::Area(v1::Area {
+        code: code.into(),
+        name: name.into(),
+        valid_from: FIRST_DAY.into(),
+        ..Default::default()
+    }))
 }
 
 pub(crate) fn entry(entry: Entry) -> v1::RegistryEntry {
-    v1::RegistryEntry { entry: Some(entry) }
+    v1::RegistryEntry { entry: Some(entry), ..Default::default() }
 }
 
 pub(crate) fn institution(id: &str, kind: v1::InstitutionKind, area_code: &str) -> v1::Institution {
