@@ -34,12 +34,17 @@ fn output(command: &mut Command) -> anyhow::Result<(Output, String)> {
 }
 
 fn entry(entry: Entry) -> v1::RegistryEntry {
-    v1::RegistryEntry { entry: Some(entry) }
+    v1::RegistryEntry { entry: Some(entry), ..Default::default() }
 }
 
 async fn register(channel: &Channel) -> anyhow::Result<()> {
     let area = |code: &str| {
-        entry(Entry::Area(v1::Area { code: code.into(), name: "Contoh".into(), valid_from: "2025-01-01".into() }))
+        entry(Entry::Area(v1::Area {
+            code: code.into(),
+            name: "Contoh".into(),
+            valid_from: "2025-01-01".into(),
+            ..Default::default()
+        }))
     };
     let school = entry(Entry::Institution(v1::Institution {
         institution_id: SCHOOL.into(),

@@ -66,9 +66,14 @@ impl Contoh {
 }
 
 async fn fill(channel: Channel) -> anyhow::Result<()> {
-    let entry = |entry| v1::RegistryEntry { entry: Some(entry) };
+    let entry = |entry| v1::RegistryEntry { entry: Some(entry), ..Default::default() };
     let area = |(code, name): (&str, &str)| {
-        entry(Entry::Area(v1::Area { code: code.into(), name: name.into(), valid_from: "2025-01-01".into() }))
+        entry(Entry::Area(v1::Area {
+            code: code.into(),
+            name: name.into(),
+            valid_from: "2025-01-01".into(),
+            ..Default::default()
+        }))
     };
     let areas = [
         ("53.71", "Kota Contoh"),

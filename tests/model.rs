@@ -344,6 +344,7 @@ async fn check_orders(
                     page_token: String::new(),
                     min_position: head(events),
                     as_of: None,
+                    ..Default::default()
                 };
                 let served = answers::evaluations(channel, request).await?;
                 let what = format!("{} in {area_prefix:?} by {}", level.as_str_name(), order.as_str_name());

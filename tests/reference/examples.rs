@@ -29,6 +29,7 @@ impl Log {
                 code: code.into(),
                 name: name.into(),
                 valid_from: "2027-01-01".into(),
+                ..Default::default()
             }));
         }
         log.registered(v1::registry_entry::Entry::Institution(v1::Institution {
@@ -53,7 +54,10 @@ impl Log {
     }
 
     fn registered(&mut self, entry: v1::registry_entry::Entry) {
-        self.push("2027-01-01T00:00:00", v1::event::Body::Registered(v1::RegistryEntry { entry: Some(entry) }));
+        self.push(
+            "2027-01-01T00:00:00",
+            v1::event::Body::Registered(v1::RegistryEntry { entry: Some(entry), ..Default::default() }),
+        );
     }
 
     fn task_force(&mut self, id: &str, home: v1::task_force::Home, formed_on: &str, dissolved_on: &str) {

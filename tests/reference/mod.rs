@@ -77,6 +77,7 @@ fn evaluate_under(
         cases: Some(sum.case_figures()),
         open_conflicts: sum.open_conflicts,
         basis: Some(v1::Basis { rule_set: rules.name.clone(), ..v1::Basis::default() }),
+        ..Default::default()
     }
 }
 

@@ -40,6 +40,7 @@ pub(crate) async fn evaluation(
         period: period.to_owned(),
         min_position: moment.min_position,
         as_of: moment.as_of,
+        ..Default::default()
     };
     let response = EvaluationServiceClient::new(channel.clone()).get_evaluation(request).await?;
     response.into_inner().evaluation.context("an answer without an evaluation")
@@ -142,6 +143,7 @@ pub(crate) async fn explanation(
         page_token: String::new(),
         min_position: moment.min_position,
         as_of: moment.as_of,
+        ..Default::default()
     };
     let mut client = EvaluationServiceClient::new(channel.clone());
     let mut whole = client.explain_indicator(request.clone()).await?.into_inner();

@@ -176,11 +176,16 @@ impl People {
 }
 
 fn wrap(entry: Entry) -> v1::RegistryEntry {
-    v1::RegistryEntry { entry: Some(entry) }
+    v1::RegistryEntry { entry: Some(entry), ..Default::default() }
 }
 
 fn area(code: &str, name: &str) -> v1::RegistryEntry {
-    wrap(Entry::Area(v1::Area { code: code.to_owned(), name: name.to_owned(), valid_from: "2020-01-01".to_owned() }))
+    wrap(Entry::Area(v1::Area {
+        code: code.to_owned(),
+        name: name.to_owned(),
+        valid_from: "2020-01-01".to_owned(),
+        ..Default::default()
+    }))
 }
 
 fn pick_mut<'a, T>(rng: &mut ChaCha8Rng, list: &'a mut [T]) -> &'a mut T {

@@ -46,6 +46,18 @@ fn body_text(body: &Body, zone: &TimeZone) -> String {
             let rules = recorded.rule_set.clone().unwrap_or_default();
             format!("{} from {}: {}", rules.name, rules.valid_from, recorded.reason)
         }
+        Body::DeadlineMissed(missed) => {
+            let due = time::show(missed.due_at.as_ref(), zone);
+            format!("{} of {} {} was due {due}", missed.kind().label(), missed.item_id, missed.detail)
+        }
+        Body::ConflictResolved(resolution) => {
+            format!(
+                "conflict #{}: {}: {}",
+                resolution.conflict_position,
+                resolution.decision().label(),
+                resolution.reason
+            )
+        }
     }
 }
 

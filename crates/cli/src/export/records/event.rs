@@ -53,7 +53,12 @@ fn submission(body: &Body) -> Option<&v1::Submission> {
     match body {
         Body::Submitted(submission) => Some(submission),
         Body::Conflicting(conflicting) => conflicting.submission.as_ref(),
-        Body::LogOpened(_) | Body::Registered(_) | Body::CaseAdvanced(_) | Body::RuleSetRecorded(_) => None,
+        Body::LogOpened(_)
+        | Body::Registered(_)
+        | Body::CaseAdvanced(_)
+        | Body::RuleSetRecorded(_)
+        | Body::DeadlineMissed(_)
+        | Body::ConflictResolved(_) => None,
     }
 }
 
