@@ -73,7 +73,9 @@ async fn other_content_under_a_known_id_is_kept_beside_it_and_listed() {
         position,
         stands_position: stands,
         cause,
-        submission: Some(visit(1, pupils)), ..Default::default() });
+        submission: Some(visit(1, pupils)),
+        can_be_taken: true,
+    });
     assert_eq!(listed, expected);
     assert_eq!(submitted(&log(&engine).await), [id(1), id(1), id(1)], "all of them are in the log");
     stop(engine).await;

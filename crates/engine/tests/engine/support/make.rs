@@ -32,7 +32,12 @@ fn entry(entry: Entry) -> v1::RegistryEntry {
 }
 
 pub(crate) fn area(code: &str) -> v1::RegistryEntry {
-    entry(Entry::Area(v1::Area { code: code.into(), name: "Wilayah Contoh".into(), valid_from: FIRST_DAY.into(), ..Default::default() }))
+    entry(Entry::Area(v1::Area {
+        code: code.into(),
+        name: "Wilayah Contoh".into(),
+        valid_from: FIRST_DAY.into(),
+        ..Default::default()
+    }))
 }
 
 pub(crate) fn school(id: &str, name: &str, area_code: &str) -> v1::RegistryEntry {
