@@ -87,6 +87,8 @@ pub(crate) struct Outcome {
     pub(crate) receipts: Vec<(v1::Submission, v1::Receipt)>,
     /// Each step that got a receipt.
     pub(crate) steps: Vec<(v1::CaseCommand, v1::Receipt)>,
+    /// Each decision on a conflict that got a receipt.
+    pub(crate) decisions: Vec<(v1::ConflictResolution, v1::Receipt)>,
     /// Everything that was refused, in the server's words.
     pub(crate) refused: Vec<String>,
 }
@@ -96,6 +98,7 @@ impl Outcome {
     pub(crate) fn extend(&mut self, other: Self) {
         self.receipts.extend(other.receipts);
         self.steps.extend(other.steps);
+        self.decisions.extend(other.decisions);
         self.refused.extend(other.refused);
     }
 
@@ -133,6 +136,7 @@ async fn act(channel: Channel, actions: Vec<Action>) -> anyhow::Result<Outcome> 
             Action::SubmitBatch(batch) => submit_batch(&channel, batch, &mut outcome).await?,
             Action::OpenCase(submission) => open_case(&channel, submission, &mut outcome).await?,
             Action::Step(plan) => step(&channel, &plan, &mut outcome).await?,
+            Action::Decide(plan) => decide(&channel, &plan, &mut outcome).await?,
         }
     }
     Ok(outcome)
@@ -204,6 +208,27 @@ async fn step(
                 let receipt = response.into_inner().receipt.context("an answer without a receipt")?;
                 outcome.steps.push((command.clone(), receipt));
             }
+            Err(status) => outcome.refuse(&status)?,
+        }
+    }
+    Ok(())
+}
+
+/// Looks the conflicts up, decides on one of them, and sends the decision once or twice.
+async fn decide(
+    channel: &Channel,
+    plan: &crate::reference::history::DecisionPlan,
+    outcome: &mut Outcome,
+) -> anyhow::Result<()> {
+    let open = answers::conflicts(channel, &answers::Moment::default()).await?;
+    let Some(resolution) = steps::decide(plan, &open) else { return Ok(()) };
+    for _ in 0..=u8::from(plan.repeated) {
+        match answers::todo_merge_decision(channel, resolution.clone()).await {
+            Ok(Some(receipt)) => {
+                ensure!(!plan.wild, "a decision that had to be refused was taken: {resolution:?}");
+                outcome.decisions.push((resolution.clone(), receipt));
+            }
+            Ok(None) => {}
             Err(status) => outcome.refuse(&status)?,
         }
     }
