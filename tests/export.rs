@@ -295,6 +295,10 @@ impl EvaluationService for GoesAway {
         Err(Status::unimplemented("not asked for"))
     }
 
+    async fn list_trends(&self, _: Request<v1::ListTrendsRequest>) -> Result<Response<v1::ListTrendsResponse>, Status> {
+        Err(Status::unimplemented("not asked for"))
+    }
+
     async fn compare_evaluations(
         &self,
         _: Request<v1::CompareEvaluationsRequest>,
