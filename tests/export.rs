@@ -288,10 +288,6 @@ impl EventService for GoesAway {
 
 #[tonic::async_trait]
 impl EvaluationService for GoesAway {
-    async fn list_trends(&self, _: Request<v1::ListTrendsRequest>) -> Result<Response<v1::ListTrendsResponse>, Status> {
-        Err(Status::unimplemented("not asked for"))
-    }
-
     async fn explain_indicator(
         &self,
         _: Request<v1::ExplainIndicatorRequest>,
