@@ -9,8 +9,8 @@ use jiff::tz::TimeZone;
 use satgas_proto::v1::{
     self, case_service_client::CaseServiceClient, evaluation_service_client::EvaluationServiceClient, event,
     event_service_client::EventServiceClient, registry_service_client::RegistryServiceClient,
-    rule_service_client::RuleServiceClient, submission_service_client::SubmissionServiceClient,
-    warning_service_client::WarningServiceClient,
+    rule_service_client::RuleServiceClient, statistics_service_client::StatisticsServiceClient,
+    submission_service_client::SubmissionServiceClient, warning_service_client::WarningServiceClient,
 };
 use tonic::{
     Request,
@@ -62,6 +62,7 @@ impl Connection {
         events: EventServiceClient,
         registry: RegistryServiceClient,
         rules: RuleServiceClient,
+        statistics: StatisticsServiceClient,
         submissions: SubmissionServiceClient,
         warnings: WarningServiceClient,
     }
