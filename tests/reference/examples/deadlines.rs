@@ -184,6 +184,8 @@ fn a_log_that_records_too_much_too_little_twice_or_by_other_rules_is_told() {
     let nothing = Log(log.0[..usize::try_from(known).unwrap()].to_vec());
     assert_eq!(check(&nothing.0, &[]), Ok(()), "nothing was judged yet");
     assert!(told(&nothing, &[judged]).contains("is not recorded by"));
+    let too_early = Judged { head: known, ..judged };
+    assert!(told(&log, &[too_early]).contains("is not recorded by"), "it was recorded when that judging was over");
     let item = super::super::missed::recorded(&log.0).into_iter().next_back().unwrap();
     let with = |change: &dyn Fn(&mut Log) -> u64| {
         let mut log = Log(log.0.clone());

@@ -1,5 +1,6 @@
 //! Examples counted by hand: given these events, at this time, the page says this. They hold the reference itself to the page.
 
+mod comparing;
 mod counting;
 mod deadlines;
 mod decisions;

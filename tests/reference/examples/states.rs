@@ -137,6 +137,27 @@ fn a_split_kelurahan_ends_and_the_new_ones_begin_the_day_after() {
 }
 
 #[test]
+fn what_ends_on_a_month_s_first_day_exists_within_it_and_what_begins_on_its_last_day_too() {
+    let mut log = Log::given();
+    let area = |code: &str, from: &str, until: &str| {
+        let (code, name) = (code.into(), "Contoh".into());
+        let (valid_from, valid_until) = (from.into(), until.into());
+        Entry::Area(v1::Area { code, name, valid_from, valid_until, succeeds_codes: vec![] })
+    };
+    log.entered("2028-01-10T08:00:00", "", area(AREA, "2027-01-01", "2028-03-01"));
+    log.entered("2028-01-10T08:00:00", "", area(NEXT_AREA, "2028-02-29", ""));
+    let listed = |period: &str| {
+        let ledger = log.ledger();
+        ledger.listed(AreaLevel::Kelurahan, EvaluatedBody::Kelurahan, "", period, local(NOW))
+    };
+    let (first, second) = (Subject::Area(AREA.into()), Subject::Area(NEXT_AREA.into()));
+    assert_eq!(listed("2028-01"), std::slice::from_ref(&first));
+    assert_eq!(listed("2028-02"), [first.clone(), second.clone()]);
+    assert_eq!(listed("2028-03"), [first, second.clone()]);
+    assert_eq!(listed("2028-04"), [second]);
+}
+
+#[test]
 fn a_name_is_that_of_the_last_day_of_the_cut() {
     let mut log = Log::given();
     let renamed = |name: &str| {
@@ -151,7 +172,9 @@ fn a_name_is_that_of_the_last_day_of_the_cut() {
     assert_eq!(log.evaluation(AREA, "2028-01", NOW).name, "Satu");
     assert_eq!(log.evaluation(AREA, "2028-02", NOW).name, "Satu Baru");
     assert_eq!(log.evaluation(AREA, "2028-02", "2028-02-15T00:00:00").name, "Satu");
-    assert_eq!(log.ledger().areas_on(local("2028-02-15T00:00:00"))[2].name, "Satu Baru");
+    let in_registry = |now: &str| log.ledger().areas_on(local(now))[2].name.clone();
+    assert_eq!(in_registry("2028-02-14T23:59:59.999"), "Satu");
+    assert_eq!(in_registry("2028-02-15T00:00:00"), "Satu Baru");
 }
 
 #[test]

@@ -143,6 +143,20 @@ fn a_case_counts_by_its_current_report_and_a_merged_one_not_at_all() {
 }
 
 #[test]
+fn a_victim_is_a_child_up_to_17_and_else_a_woman_or_a_man() {
+    let mut log = Log::given();
+    let ages = [AgeGroup::AgeGroup05, AgeGroup::AgeGroup612, AgeGroup::AgeGroup1317, AgeGroup::AgeGroup1824];
+    for (index, age) in ages.into_iter().enumerate() {
+        for (sex, letter) in [(Sex::Perempuan, 'p'), (Sex::LakiLaki, 'l')] {
+            let report = Content::CaseReport(case(&[Violence::Fisik], age, sex));
+            log.submitted(&format!("{letter}{index}"), "2028-05-01T08:00:00", report);
+        }
+    }
+    let groups = [("", 8), ("ANAK", 6), ("LAKI_LAKI", 1), ("PEREMPUAN", 1)];
+    assert_eq!(counted(&log, Dimension::VictimGroup), expected(&groups));
+}
+
+#[test]
 fn a_case_of_an_institution_is_of_the_kecamatan_in_which_it_stood_when_the_case_was_reported() {
     let mut log = given();
     let boy = case(&[Violence::Psikis], AgeGroup::AgeGroup612, Sex::LakiLaki);
