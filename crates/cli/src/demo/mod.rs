@@ -86,6 +86,8 @@ struct Played {
     seed: u64,
     clients: usize,
     counts: Counts,
+    /// Deadlines that passed unmet.
+    missed: u64,
     outcome: Outcome,
     playing: Duration,
     append_per_s: f64,
@@ -157,17 +159,18 @@ async fn play(args: &Args, server: &Server, clock: &ManualClock) -> anyhow::Resu
     let before = player.counts.events();
     player.play(script.waves, server, clock).await?;
     clock.set(END.timestamp());
-    server.judge_deadlines().await?;
+    player.judge(server).await?;
 
     let counts = player.counts;
     ensure!(counts == wanted, "the story wants {wanted:?}, the server's receipts say {counts:?}");
     let outcome = Outcome::ask(player.client(), player.position).await?;
-    outcome.check(&counts, script.held_for_ever)?;
+    outcome.check(&counts, player.missed, script.held_for_ever)?;
     let appended = u32::try_from(counts.events() - before).unwrap_or(u32::MAX);
     Ok(Played {
         seed: args.seed,
         clients,
         counts,
+        missed: player.missed,
         outcome,
         playing: player.playing,
         append_per_s: f64::from(appended) / player.playing.as_secs_f64(),

@@ -27,6 +27,8 @@ pub(crate) struct Player {
     clients: Vec<Connection>,
     /// What the server answered.
     pub(crate) counts: Counts,
+    /// Deadlines that the server recorded as missed.
+    pub(crate) missed: u64,
     /// The highest position in any receipt.
     pub(crate) position: u64,
     /// How long each call with a single answer took.
@@ -55,7 +57,7 @@ impl Player {
     pub(crate) fn to(url: &str, clients: usize) -> anyhow::Result<Self> {
         let clients = (0..clients).map(|_| Connection::to(url)).collect::<anyhow::Result<Vec<_>>>()?;
         let (counts, latencies) = (Counts::default(), Vec::new());
-        Ok(Self { clients, counts, position: 0, latencies, playing: Duration::ZERO })
+        Ok(Self { clients, counts, missed: 0, position: 0, latencies, playing: Duration::ZERO })
     }
 
     /// The first client.
@@ -83,10 +85,16 @@ impl Player {
                 eprintln!("{month}: {events} records so far, {:.1} s", begun.elapsed().as_secs_f64());
             }
             clock.set(minute.timestamp());
-            server.judge_deadlines().await?;
+            self.judge(server).await?;
             self.wave(wave).await.with_context(|| format!("what arrives at {}", local_text(minute.timestamp())))?;
         }
         self.playing = begun.elapsed();
+        Ok(())
+    }
+
+    /// Has the server record the deadlines that passed unmet.
+    pub(crate) async fn judge(&mut self, server: &Server) -> anyhow::Result<()> {
+        self.missed += server.judge_deadlines().await? as u64;
         Ok(())
     }
 
