@@ -90,7 +90,7 @@ impl Ledger {
             while month <= date_of(found.now, &self.zone) {
                 let rules = rules::on(&self.rule_sets, month);
                 let due = report_deadline(&rules, month, &self.zone);
-                let met = self.reports_received(id, month).iter().any(|&received| received < due);
+                let met = self.reports(id, month).iter().any(|report| report.received < due);
                 if exists_within(task_force, month, last_of_month(month)) && !met {
                     found.add(DeadlineKind::Report, id, month_code(month), due, known, &rules.name);
                 }
