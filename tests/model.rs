@@ -63,7 +63,7 @@ async fn check_seed(seed: u64) -> anyhow::Result<()> {
     let running = Running::start(history.start).await?;
     let channel = running.connect().await?;
     let (end, followers) = followers(&running, seed);
-    let mut judged = Vec::new();
+    let mut judged = Judgings { noted: Vec::new(), last: history.start };
     let outcome = play(&history, &running, &channel, &mut rng, &mut judged).await?;
 
     let events = support::read_all(&channel, 33).await?;
@@ -78,7 +78,7 @@ async fn check_seed(seed: u64) -> anyhow::Result<()> {
     running.set_clock(now);
     judge(&running, &channel, now, &mut judged).await?;
     let events = support::read_all(&channel, 1_000).await?;
-    missed::check(&events, &judged).map_err(|difference| anyhow!("deadlines: {difference}"))?;
+    missed::check(&events, &judged.noted).map_err(|difference| anyhow!("deadlines: {difference}"))?;
     check_answers(&channel, &events, &history.periods, now).await?;
     lists::check(&channel, &events, &history.periods, now, &mut rng).await?;
     pasts::check(&channel, &events, &history.periods, now, &mut rng).await?;
@@ -90,13 +90,21 @@ async fn check_seed(seed: u64) -> anyhow::Result<()> {
     check_restarts(running, &channel, &events, &history.periods, now).await
 }
 
+/// When deadlines were judged.
+struct Judgings {
+    /// Those during which nobody wrote.
+    noted: Vec<Judged>,
+    /// The last of all.
+    last: Timestamp,
+}
+
 /// Plays all waves; after some of them deadlines are judged, or everything is compared for a few periods.
 async fn play(
     history: &History,
     running: &Running,
     channel: &Channel,
     rng: &mut ChaCha8Rng,
-    judged: &mut Vec<Judged>,
+    judged: &mut Judgings,
 ) -> anyhow::Result<Outcome> {
     let mut channels = Vec::new();
     for _ in 0..CLIENTS {
@@ -105,7 +113,7 @@ async fn play(
     let mut outcome = Outcome::default();
     for wave in &history.waves {
         running.set_clock(wave.at);
-        outcome.extend(play_wave(running, &channels, wave, rng.random_bool(0.2)).await?);
+        outcome.extend(play_wave(running, &channels, wave, rng.random_bool(0.2), judged).await?);
         if rng.random_bool(0.08) {
             record_rules(channel, history, rng).await?;
         }
@@ -121,23 +129,31 @@ async fn play(
 }
 
 /// Plays one wave, and perhaps has deadlines judged while it is under way.
-async fn play_wave(running: &Running, channels: &[Channel], wave: &Wave, judges: bool) -> anyhow::Result<Outcome> {
+async fn play_wave(
+    running: &Running,
+    channels: &[Channel],
+    wave: &Wave,
+    judges: bool,
+    judgings: &mut Judgings,
+) -> anyhow::Result<Outcome> {
     let playing = support::play(channels, wave);
     if !judges {
         return playing.await;
     }
-    let (played, judged) = tokio::join!(playing, answers::todo_merge_judge_deadlines(running));
+    let (played, judged) = tokio::join!(playing, running.judge_deadlines());
     judged?;
+    judgings.last = wave.at;
     played
 }
 
 /// Has deadlines judged while nobody writes, and notes what was known and how long the log was then.
-async fn judge(running: &Running, channel: &Channel, now: Timestamp, judged: &mut Vec<Judged>) -> anyhow::Result<()> {
+async fn judge(running: &Running, channel: &Channel, now: Timestamp, judged: &mut Judgings) -> anyhow::Result<()> {
     let known_position = head(&support::read_all(channel, 1_000).await?);
-    let Some(recorded) = answers::todo_merge_judge_deadlines(running).await? else { return Ok(()) };
+    let recorded = running.judge_deadlines().await?;
     let head = head(&support::read_all(channel, 1_000).await?);
     ensure!(head == known_position + recorded as u64, "{recorded} recorded from {known_position} to {head}");
-    judged.push(Judged { known_position, at: now, head });
+    judged.noted.push(Judged { last: judged.last, known_position, at: now, head });
+    judged.last = now;
     Ok(())
 }
 
@@ -167,7 +183,7 @@ async fn pass_time(
     channel: &Channel,
     last: Timestamp,
     rng: &mut ChaCha8Rng,
-    judged: &mut Vec<Judged>,
+    judged: &mut Judgings,
 ) -> anyhow::Result<()> {
     let events = support::read_all(channel, 1_000).await?;
     let until = last + SignedDuration::from_hours(24 * 59);

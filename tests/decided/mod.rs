@@ -1,6 +1,6 @@
 //! Decisions on the conflicts that a history has left open: what each changes, what was known before it, and which are refused.
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use jiff::Timestamp;
 use rand::{RngExt as _, seq::IndexedRandom as _};
 use rand_chacha::ChaCha8Rng;
@@ -32,11 +32,11 @@ pub(crate) async fn check(
         let open = answers::conflicts(channel, &Moment::default()).await?;
         let Some(conflict) = open.choose(rng) else { break };
         let resolution = resolution(conflict, now, rng);
-        let Some(receipt) = answers::todo_merge_decision(channel, resolution.clone()).await? else { return Ok(()) };
+        let receipt = answers::decision(channel, resolution.clone()).await?;
         let events = support::read_all(channel, 1_000).await?;
         let accepted = receipt.status() == ReceiptStatus::Accepted && receipt.position == head(&events);
         ensure!(accepted, "{resolution:?} got the receipt {receipt:?}, and the log ends at {}", head(&events));
-        let again = answers::todo_merge_decision(channel, resolution.clone()).await?.context("it was offered")?;
+        let again = answers::decision(channel, resolution.clone()).await?;
         let known = again.status() == ReceiptStatus::AlreadyKnown && again.position == receipt.position;
         ensure!(known, "the same command again got the receipt {again:?}");
         let other = v1::ConflictResolution { command_id: uuid(rng, now), ..resolution };
@@ -87,8 +87,8 @@ async fn check_wrong(channel: &Channel, now: Timestamp, rng: &mut ChaCha8Rng) ->
 async fn check_refused(channel: &Channel, resolution: v1::ConflictResolution) -> anyhow::Result<()> {
     let before = head(&support::read_all(channel, 1_000).await?);
     let what = format!("{resolution:?}");
-    match answers::todo_merge_decision(channel, resolution).await {
-        Ok(receipt) => ensure!(receipt.is_none(), "{what} got the receipt {receipt:?}"),
+    match answers::decision(channel, resolution).await {
+        Ok(receipt) => bail!("{what} got the receipt {receipt:?}"),
         Err(status) => {
             let code = status.code();
             let said = matches!(code, Code::InvalidArgument | Code::FailedPrecondition | Code::NotFound);

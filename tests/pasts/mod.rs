@@ -208,8 +208,12 @@ async fn check_comparison(
         // Another name is no other figure.
         let same = before.as_ref().is_some_and(|before| {
             let renamed = v1::Evaluation { name: before.name.clone(), ..after.clone() };
-            let items =
-                |kind| earlier.items(&subject, period, kind, then.now) == later.items(&subject, period, kind, now.now);
+            // Nor does it change an item that its deadline was recorded as missed.
+            let said = |ledger: &Ledger, kind, now| -> Vec<v1::Item> {
+                let items = ledger.items(&subject, period, kind, now).into_iter();
+                items.map(|item| v1::Item { missed_position: 0, ..item }).collect()
+            };
+            let items = |kind| said(&earlier, kind, then.now) == said(&later, kind, now.now);
             *before == renamed && KINDS.into_iter().all(items)
         });
         let Some(change) = change else {

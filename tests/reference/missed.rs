@@ -39,9 +39,11 @@ impl Missed {
     }
 }
 
-/// A judging that is over: what was known, by which time deadlines were judged, and how long the log was when it was over.
+/// A judging that is over: when the one before it was, what was known, by which time deadlines were judged, and how long the log was when
+/// it was over.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Judged {
+    pub(crate) last: Timestamp,
     pub(crate) known_position: u64,
     pub(crate) at: Timestamp,
     pub(crate) head: u64,
@@ -135,10 +137,9 @@ impl Ledger {
 }
 
 /// Holds a log to the page: every deadline that it records as missed was right to record by what was known at its position and
-/// time, none is recorded twice, and no judging left anything out: neither those that recorded something nor those of `judged`.
+/// time, none is recorded twice, and no judging of `judged` left anything out that fell due since the one before it.
 pub(crate) fn check(events: &[v1::Event], judged: &[Judged]) -> Result<(), String> {
     let mut recorded: BTreeMap<Missed, u64> = BTreeMap::new();
-    let mut judgings: BTreeMap<(u64, Timestamp), u64> = BTreeMap::new();
     let mut owed = Owed::new(events);
     for event in events {
         let Some(v1::event::Body::DeadlineMissed(missed)) = &event.body else { continue };
@@ -157,11 +158,11 @@ pub(crate) fn check(events: &[v1::Event], judged: &[Judged]) -> Result<(), Strin
             }
             Some(_) => {}
         }
-        judgings.insert((missed.known_position, at), position);
     }
-    let all = judgings.into_iter().map(|((known_position, at), head)| Judged { known_position, at, head });
-    for judged in all.chain(judged.iter().copied()) {
-        let left_out = |item: &&Missed| recorded.get(item).is_none_or(|&position| position > judged.head);
+    for judged in judged {
+        let left_out = |item: &&Missed| {
+            item.due > judged.last && recorded.get(item).is_none_or(|&position| position > judged.head)
+        };
         if let Some(item) = owed.at(judged.known_position, judged.at).keys().find(left_out) {
             return Err(format!("{item:?} was missed and is not recorded by {judged:?}"));
         }

@@ -6,9 +6,8 @@ use satgas_proto::v1::{
     registry_service_client::RegistryServiceClient, statistics_service_client::StatisticsServiceClient,
     submission_service_client::SubmissionServiceClient, warning_service_client::WarningServiceClient,
 };
-use tonic::{Code, Status, transport::Channel};
+use tonic::{Status, transport::Channel};
 
-use super::Running;
 use crate::reference::{Subject, tables::Asked};
 
 /// Which moment is asked about: now, with everything up to a position taken in, or one of the past.
@@ -166,30 +165,26 @@ pub(crate) async fn explanation(
     Ok(whole)
 }
 
-/// All trends that a request asks for, in pages of its size; `None` as long as the server does not offer them.
-pub(crate) async fn todo_merge_trends(
-    channel: &Channel,
-    mut request: v1::ListTrendsRequest,
-) -> anyhow::Result<Option<Vec<v1::Trend>>> {
+/// All trends that a request asks for, in pages of its size.
+pub(crate) async fn trends(channel: &Channel, mut request: v1::ListTrendsRequest) -> anyhow::Result<Vec<v1::Trend>> {
     let mut client = EvaluationServiceClient::new(channel.clone());
     let mut trends = Vec::new();
     loop {
-        let Some(page) = todo_merge_offered(client.list_trends(request.clone()).await)? else { return Ok(None) };
-        let page = page.into_inner();
+        let page = client.list_trends(request.clone()).await?.into_inner();
         trends.extend(page.trends);
         if page.next_page_token.is_empty() {
-            return Ok(Some(trends));
+            return Ok(trends);
         }
         request.page_token = page.next_page_token;
     }
 }
 
-/// A cross table; `None` as long as the server does not offer them.
-pub(crate) async fn todo_merge_cross_table(
+/// A cross table.
+pub(crate) async fn cross_table(
     channel: &Channel,
     asked: &Asked,
     moment: &Moment,
-) -> anyhow::Result<Option<v1::CrossTableResponse>> {
+) -> anyhow::Result<v1::CrossTableResponse> {
     let request = v1::CrossTableRequest {
         first_period: asked.first_period.clone(),
         last_period: asked.last_period.clone(),
@@ -198,34 +193,14 @@ pub(crate) async fn todo_merge_cross_table(
         min_position: moment.min_position,
         as_of: moment.as_of,
     };
-    let answered = StatisticsServiceClient::new(channel.clone()).cross_table(request).await;
-    Ok(todo_merge_offered(answered)?.map(tonic::Response::into_inner))
+    Ok(StatisticsServiceClient::new(channel.clone()).cross_table(request).await?.into_inner())
 }
 
-/// Decides a conflict; `None` as long as the server does not offer it.
-pub(crate) async fn todo_merge_decision(
-    channel: &Channel,
-    resolution: v1::ConflictResolution,
-) -> Result<Option<v1::Receipt>, Status> {
+/// Decides a conflict.
+pub(crate) async fn decision(channel: &Channel, resolution: v1::ConflictResolution) -> Result<v1::Receipt, Status> {
     let request = v1::ResolveConflictRequest { resolution: Some(resolution) };
-    let answered = SubmissionServiceClient::new(channel.clone()).resolve_conflict(request).await;
-    Ok(todo_merge_offered(answered)?.map(|answered| answered.into_inner().receipt.unwrap_or_default()))
-}
-
-/// Has the server record the deadlines that passed unmet by its clock, and says how many it recorded; `None` as long as a server
-/// in process offers no way to: it is to call `Engine::judge_deadlines`.
-pub(crate) async fn todo_merge_judge_deadlines(running: &Running) -> anyhow::Result<Option<usize>> {
-    let _ = running;
-    Ok(None)
-}
-
-/// `None` for what the server does not offer yet. When it does, this goes, and so do the options around the answers.
-fn todo_merge_offered<T>(answered: Result<T, Status>) -> Result<Option<T>, Status> {
-    match answered {
-        Ok(answer) => Ok(Some(answer)),
-        Err(status) if status.code() == Code::Unimplemented => Ok(None),
-        Err(status) => Err(status),
-    }
+    let answered = SubmissionServiceClient::new(channel.clone()).resolve_conflict(request).await?;
+    Ok(answered.into_inner().receipt.unwrap_or_default())
 }
 
 /// All areas and all institutions that the registry lists, in small pages.

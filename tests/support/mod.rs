@@ -54,6 +54,11 @@ impl Running {
         Ok(self.server.shutdown().await?)
     }
 
+    /// Has the server record the deadlines that passed unmet by its clock, and says how many it recorded.
+    pub(crate) async fn judge_deadlines(&self) -> anyhow::Result<usize> {
+        Ok(self.server.judge_deadlines().await?)
+    }
+
     /// Sets the server's clock.
     pub(crate) fn set_clock(&self, now: Timestamp) {
         self.clock.set(now);
@@ -72,7 +77,8 @@ impl Running {
 
 async fn serve(data: PathBuf, clock: &Arc<ManualClock>) -> anyhow::Result<Server> {
     let listen = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-    let config = Config { listen, data, ..Config::default() };
+    // The history says when deadlines are judged.
+    let config = Config { listen, data, deadlines_every_s: 0, ..Config::default() };
     Ok(Server::start(config, Arc::<ManualClock>::clone(clock)).await?)
 }
 
@@ -223,12 +229,11 @@ async fn decide(
     let open = answers::conflicts(channel, &answers::Moment::default()).await?;
     let Some(resolution) = steps::decide(plan, &open) else { return Ok(()) };
     for _ in 0..=u8::from(plan.repeated) {
-        match answers::todo_merge_decision(channel, resolution.clone()).await {
-            Ok(Some(receipt)) => {
+        match answers::decision(channel, resolution.clone()).await {
+            Ok(receipt) => {
                 ensure!(!plan.wild, "a decision that had to be refused was taken: {resolution:?}");
                 outcome.decisions.push((resolution.clone(), receipt));
             }
-            Ok(None) => {}
             Err(status) => outcome.refuse(&status)?,
         }
     }

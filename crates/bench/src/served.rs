@@ -16,9 +16,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::machine::Memory;
 
 /// How long a start may take; a start folds the whole log when there is no checkpoint.
-const START_MAX: Duration = Duration::from_secs(180);
+const START_MAX: Duration = Duration::from_secs(600);
 /// How long a stop may take: the server's own deadline and the last checkpoint.
-const STOP_MAX: Duration = Duration::from_secs(60);
+const STOP_MAX: Duration = Duration::from_secs(180);
 
 /// A folder with a log, and the binary that serves it.
 pub(crate) struct House {

@@ -33,7 +33,7 @@ impl Log {
                 self.missed(at, known_position, &item, &rule_set);
             }
         }
-        Judged { known_position, at: now, head: self.0.len() as u64 }
+        Judged { last: jiff::Timestamp::UNIX_EPOCH, known_position, at: now, head: self.0.len() as u64 }
     }
 
     fn missed(&mut self, at: &str, known_position: u64, item: &Missed, rule_set: &str) -> u64 {
@@ -180,7 +180,7 @@ fn a_log_that_records_too_much_too_little_twice_or_by_other_rules_is_told() {
     assert_eq!(check(&log.0, &[judged]), Ok(()));
     let told = |log: &Log, judged: &[Judged]| check(&log.0, judged).expect_err("a log with a defect");
     let without_last = Log(log.0[..log.0.len() - 1].to_vec());
-    assert!(told(&without_last, &[]).contains("is not recorded by"), "the judging left one out");
+    assert!(told(&without_last, &[judged]).contains("is not recorded by"), "the judging left one out");
     let nothing = Log(log.0[..usize::try_from(known).unwrap()].to_vec());
     assert_eq!(check(&nothing.0, &[]), Ok(()), "nothing was judged yet");
     assert!(told(&nothing, &[judged]).contains("is not recorded by"));

@@ -101,8 +101,9 @@ impl Naive {
     fn judge(&mut self, at: Timestamp) {
         let known_position = self.events.len() as u64;
         let before = missed::recorded(&self.events);
+        let last = self.judged.last().map_or(Timestamp::UNIX_EPOCH, |judged| judged.at);
         for (item, rule_set) in Ledger::of(&self.events).missed_by(at) {
-            if !before.contains(&item) {
+            if item.due > last && !before.contains(&item) {
                 let event = v1::DeadlineMissed {
                     kind: item.kind().into(),
                     item_id: item.item_id,
@@ -114,7 +115,7 @@ impl Naive {
                 self.push(at, Body::DeadlineMissed(event));
             }
         }
-        self.judged.push(Judged { known_position, at, head: self.events.len() as u64 });
+        self.judged.push(Judged { last, known_position, at, head: self.events.len() as u64 });
     }
 }
 

@@ -34,7 +34,7 @@ pub(super) struct CaseFile {
     pub(super) known_since: Instant,
     /// Position of the last event.
     pub(super) changed_at: u64,
-    /// When its first response is due, while it waits for one.
+    /// When its first response is due, while there is none in time.
     awaited: Option<Instant>,
     reports: Vec<Report>,
     steps: Vec<Step>,
@@ -92,11 +92,12 @@ impl<'a> Known<'a> {
 }
 
 impl Views {
-    /// Keeps the cases that wait for a response in order, after a change of one.
+    /// Keeps the cases that have had no response in time in order, after a change of one.
     pub(super) fn await_response(&mut self, index: u32) {
         let case = self.cases.get(index);
-        let waits = case.first_response.is_none() && !case.is_merged();
-        let due = waits.then(|| self.response_due(case));
+        let due = self.response_due(case);
+        let unmet = !case.is_merged() && case.first_response.is_none_or(|(at, _)| at > due);
+        let due = unmet.then_some(due);
         let before = std::mem::replace(&mut self.case_files[index as usize].awaited, due);
         if before != due {
             before.map(|before| self.awaited.remove(&(before, index)));
@@ -106,7 +107,7 @@ impl Views {
 
     /// Sets all due times anew, when rules have changed.
     pub(super) fn await_all_responses(&mut self) {
-        for (_, index) in self.awaited.clone() {
+        for index in 0..u32::try_from(self.cases.all().len()).expect("fewer than 2^32 cases") {
             self.await_response(index);
         }
     }

@@ -94,10 +94,10 @@ impl Known<'_> {
         let before = was_known.then(|| then.evaluate_scope(subject, body, period, &then.window(period, None)));
         let old = if was_known { then.items(subject, body, period, None) } else { Vec::new() };
         let items = changes(old, self.items(subject, body, period, None));
-        // The basis always differs; of it only the rules are part of what is compared.
+        // The basis always differs; of it only the rules are part of what is compared. Another name is no other figure.
         let figures = |e: &v1::Evaluation| {
             let rule_set = e.basis.as_ref().map(|basis| basis.rule_set.clone());
-            (rule_set, v1::Evaluation { basis: None, ..e.clone() })
+            (rule_set, v1::Evaluation { basis: None, name: String::new(), ..e.clone() })
         };
         if items.is_empty() && before.as_ref().map(figures) == Some(figures(&after)) {
             return None;
@@ -173,8 +173,10 @@ fn changes(old: Vec<(IndicatorKind, v1::Item)>, new: Vec<(IndicatorKind, v1::Ite
         let key = key(kind, &item);
         both.entry(key).or_default().1 = Some(item);
     }
+    // That a missed deadline was recorded changes nothing about the item.
+    let said = |item: &Option<v1::Item>| item.as_ref().map(|item| v1::Item { missed_position: 0, ..item.clone() });
     both.into_iter()
-        .filter(|(_, (then, now))| then != now)
+        .filter(|(_, (then, now))| said(then) != said(now))
         .map(|((kind, ..), (then, now))| v1::ItemChange { indicator: kind.into(), then, now })
         .collect()
 }

@@ -176,13 +176,12 @@ impl<'a> Known<'a> {
     /// Institutions that stand today in areas within a prefix, in any order.
     pub fn institutions(&self, prefix: &'a str) -> impl Iterator<Item = v1::Institution> + use<'a> {
         let (today, until) = (self.today(), self.position());
-        let all = self.registry().all().1.iter().filter_map(move |institution| {
+        self.registry().all().1.iter().filter_map(move |institution| {
             let history = &institution.history;
             let (on, latest) = (&history.on(today, until)?.state.message, &history.known(until)?.state.message);
             let (valid_from, valid_until) = (latest.valid_from.clone(), latest.valid_until.clone());
             is_within(&on.area_code, prefix).then(|| v1::Institution { valid_from, valid_until, ..on.clone() })
-        });
-        all
+        })
     }
 
     /// Task forces whose home lies today within a prefix, in any order.

@@ -88,7 +88,7 @@ pub struct Views {
     /// Deadlines that were recorded as missed, and where.
     missed: Map<Deadline, u64>,
     last_missed: Option<Instant>,
-    /// Cases that wait for their first response, by when it is due.
+    /// Cases without a first response in time, by when it is due.
     awaited: BTreeSet<(Instant, u32)>,
     /// Position of the last event that may have changed an area's evaluation, by area.
     changed_at: Vec<u64>,
