@@ -110,7 +110,7 @@ async fn check_explanations(channel: &Channel, past: &Past<'_>, periods: &[Strin
                 let explained = answers::explanation(channel, &subject, period, kind, &past.moment).await?;
                 check_explanation(&explained, past, kind)
                     .with_context(|| format!("{} of {subject:?} in {period}", kind.as_str_name()))?;
-                let items = ledger.items(&subject, period, kind, past.now);
+                let items = ledger.explained(&subject, period, kind, past.now);
                 compare::items(&explained.items, &items)
                     .map_err(|difference| anyhow!("{} of {subject:?} in {period}: {difference}", kind.as_str_name()))?;
                 let indicator = expected.indicators.iter().find(|indicator| indicator.kind() == kind);

@@ -89,21 +89,28 @@ pub(crate) fn conflicts(server: &[v1::Conflict], reference: &[OpenConflict]) -> 
     lists("conflict", &server, &reference)
 }
 
-/// The first difference between the items of an indicator, whatever their order within a kelurahan. The events behind them are
-/// not compared, but the one that recorded the deadline as missed is.
+/// The first difference between the items of an indicator and the events behind them, whatever their order.
 pub(crate) fn items(server: &[v1::Item], reference: &[v1::Item]) -> Result<(), String> {
     let words = |items: &[v1::Item]| {
         let word = |item: &v1::Item| {
             let counts = if item.counts { "counts" } else { "does not count" };
             let due = item.due_at.as_ref().map(|due| instant(Some(due)));
             let (area, id, detail) = (&item.area_code, &item.item_id, &item.detail);
-            format!("{area}/{id}#{detail} {counts}, due {due:?}, missed at {}", item.missed_position)
+            let missed = item.missed_position;
+            let (because, evidence) = (sorted(&item.because_positions), sorted(&item.evidence_positions));
+            format!("{area}/{id}#{detail} {counts} by {evidence:?} of {because:?}, due {due:?}, missed at {missed}")
         };
         let mut words: Vec<String> = items.iter().map(word).collect();
         words.sort();
         words
     };
     lists("item", &words(server), &words(reference))
+}
+
+fn sorted(positions: &[u64]) -> Vec<u64> {
+    let mut sorted = positions.to_vec();
+    sorted.sort_unstable();
+    sorted
 }
 
 /// The first difference between two trends of one subject.

@@ -51,10 +51,14 @@ impl Count<'_> {
                     continue;
                 }
                 let id = &task_force.task_force_id;
-                let received = self.ledger.reports_received(id, first);
-                let in_time = received.iter().any(|&received| received < deadline);
-                figures.completeness.push(Item::due(id, month_code(first), deadline, !received.is_empty()));
-                figures.timeliness.push(Item::due(id, month_code(first), deadline, in_time));
+                let reports = self.ledger.reports(id, first);
+                let in_time = reports.iter().any(|report| report.received < deadline);
+                let item = |counts| {
+                    let evidence = reports.iter().flat_map(|report| report.positions()).collect();
+                    Item::due(id, month_code(first), deadline, counts).by(self.entry("task force", id), evidence)
+                };
+                figures.completeness.push(item(!reports.is_empty()));
+                figures.timeliness.push(item(in_time));
             }
         }
     }
@@ -67,16 +71,25 @@ impl Count<'_> {
             let is_school = then.kind() == v1::InstitutionKind::Sekolah && then.area_code == *code;
             let validity = institution.validity();
             if is_school && validity.overlaps(self.period.start, self.cut, &self.ledger.zone) {
-                figures.coverage.push(Item::new(institution.id(), self.visited(institution.id())));
+                let id = institution.id();
+                let evidence = self.visits_to(id);
+                figures.coverage.push(Item::new(id, !evidence.is_empty()).by(self.entry("institution", id), evidence));
             }
         }
     }
 
-    fn visited(&self, school_id: &str) -> bool {
-        self.ledger.standing().any(|record| {
+    /// The events that say that a school was visited within the period.
+    fn visits_to(&self, school_id: &str) -> Vec<u64> {
+        let visits = self.ledger.standing().filter(|record| {
             matches!(&record.replacement, Replacement::SchoolVisit(visit) if visit.school_id == school_id)
                 && self.period.contains(record.occurred)
-        })
+        });
+        visits.flat_map(Record::positions).collect()
+    }
+
+    /// The latest entry of something in the registry.
+    fn entry(&self, kind: &'static str, id: &str) -> Vec<u64> {
+        vec![self.ledger.latest_entry[&(kind, id.to_owned())]]
     }
 
     fn discipline(&self, figures: &mut Figures) {
@@ -87,7 +100,9 @@ impl Count<'_> {
                 if self.came_due(due_on) {
                     let done = self.ledger.says_done(record.id(), follow_up.number, Some(due_on));
                     let due = end_of(due_on, &self.ledger.zone);
-                    figures.discipline.push(Item::due(record.id(), follow_up.number.to_string(), due, done));
+                    let item = Item::due(record.id(), follow_up.number.to_string(), due, done);
+                    let evidence = self.ledger.naming(record.id(), follow_up.number);
+                    figures.discipline.push(item.by(record.positions(), evidence));
                 }
             }
         }
@@ -96,7 +111,9 @@ impl Count<'_> {
                 if self.came_due(planned.due_on) {
                     let due = end_of(planned.due_on, &self.ledger.zone);
                     let done = planned.completed_at.is_some_and(|completed| completed < due);
-                    figures.discipline.push(Item::due(&case.case_id, planned.number.to_string(), due, done));
+                    let item = Item::due(&case.case_id, planned.number.to_string(), due, done);
+                    let evidence = case.completed_in(planned.number).into_iter().collect();
+                    figures.discipline.push(item.by(vec![planned.position], evidence));
                 }
             }
         }
@@ -113,7 +130,10 @@ impl Count<'_> {
             let due = self.ledger.response_due(case, self.rules);
             if self.period.contains(due) && due <= self.now {
                 let met = case.first_response().is_some_and(|response| response <= due);
-                figures.response.push(Item::due(&case.case_id, String::new(), due, met));
+                let item = Item::due(&case.case_id, String::new(), due, met);
+                let mut because = self.ledger.report_of(case).positions();
+                because.extend(case.assessed_in());
+                figures.response.push(item.by(because, case.responded_in().into_iter().collect()));
             }
         }
     }
@@ -128,7 +148,10 @@ impl Count<'_> {
                 }
                 let mut trainings = member.trainings.iter();
                 let valid = trainings.any(|training| day(&training.valid_from) <= d && d <= day(&training.valid_until));
-                figures.training.push(Item::new(&member.member_id, valid));
+                let entry = self.entry("member", &member.member_id);
+                // Both put the member there: the one says whose home it is, the other who belongs to it.
+                let because = [self.entry("task force", &task_force.task_force_id), entry.clone()].concat();
+                figures.training.push(Item::new(&member.member_id, valid).by(because, entry));
             }
         }
     }
@@ -225,18 +248,18 @@ impl Count<'_> {
 }
 
 impl Ledger {
-    /// When each standing report of a task force on a month was received.
-    pub(crate) fn reports_received(&self, task_force_id: &str, first: Date) -> Vec<Timestamp> {
-        let mut received = Vec::new();
+    /// The standing reports of a task force on a month.
+    pub(crate) fn reports(&self, task_force_id: &str, first: Date) -> Vec<&Record> {
+        let mut reports = Vec::new();
         for record in self.standing() {
             if let Replacement::MonitoringReport(report) = &record.replacement
                 && report.task_force_id == task_force_id
                 && day(&format!("{}-01", report.month)) == first
             {
-                received.push(record.received);
+                reports.push(record);
             }
         }
-        received
+        reports
     }
 }
 

@@ -27,7 +27,7 @@ impl Ledger {
             ConflictDecision::Take => match self.version_of(&self.conflicts[index]) {
                 Some(taken) => {
                     let conflict = self.conflicts.remove(index);
-                    self.put(taken, &conflict.submission.submission_id);
+                    self.put(position, taken, &conflict.submission.submission_id);
                 }
                 None => self.defects.push(format!("the decision at {position} takes {of}, which cannot be taken")),
             },
@@ -57,8 +57,9 @@ impl Ledger {
     }
 
     /// Makes a version the current one, whatever was current before.
-    fn put(&mut self, taken: Taken, id: &str) {
+    fn put(&mut self, position: u64, taken: Taken, id: &str) {
         let record = &mut self.records[taken.record];
+        record.current_position = position;
         record.replacement = taken.replacement;
         if let Some(occurred) = taken.occurred {
             record.occurred = occurred;

@@ -16,17 +16,39 @@ pub(crate) struct Item {
     pub(crate) detail: String,
     pub(crate) counts: bool,
     pub(crate) due: Option<Timestamp>,
+    /// Positions of the events that put it there.
+    pub(crate) because: Vec<u64>,
+    /// Positions of the events that were looked at for the numerator.
+    pub(crate) evidence: Vec<u64>,
 }
 
 impl Item {
     /// Something that has no due time.
     pub(crate) fn new(item_id: &str, counts: bool) -> Self {
-        Self { area_code: String::new(), item_id: item_id.to_owned(), detail: String::new(), counts, due: None }
+        Self {
+            area_code: String::new(),
+            item_id: item_id.to_owned(),
+            detail: String::new(),
+            counts,
+            due: None,
+            because: Vec::new(),
+            evidence: Vec::new(),
+        }
     }
 
     /// Something that was due.
     pub(crate) fn due(item_id: &str, detail: String, due: Timestamp, counts: bool) -> Self {
         Self { detail, due: Some(due), ..Self::new(item_id, counts) }
+    }
+
+    /// With the events behind it.
+    pub(crate) fn by(mut self, because: Vec<u64>, evidence: Vec<u64>) -> Self {
+        (self.because, self.evidence) = (because, evidence);
+        for positions in [&mut self.because, &mut self.evidence] {
+            positions.sort_unstable();
+            positions.dedup();
+        }
+        self
     }
 }
 
@@ -170,8 +192,8 @@ fn nearest_rank(sorted: &[u64], percent: usize) -> Option<u64> {
     if sorted.is_empty() { None } else { Some(sorted[rank - 1]) }
 }
 
-/// The items of an indicator as messages, by area, id and detail; each with the event that recorded its deadline as missed. The
-/// events behind an item are not named.
+/// The items of an indicator as messages, by area, id and detail; each with the events behind it and the one that recorded its
+/// deadline as missed.
 pub(crate) fn messages(ledger: &Ledger, kind: IndicatorKind, items: &[Item]) -> Vec<v1::Item> {
     let deadline = match kind {
         IndicatorKind::ReportingCompleteness | IndicatorKind::ReportingTimeliness => Some(DeadlineKind::Report),
@@ -194,8 +216,9 @@ pub(crate) fn messages(ledger: &Ledger, kind: IndicatorKind, items: &[Item]) -> 
         detail: item.detail.clone(),
         counts: item.counts,
         due_at: item.due.map(message),
+        because_positions: item.because.clone(),
+        evidence_positions: item.evidence.clone(),
         missed_position: missed_position(item),
-        ..v1::Item::default()
     };
     let mut messages: Vec<v1::Item> = items.iter().map(item).collect();
     messages.sort_by_key(|item| (item.area_code.clone(), item.item_id.clone(), item.detail.clone()));

@@ -18,6 +18,10 @@ pub(crate) struct Record {
     pub(crate) versions: Vec<String>,
     /// The version that is in effect.
     pub(crate) current: String,
+    /// Where the record stands in the log.
+    pub(crate) position: u64,
+    /// Where the amendment, or the decision, stands that put the version into effect; the record's own position without any.
+    pub(crate) current_position: u64,
     pub(crate) received: Timestamp,
     pub(crate) occurred: Timestamp,
     pub(crate) replacement: Replacement,
@@ -28,6 +32,21 @@ impl Record {
     pub(crate) fn id(&self) -> &str {
         &self.versions[0]
     }
+
+    /// What the record says of a follow-up of a visit.
+    fn done_of<'a>(&'a self, visit_id: &'a str, number: u32) -> impl Iterator<Item = &'a v1::FollowUpDone> {
+        let done: &[v1::FollowUpDone] = match &self.replacement {
+            Replacement::MonitoringReport(report) => &report.follow_ups_done,
+            Replacement::SchoolVisit(visit) => &visit.follow_ups_done,
+            Replacement::ExposureSignal(_) | Replacement::CaseReport(_) => &[],
+        };
+        done.iter().filter(move |done| done.visit_id == visit_id && done.number == number)
+    }
+
+    /// The events that say what stands: the original, and what put the current version into effect.
+    pub(crate) fn positions(&self) -> Vec<u64> {
+        vec![self.position, self.current_position]
+    }
 }
 
 /// A case: its report is a record, its steps are in version order.
@@ -35,8 +54,14 @@ pub(crate) struct Case {
     pub(crate) case_id: String,
     pub(crate) area_code: String,
     pub(crate) institution_id: Option<String>,
-    /// Each step with the time at which it was recorded.
-    pub(crate) steps: Vec<(Timestamp, v1::CaseCommand)>,
+    pub(crate) steps: Vec<Recorded>,
+}
+
+/// A step of a case, where and when it was recorded.
+pub(crate) struct Recorded {
+    pub(crate) position: u64,
+    pub(crate) recorded: Timestamp,
+    pub(crate) command: v1::CaseCommand,
 }
 
 /// A submission that waits for an id.
@@ -63,6 +88,8 @@ pub(crate) struct Ledger {
     pub(crate) areas: Vec<Stated<v1::Area>>,
     pub(crate) institutions: Vec<Stated<v1::Institution>>,
     pub(crate) task_forces: Vec<v1::TaskForce>,
+    /// Where the latest entry of each institution, task force and member stands, by kind and id.
+    pub(crate) latest_entry: BTreeMap<(&'static str, String), u64>,
     /// When each task force was first registered, by its id.
     pub(crate) first_registered: BTreeMap<String, Timestamp>,
     pub(crate) members: Vec<v1::Member>,
@@ -86,6 +113,7 @@ impl Ledger {
             areas: Vec::new(),
             institutions: Vec::new(),
             task_forces: Vec::new(),
+            latest_entry: BTreeMap::new(),
             first_registered: BTreeMap::new(),
             members: Vec::new(),
             records: Vec::new(),
@@ -123,7 +151,11 @@ impl Ledger {
                 let command = advanced.command.as_ref().expect("a step keeps its command");
                 let mut cases = self.cases.iter_mut();
                 let case = cases.find(|case| case.case_id == command.case_id).expect("only a known case advances");
-                case.steps.push((instant(event.recorded_at.as_ref()), command.clone()));
+                case.steps.push(Recorded {
+                    position: event.position,
+                    recorded: instant(event.recorded_at.as_ref()),
+                    command: command.clone(),
+                });
             }
             Body::DeadlineMissed(missed) => self.missed.push((event.position, missed.clone())),
             Body::ConflictResolved(resolution) => self.decide(event.position, resolution),
@@ -149,6 +181,8 @@ impl Ledger {
             reporter: reporter(submission),
             versions: vec![submission.submission_id.clone()],
             current: submission.submission_id.clone(),
+            position: event.position,
+            current_position: event.position,
             received: instant(event.recorded_at.as_ref()),
             occurred: instant(submission.occurred_at.as_ref()),
             replacement,
@@ -193,7 +227,7 @@ impl Ledger {
             return;
         };
         let verdict = match &submission.content {
-            Some(Content::Amendment(amendment)) => self.amend(index, submission, amendment),
+            Some(Content::Amendment(amendment)) => self.amend(index, position, submission, amendment),
             Some(Content::Retraction(_)) => self.retract(index, submission),
             _ => unreachable!("only amendments and retractions correct"),
         };
@@ -208,6 +242,7 @@ impl Ledger {
     fn amend(
         &mut self,
         index: usize,
+        position: u64,
         submission: &v1::Submission,
         amendment: &v1::Amendment,
     ) -> Result<Option<String>, v1::ConflictCause> {
@@ -224,6 +259,7 @@ impl Ledger {
         }
         record.versions.push(submission.submission_id.clone());
         record.current.clone_from(&submission.submission_id);
+        record.current_position = position;
         record.replacement = replacement.clone();
         if amendment.occurred_at.is_some() {
             record.occurred = instant(amendment.occurred_at.as_ref());
@@ -280,20 +316,16 @@ impl Ledger {
 
     /// Whether any standing report or visit says that a follow-up of a visit was done, and by `until` when that is given.
     pub(crate) fn says_done(&self, visit_id: &str, number: u32, until: Option<Date>) -> bool {
-        for record in self.standing() {
-            let done = match &record.replacement {
-                Replacement::MonitoringReport(report) => &report.follow_ups_done,
-                Replacement::SchoolVisit(visit) => &visit.follow_ups_done,
-                Replacement::ExposureSignal(_) | Replacement::CaseReport(_) => continue,
-            };
-            for done in done {
-                let in_time = until.is_none_or(|last| super::time::day(&done.done_on) <= last);
-                if done.visit_id == visit_id && done.number == number && in_time {
-                    return true;
-                }
-            }
-        }
-        false
+        self.standing().any(|record| {
+            let mut done = record.done_of(visit_id, number);
+            done.any(|done| until.is_none_or(|last| super::time::day(&done.done_on) <= last))
+        })
+    }
+
+    /// The events that say that a follow-up of a visit was done, whenever it was.
+    pub(crate) fn naming(&self, visit_id: &str, number: u32) -> Vec<u64> {
+        let naming = self.standing().filter(|record| record.done_of(visit_id, number).next().is_some());
+        naming.flat_map(Record::positions).collect()
     }
 }
 

@@ -92,7 +92,7 @@ impl Ledger {
             while month <= date_of(found.now, &self.zone) {
                 let rules = rules::on(&self.rule_sets, month);
                 let due = report_deadline(&rules, month, &self.zone);
-                let met = self.reports_received(id, month).iter().any(|&received| received < due);
+                let met = self.reports(id, month).iter().any(|report| report.received < due);
                 if exists_within(task_force, month, last_of_month(month)) && !met {
                     found.add(DeadlineKind::Report, id, month_code(month), due, known, &rules.name);
                 }
@@ -137,7 +137,7 @@ impl Ledger {
 }
 
 /// Holds a log to the page: every deadline that it records as missed was right to record by what was known at its position and
-/// time, none is recorded twice, and no judging of `judged` left anything out that fell due since the one before it.
+/// time, none is recorded twice, and each judging of `judged` recorded everything that fell due since the one before it, and nothing else.
 pub(crate) fn check(events: &[v1::Event], judged: &[Judged]) -> Result<(), String> {
     let mut recorded: BTreeMap<Missed, u64> = BTreeMap::new();
     let mut owed = Owed::new(events);
@@ -165,6 +165,11 @@ pub(crate) fn check(events: &[v1::Event], judged: &[Judged]) -> Result<(), Strin
         };
         if let Some(item) = owed.at(judged.known_position, judged.at).keys().find(left_out) {
             return Err(format!("{item:?} was missed and is not recorded by {judged:?}"));
+        }
+        let of_this = judged.known_position + 1..=judged.head;
+        let before = |(item, position): &(&Missed, &u64)| of_this.contains(position) && item.due <= judged.last;
+        if let Some((item, position)) = recorded.iter().find(before) {
+            return Err(format!("{item:?} at {position} did not fall due since the judging before {judged:?}"));
         }
     }
     Ok(())

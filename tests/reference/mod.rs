@@ -96,6 +96,18 @@ impl Ledger {
         kind: v1::IndicatorKind,
         now: Timestamp,
     ) -> Vec<v1::Item> {
+        let unnamed = |item| v1::Item { because_positions: vec![], evidence_positions: vec![], ..item };
+        self.explained(subject, period, kind, now).into_iter().map(unnamed).collect()
+    }
+
+    /// The same with the events behind them.
+    pub(crate) fn explained(
+        &self,
+        subject: &Subject,
+        period: &str,
+        kind: v1::IndicatorKind,
+        now: Timestamp,
+    ) -> Vec<v1::Item> {
         let sum = self.figures(&self.rules_of(period), subject, &Period::parse(period, &self.zone), now);
         figures::messages(self, kind, sum.items(kind))
     }

@@ -115,6 +115,13 @@ impl Ledger {
         use v1::registry_entry::Entry;
         let from = day_or_none(&entry.effective_on);
         let stated = entry.entry.as_ref().expect("an entry states something");
+        let named = match stated {
+            Entry::Area(area) => ("area", &area.code),
+            Entry::Institution(institution) => ("institution", &institution.institution_id),
+            Entry::TaskForce(task_force) => ("task force", &task_force.task_force_id),
+            Entry::Member(member) => ("member", &member.member_id),
+        };
+        self.latest_entry.insert((named.0, named.1.clone()), event.position);
         let defect = match stated {
             Entry::Area(new) => match self.areas.iter_mut().find(|old| old.code() == new.code) {
                 Some(old) => say(old, new, from),

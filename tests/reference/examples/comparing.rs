@@ -36,7 +36,7 @@ fn an_evaluation_that_misses_fewer_or_is_of_others_differs() {
 #[test]
 fn an_item_without_its_due_time_its_event_or_its_area_differs() {
     let area = Subject::Area("53.71".into());
-    let items = given().ledger().items(&area, "2028-03", IndicatorKind::FollowUpDiscipline, local(NOW));
+    let items = given().ledger().explained(&area, "2028-03", IndicatorKind::FollowUpDiscipline, local(NOW));
     assert_eq!(items.len(), 1);
     assert_eq!(compare::items(&items, &items), Ok(()));
     for change in [
@@ -45,6 +45,8 @@ fn an_item_without_its_due_time_its_event_or_its_area_differs() {
         |item: &mut v1::Item| item.area_code.clear(),
         |item: &mut v1::Item| item.counts = !item.counts,
         |item: &mut v1::Item| item.detail.clear(),
+        |item: &mut v1::Item| item.because_positions.clear(),
+        |item: &mut v1::Item| item.evidence_positions.push(3),
     ] {
         let mut changed = items.clone();
         change(&mut changed[0]);

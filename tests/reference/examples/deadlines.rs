@@ -24,16 +24,21 @@ fn named(items: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 impl Log {
-    /// Records everything that is missed by now and was not recorded, as a server would.
+    /// Records everything that is missed by now and was not recorded, as a server would that never judged before.
     fn judged(&mut self, at: &str) -> Judged {
-        let (known_position, now) = (self.0.len() as u64, local(at));
+        self.judged_since("2027-01-01T00:00:00", at)
+    }
+
+    /// The same of a server that judged last at `last`.
+    fn judged_since(&mut self, last: &str, at: &str) -> Judged {
+        let (known_position, now, last) = (self.0.len() as u64, local(at), local(last));
         let before = super::super::missed::recorded(&self.0);
         for (item, rule_set) in self.ledger().missed_by(now) {
-            if !before.contains(&item) {
+            if item.due > last && !before.contains(&item) {
                 self.missed(at, known_position, &item, &rule_set);
             }
         }
-        Judged { last: jiff::Timestamp::UNIX_EPOCH, known_position, at: now, head: self.0.len() as u64 }
+        Judged { last, known_position, at: now, head: self.0.len() as u64 }
     }
 
     fn missed(&mut self, at: &str, known_position: u64, item: &Missed, rule_set: &str) -> u64 {
@@ -111,7 +116,7 @@ fn a_follow_up_that_was_missed_and_later_shown_to_be_done_in_time_counts_and_its
     assert_eq!(missed_else(&log, "2028-03-05T00:00:00"), []);
     assert_eq!((item(&log).counts, item(&log).missed_position), (true, position));
     assert_eq!(log.evaluation(AREA, "2028-02", "2028-03-05T00:00:00").missed.unwrap().follow_ups, 0);
-    let again = log.judged("2028-03-05T00:00:00");
+    let again = log.judged_since("2028-03-01T00:00:00", "2028-03-05T00:00:00");
     assert_eq!(check(&log.0, &[judged, again]), Ok(()));
 }
 
@@ -137,25 +142,27 @@ fn a_follow_up_of_a_case_is_missed_when_the_case_was_open_and_it_was_not_complet
 }
 
 #[test]
-fn a_response_is_missed_again_when_the_risk_is_assessed_and_with_it_the_time_by_which_it_was_due() {
+fn a_response_that_an_assessment_moves_into_the_past_did_not_fall_due_and_is_not_recorded() {
     let mut log = Log::given();
     log.submitted("c1", "2028-03-10T10:00:00", case_report());
     // A Friday: three working days later is Wednesday.
     assert_eq!(missed_else(&log, "2028-03-15T09:59:59.999"), []);
     let first = log.judged("2028-03-15T10:00:00");
-    log.step("c1", "2028-03-16T10:00:00", Step::Assess(v1::AssessCase { risk: v1::Risk::Sedang.into() }));
-    let second = log.judged("2028-03-16T10:00:00");
-    let due: Vec<_> = super::super::missed::recorded(&log.0)
-        .into_iter()
-        .filter(|it| it.kind() == DeadlineKind::Response)
-        .map(|it| it.due)
-        .collect();
-    assert_eq!(due, [local("2028-03-10T16:00:00"), local("2028-03-15T10:00:00")]);
-    assert_eq!(check(&log.0, &[first, second]), Ok(()));
+    let recorded = log.0.len() as u64;
     let area = Subject::Area(AREA.into());
-    let items = |now: &str| log.ledger().items(&area, "2028-03", IndicatorKind::ResponseWithinTarget, local(now));
-    let last = log.0.len() as u64;
-    assert_eq!(items("2028-03-20T00:00:00")[0].missed_position, last, "of the time by which it is due now");
+    let missed_position = |log: &Log| {
+        let now = local("2028-03-20T00:00:00");
+        log.ledger().items(&area, "2028-03", IndicatorKind::ResponseWithinTarget, now)[0].missed_position
+    };
+    assert_eq!(missed_position(&log), recorded);
+    log.step("c1", "2028-03-16T10:00:00", Step::Assess(v1::AssessCase { risk: v1::Risk::Sedang.into() }));
+    let mut all = Log(log.0.clone());
+    let second = log.judged_since("2028-03-15T10:00:00", "2028-03-16T10:00:00");
+    assert_eq!((log.0.len() as u64, missed_position(&log)), (recorded + 1, 0), "of the time by which it is due now");
+    assert_eq!(check(&log.0, &[first, second]), Ok(()));
+    let too_much = Judged { last: second.last, ..all.judged("2028-03-16T10:00:00") };
+    let told = check(&all.0, &[first, too_much]).expect_err("one was recorded that had not fallen due");
+    assert!(told.contains("did not fall due since"), "{told}");
 }
 
 #[test]

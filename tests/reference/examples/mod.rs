@@ -5,6 +5,7 @@ mod counting;
 mod deadlines;
 mod decisions;
 mod edges;
+mod evidence;
 mod states;
 mod tables;
 mod trends;
