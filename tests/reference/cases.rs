@@ -13,13 +13,15 @@ use super::{
 pub(crate) struct Planned {
     pub(crate) number: u32,
     pub(crate) due_on: Date,
+    /// When the step that planned it was recorded.
+    pub(crate) recorded: Timestamp,
     pub(crate) completed_at: Option<Timestamp>,
 }
 
 impl Case {
     /// Each step with the time at which it was taken, in version order.
-    fn taken(&self) -> impl Iterator<Item = (Timestamp, &Step)> {
-        self.steps.iter().map(|command| {
+    pub(crate) fn taken(&self) -> impl Iterator<Item = (Timestamp, &Step)> {
+        self.steps.iter().map(|(_, command)| {
             let step = command.step.as_ref().expect("a command has a step");
             (instant(command.occurred_at.as_ref()), step)
         })
@@ -77,12 +79,13 @@ impl Case {
     /// The follow-ups planned, in version order.
     pub(crate) fn planned(&self) -> Vec<Planned> {
         let mut planned = Vec::new();
-        for (_, step) in self.taken() {
-            if let Step::PlanFollowUp(plan) = step {
+        for (recorded, command) in &self.steps {
+            if let Some(Step::PlanFollowUp(plan)) = &command.step {
                 let follow_up = plan.follow_up.as_ref().expect("a plan names a follow-up");
                 planned.push(Planned {
                     number: follow_up.number,
                     due_on: day(&follow_up.due_on),
+                    recorded: *recorded,
                     completed_at: self.completed(follow_up.number),
                 });
             }

@@ -54,6 +54,11 @@ impl Running {
         Ok(self.server.shutdown().await?)
     }
 
+    /// Has the server record the deadlines that passed unmet by its clock, and says how many it recorded.
+    pub(crate) async fn judge_deadlines(&self) -> anyhow::Result<usize> {
+        Ok(self.server.judge_deadlines().await?)
+    }
+
     /// Sets the server's clock.
     pub(crate) fn set_clock(&self, now: Timestamp) {
         self.clock.set(now);
@@ -72,7 +77,8 @@ impl Running {
 
 async fn serve(data: PathBuf, clock: &Arc<ManualClock>) -> anyhow::Result<Server> {
     let listen = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-    let config = Config { listen, data, ..Config::default() };
+    // The history says when deadlines are judged.
+    let config = Config { listen, data, deadlines_every_s: 0, ..Config::default() };
     Ok(Server::start(config, Arc::<ManualClock>::clone(clock)).await?)
 }
 
@@ -87,6 +93,8 @@ pub(crate) struct Outcome {
     pub(crate) receipts: Vec<(v1::Submission, v1::Receipt)>,
     /// Each step that got a receipt.
     pub(crate) steps: Vec<(v1::CaseCommand, v1::Receipt)>,
+    /// Each decision on a conflict that got a receipt.
+    pub(crate) decisions: Vec<(v1::ConflictResolution, v1::Receipt)>,
     /// Everything that was refused, in the server's words.
     pub(crate) refused: Vec<String>,
 }
@@ -96,6 +104,7 @@ impl Outcome {
     pub(crate) fn extend(&mut self, other: Self) {
         self.receipts.extend(other.receipts);
         self.steps.extend(other.steps);
+        self.decisions.extend(other.decisions);
         self.refused.extend(other.refused);
     }
 
@@ -133,6 +142,7 @@ async fn act(channel: Channel, actions: Vec<Action>) -> anyhow::Result<Outcome> 
             Action::SubmitBatch(batch) => submit_batch(&channel, batch, &mut outcome).await?,
             Action::OpenCase(submission) => open_case(&channel, submission, &mut outcome).await?,
             Action::Step(plan) => step(&channel, &plan, &mut outcome).await?,
+            Action::Decide(plan) => decide(&channel, &plan, &mut outcome).await?,
         }
     }
     Ok(outcome)
@@ -203,6 +213,26 @@ async fn step(
             Ok(response) => {
                 let receipt = response.into_inner().receipt.context("an answer without a receipt")?;
                 outcome.steps.push((command.clone(), receipt));
+            }
+            Err(status) => outcome.refuse(&status)?,
+        }
+    }
+    Ok(())
+}
+
+/// Looks the conflicts up, decides on one of them, and sends the decision once or twice.
+async fn decide(
+    channel: &Channel,
+    plan: &crate::reference::history::DecisionPlan,
+    outcome: &mut Outcome,
+) -> anyhow::Result<()> {
+    let open = answers::conflicts(channel, &answers::Moment::default()).await?;
+    let Some(resolution) = steps::decide(plan, &open) else { return Ok(()) };
+    for _ in 0..=u8::from(plan.repeated) {
+        match answers::decision(channel, resolution.clone()).await {
+            Ok(receipt) => {
+                ensure!(!plan.wild, "a decision that had to be refused was taken: {resolution:?}");
+                outcome.decisions.push((resolution.clone(), receipt));
             }
             Err(status) => outcome.refuse(&status)?,
         }

@@ -14,6 +14,7 @@ mod look;
 mod registry;
 mod rules;
 mod server;
+mod statistics;
 mod status;
 mod stream;
 mod submission;

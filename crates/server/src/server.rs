@@ -12,6 +12,7 @@ use satgas_proto::{
         event_service_server,
         registry_service_server::{self, RegistryServiceServer},
         rule_service_server::{self, RuleServiceServer},
+        statistics_service_server::{self, StatisticsServiceServer},
         submission_service_server::{self, SubmissionServiceServer},
         warning_service_server::{self, WarningServiceServer},
     },
@@ -33,6 +34,7 @@ use crate::{
     folder::{Folder, open_journal},
     registry::RegistryApi,
     rules::Rules,
+    statistics::Statistics,
     status,
     stream::Streams,
     submission::Submissions,
@@ -121,6 +123,10 @@ impl Server {
             places: Arc::new(Semaphore::new(config.streams_max.clamp(1, Semaphore::MAX_PERMITS))),
             stall: Duration::from_secs(config.stall_s.max(1)),
         };
+        if config.deadlines_every_s > 0 {
+            let every = Duration::from_secs(config.deadlines_every_s);
+            tasks.spawn(watch_deadlines(engine.clone(), every, stop.clone()));
+        }
         let routes = routes(&engine, &streams).await?;
         let serving = tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(KEEPALIVE))
@@ -148,6 +154,11 @@ impl Server {
         let engine = self.engine.clone();
         let verified = tokio::task::spawn_blocking(move || engine.verify(&mut |_| {})).await;
         verified.unwrap_or_else(|error| Err(Fault { position: 0, what: format!("the check did not end: {error}") }))
+    }
+
+    /// Records the deadlines that have passed unmet by the server's clock, and how many: for those who set it not to look by itself.
+    pub async fn judge_deadlines(&self) -> Result<usize, satgas_engine::WriteError> {
+        self.engine.judge_deadlines().await
     }
 
     /// Ends in order within the deadline: no new work, calls in flight answered, subscribers told where to resume, checkpoints written.
@@ -193,7 +204,6 @@ fn open(config: &Config, clock: Arc<dyn Clock>, address: SocketAddr) -> Result<(
         queue_bytes_max: config.queue_mib.max(1) * MIB,
         tail_bytes_max: config.tail_mib * MIB,
         checkpoint_every: config.checkpoint_every,
-        checkpoints_kept: config.checkpoints_kept,
     };
     let engine = Engine::open(Arc::new(journal), clock, &options)?;
     folder
@@ -222,10 +232,28 @@ async fn routes(engine: &Engine, streams: &Streams) -> Result<Routes, StartError
         .add_service(encoded::event_service_server::EventServiceServer::new(events))
         .add_service(EvaluationServiceServer::new(evaluations))
         .add_service(RuleServiceServer::new(Rules { engine: engine.clone(), streams: streams.clone() }))
+        .add_service(StatisticsServiceServer::new(Statistics { engine: engine.clone() }))
         .add_service(WarningServiceServer::new(Warnings { engine: engine.clone() }))
         .add_service(health_service)
         .add_service(reflection);
     Ok(Routes::from(routes.into_axum_router().layer(axum::middleware::map_response(readable))))
+}
+
+/// Records deadlines that pass unmet until the server stops. What cannot be written is tried again at the next look.
+async fn watch_deadlines(engine: Engine, every: Duration, stop: CancellationToken) {
+    let mut looks = tokio::time::interval(every);
+    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = looks.tick() => {}
+            () = stop.cancelled() => return,
+        }
+        match engine.judge_deadlines().await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "deadlines passed unmet"),
+            Err(error) => tracing::warn!(%error, "missed deadlines are not recorded yet"),
+        }
+    }
 }
 
 /// Keeps the health service true until the server stops.
@@ -258,6 +286,7 @@ async fn tell_health(health: &HealthReporter, writable: Writable) {
     for service in [
         event_service_server::SERVICE_NAME,
         evaluation_service_server::SERVICE_NAME,
+        statistics_service_server::SERVICE_NAME,
         warning_service_server::SERVICE_NAME,
     ] {
         health.set_service_status(service, ServingStatus::Serving).await;

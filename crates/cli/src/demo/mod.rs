@@ -101,9 +101,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let folder = Folder::take(args.data.clone())?;
     let clock = Arc::new(ManualClock::new(BEFORE.timestamp()));
     let server = start(&args, &folder, Arc::clone(&clock)).await?;
-    let address = server.address();
     let played = tokio::select! {
-        played = play(&args, address, &clock) => played,
+        played = play(&args, &server, &clock) => played,
         () = stop.signalled() => Err(anyhow::anyhow!("the demo was interrupted")),
     };
     let played = match played {
@@ -126,7 +125,14 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 async fn start(args: &Args, folder: &Folder, clock: Arc<ManualClock>) -> anyhow::Result<Server> {
-    let config = Config { listen: args.listen, data: folder.path().to_owned(), sample_data: true, ..Config::default() };
+    let config = Config {
+        listen: args.listen,
+        data: folder.path().to_owned(),
+        sample_data: true,
+        // The player says when: by itself the server would look at moments that are different each time.
+        deadlines_every_s: 0,
+        ..Config::default()
+    };
     match Server::start(config, clock).await {
         Err(StartError::Listen { address, error }) if error.kind() == io::ErrorKind::AddrInUse => {
             bail!(
@@ -137,7 +143,8 @@ async fn start(args: &Args, folder: &Folder, clock: Arc<ManualClock>) -> anyhow:
     }
 }
 
-async fn play(args: &Args, address: SocketAddr, clock: &ManualClock) -> anyhow::Result<Played> {
+async fn play(args: &Args, server: &Server, clock: &ManualClock) -> anyhow::Result<Played> {
+    let address = server.address();
     let cast = Cast::of(args.seed);
     let script = Script::of(args.seed, &cast, args.scale);
     let mut wanted = script.counts();
@@ -148,8 +155,9 @@ async fn play(args: &Args, address: SocketAddr, clock: &ManualClock) -> anyhow::
     let mut player = Player::to(&format!("http://{address}"), clients)?;
     player.register(cast.registered).await?;
     let before = player.counts.events();
-    player.play(script.waves, clock).await?;
+    player.play(script.waves, server, clock).await?;
     clock.set(END.timestamp());
+    server.judge_deadlines().await?;
 
     let counts = player.counts;
     ensure!(counts == wanted, "the story wants {wanted:?}, the server's receipts say {counts:?}");
@@ -207,7 +215,10 @@ async fn go_on(
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         tokio::select! {
-            _ = ticks.tick() => clock.set(END.timestamp() + begun.elapsed()),
+            _ = ticks.tick() => {
+                clock.set(END.timestamp() + begun.elapsed());
+                server.judge_deadlines().await?;
+            }
             () = stop.signalled() => return Ok(()),
         }
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use futures_util::{StreamExt as _, stream};
 use satgas_proto::v1::{self, ReceiptStatus};
-use satgas_server::ManualClock;
+use satgas_server::{ManualClock, Server};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
@@ -71,7 +71,7 @@ impl Player {
     }
 
     /// Plays the waves, moving the clock, with a line on standard error for each month.
-    pub(crate) async fn play(&mut self, waves: Vec<Wave>, clock: &ManualClock) -> anyhow::Result<()> {
+    pub(crate) async fn play(&mut self, waves: Vec<Wave>, server: &Server, clock: &ManualClock) -> anyhow::Result<()> {
         let begun = Instant::now();
         let mut month = String::new();
         for wave in waves {
@@ -83,6 +83,7 @@ impl Player {
                 eprintln!("{month}: {events} records so far, {:.1} s", begun.elapsed().as_secs_f64());
             }
             clock.set(minute.timestamp());
+            server.judge_deadlines().await?;
             self.wave(wave).await.with_context(|| format!("what arrives at {}", local_text(minute.timestamp())))?;
         }
         self.playing = begun.elapsed();
