@@ -435,7 +435,7 @@ async fn a_workbook_of_statistics_has_a_sheet_for_each_third_code_and_says_what_
     ensure!(text((0, 0)).starts_with("DATA CONTOH: Statistik kasus") && text((0, 0)).ends_with("Bulan: 2026-01"));
     ensure!(
         (text((4, 1)), text((4, 3)), text((5, 0)), text((7, 0)))
-            == ("6 12".into(), "Jumlah".into(), "fisik".into(), "Jumlah".into())
+            == ("6-12".into(), "Jumlah".into(), "fisik".into(), "Jumlah".into())
     );
     // fisik, 6-12, 2026-01 is the 2 * 9 + 1 * 3 + 1st of the cells.
     ensure!(sheet.get_value((5, 1)) == Some(&Data::Float(32.0)), "{:?}", sheet.get_value((5, 1)));

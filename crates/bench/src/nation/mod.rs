@@ -179,7 +179,7 @@ impl Nation<'_> {
         let time = pbjson_types::Timestamp { seconds: half_at.as_second(), nanos: half_at.subsec_nanosecond() };
         let moments = [
             ("near first", "10,000 records ago", At::Position(head.saturating_sub(RECENT).max(1))),
-            ("half first", "half the log ago", At::Position(head / 2)),
+            ("half first", "half the records ago", At::Position((head - self.records / 2).max(1))),
             ("by time first", "the time at which half was loaded", At::Time(time)),
         ];
         let year = city::year();
@@ -208,7 +208,7 @@ impl Nation<'_> {
         let what = format!("list of {kelurahan} villages for a month while records arrive");
         self.quantiles(Some("51 at 5,000/s p99"), &what, &latencies);
         self.add(None, &format!("{what}: appends meanwhile, of 5,000 wanted"), Unit::PerSecond, rate);
-        self.memory("most of all", None)
+        self.memory("while records arrived", None)
     }
 
     fn disk(&mut self, head: u64) -> Result<()> {
@@ -242,7 +242,7 @@ impl Nation<'_> {
         let memory = self.served()?.memory()?;
         let (now, most) = titles.unzip();
         self.add(now, &format!("server memory, {when}"), Unit::MiB, memory.resident as f64 / MIB);
-        self.add(most, &format!("server memory, most until {when}"), Unit::MiB, memory.peak as f64 / MIB);
+        self.add(most, &format!("server memory, most, {when}"), Unit::MiB, memory.peak as f64 / MIB);
         Ok(())
     }
 

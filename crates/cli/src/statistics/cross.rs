@@ -97,7 +97,7 @@ pub(crate) fn label(dimension: Dimension, code: &str, none: &str) -> String {
         Dimension::Violence => of_name::<v1::Violence>(code),
         Dimension::Electronic => of_name::<v1::ElectronicViolence>(code),
         Dimension::Place => of_name::<v1::Place>(code),
-        Dimension::Age => of_name::<v1::AgeGroup>(code),
+        Dimension::Age => years(code),
         Dimension::Sex => of_name::<v1::Sex>(code),
         Dimension::Service => of_name::<v1::Service>(code),
         Dimension::Offender => of_name::<v1::Offender>(code),
@@ -105,6 +105,12 @@ pub(crate) fn label(dimension: Dimension, code: &str, none: &str) -> String {
         Dimension::Month | Dimension::Year | Dimension::Kecamatan | Dimension::Unspecified => None,
     };
     of_list.unwrap_or_else(|| code.to_owned())
+}
+
+/// "13-17", "60+".
+fn years(name: &str) -> Option<String> {
+    let group = v1::AgeGroup::all().find(|code| code.proto_name() == name)?;
+    Some(group.word().replace("-up", "+"))
 }
 
 fn of_name<C: Code>(name: &str) -> Option<String> {
@@ -177,6 +183,8 @@ pub(crate) mod tests {
     fn a_code_is_read_as_its_label_and_one_that_was_not_given_as_none() {
         assert_eq!(label(Dimension::Service, "SERVICE_BANTUAN_HUKUM", "-"), "bantuan hukum");
         assert_eq!(label(Dimension::Service, "SERVICE_UNSPECIFIED", "(none)"), "(none)");
+        assert_eq!(label(Dimension::Age, "AGE_GROUP_13_17", "-"), "13-17");
+        assert_eq!(label(Dimension::Age, "AGE_GROUP_60_UP", "-"), "60+");
         assert_eq!(label(Dimension::VictimGroup, "LAKI_LAKI", "-"), "laki laki");
         assert_eq!(label(Dimension::Kecamatan, "53.71.04", "-"), "53.71.04");
         assert_eq!(label(Dimension::Violence, "VIOLENCE_OF_THE_FUTURE", "-"), "VIOLENCE_OF_THE_FUTURE");

@@ -221,10 +221,7 @@ pub(crate) mod tests {
         let titles: Vec<&str> = text.lines().filter(|line| line.starts_with("service: ")).collect();
         assert_eq!(titles, ["service: psikologis", "service: (none)", "service: sum"]);
         let last: Vec<&str> = text.lines().skip_while(|line| *line != "service: sum").collect();
-        assert_eq!(
-            last[1].split_whitespace().collect::<Vec<_>>(),
-            ["violence", "\\", "age", "6", "12", "13", "17", "sum"]
-        );
+        assert_eq!(last[1].split_whitespace().collect::<Vec<_>>(), ["violence", "\\", "age", "6-12", "13-17", "sum"]);
         assert_eq!(last[3].split_whitespace().collect::<Vec<_>>(), ["seksual", "1", "1", "2"]);
         assert_eq!(last[4].split_whitespace().collect::<Vec<_>>(), ["sum", "1", "1", "2"]);
     }
