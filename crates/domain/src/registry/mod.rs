@@ -385,7 +385,8 @@ impl Registry {
                 known.map(|k| k.history.says(None, |known| known.message == *m))
             }
         };
-        if from.is_some() && known.is_none() {
+        let has_states = matches!(entry.entry, Some(Entry::Area(_) | Entry::Institution(_)));
+        if has_states && from.is_some() && known.is_none() {
             v.add("effective_on", "is for a change of what is registered: leave it empty for what is new");
         }
         if !v.is_empty() {

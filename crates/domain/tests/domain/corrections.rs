@@ -254,3 +254,57 @@ fn conflicts_and_what_waits_are_listed_within_an_area_and_after_a_position() {
     assert_eq!(held("53.71.0", 0), Vec::<u64>::new(), "a prefix is made of whole segments");
     assert_eq!(held("", first), [second]);
 }
+
+fn decides(n: u32, conflict_position: u64, decision: v1::ConflictDecision) -> Body {
+    Body::ConflictResolved(v1::ConflictResolution {
+        command_id: id(n),
+        conflict_position,
+        decision: decision.into(),
+        reason: "Keputusan contoh".into(),
+    })
+}
+
+#[test]
+fn rule_6_the_version_that_is_taken_stands_and_what_is_kept_changes_nothing() {
+    let mut log = given([]);
+    log.then_goes_on(visits(1, 10), NOW);
+    log.then_goes_on(amends_visit(2, 1, 20), NOW);
+    let third = log.then_goes_on(amends_visit(3, 1, 30), NOW);
+    let fourth = log.then_goes_on(amends_visit(4, 1, 40), NOW);
+    let open = log.tell(decides(5, fourth, v1::ConflictDecision::Keep), NOW) - 1;
+    assert_eq!((reached(&log), log.views.fate(fourth)), ((1, 20), Fate::Resolved));
+    log.tell(decides(6, third, v1::ConflictDecision::Take), NOW);
+    assert_eq!((reached(&log), log.conflicts()), ((1, 30), vec![]));
+    // Its id is the version that the next amendment has to name.
+    log.then_goes_on(amends_visit(7, 3, 70), NOW);
+    assert_eq!(reached(&log), (1, 70));
+    assert_eq!(log.known_at(open, NOW).conflicts("", 0).count(), 2, "both were open then");
+}
+
+#[test]
+fn rule_6_a_taken_version_of_a_withdrawn_record_stands_again() {
+    let mut log = given([]);
+    log.then_goes_on(visits(1, 10), NOW);
+    log.then_goes_on(submission(2, DAY, retracts(1)), NOW);
+    let late = log.then_goes_on(amends_visit(3, 1, 30), NOW);
+    assert_eq!(reached(&log), (0, 0));
+    log.tell(decides(4, late, v1::ConflictDecision::Take), NOW);
+    assert_eq!(reached(&log), (1, 30));
+}
+
+#[test]
+fn rule_6_what_has_another_kind_or_reporter_cannot_be_taken() {
+    let mut log = given([]);
+    log.then_goes_on(visits(1, 10), NOW);
+    log.then_goes_on(by(TIGA, amends_visit(2, 1, 20)), NOW);
+    log.then_goes_on(submission(3, DAY, amends(1, Replacement::CaseReport(case_report()))), NOW);
+    let can_be_taken = |log: &Log| log.known(NOW).conflicts("", 0).map(|c| c.can_be_taken).collect::<Vec<_>>();
+    assert_eq!(can_be_taken(&log), [false, false]);
+    let same_id = v1::ConflictingSubmission {
+        submission: Some(visits(1, 11)),
+        cause: ConflictCause::SameIdOtherContent.into(),
+        stands_position: 13,
+    };
+    log.tell(Body::Conflicting(same_id), NOW);
+    assert_eq!(can_be_taken(&log), [false, false, true]);
+}
