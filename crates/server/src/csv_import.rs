@@ -31,7 +31,9 @@ fn columns(kind: CsvKind) -> Option<(&'static [&'static str], &'static [&'static
     match kind {
         CsvKind::Unspecified => None,
         CsvKind::Areas => Some((&["code", "name", "valid_from"], &["valid_until", "succeeds_codes", "effective_on"])),
-        CsvKind::Schools => Some((&["institution_id", "name", "area_code", "valid_from"], &["valid_until", "effective_on"])),
+        CsvKind::Schools => {
+            Some((&["institution_id", "name", "area_code", "valid_from"], &["valid_until", "effective_on"]))
+        }
         CsvKind::Members => Some((
             &["member_id", "task_force_id", "joined_on"],
             &["left_on", "training_topic", "training_valid_from", "training_valid_until"],
