@@ -185,7 +185,7 @@ impl Nation<'_> {
         Ok(())
     }
 
-    /// Each first question about a moment folds the views of then; others about the same moment find them kept.
+    /// The first question about a moment is told apart from the others: a server may have to prepare for it what they find ready.
     async fn past(&mut self, asker: &mut Asker, head: u64, half_at: jiff::Timestamp) -> Result<()> {
         let time = pbjson_types::Timestamp { seconds: half_at.as_second(), nanos: half_at.subsec_nanosecond() };
         let moments = [
