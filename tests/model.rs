@@ -6,19 +6,20 @@
 //!
 //! `SATGAS_MODEL_SEEDS` widens it: `200` plays the seeds 0 to 199, `17..18` only the seed 17.
 
+mod door;
 mod pasts;
 mod reference;
 mod support;
 
 use std::{collections::BTreeSet, ops::Range};
 
+use crate::door::Door;
 use anyhow::{Context as _, anyhow, ensure};
 use jiff::{SignedDuration, Timestamp};
 use rand::{RngExt as _, SeedableRng as _, seq::IndexedRandom as _};
 use rand_chacha::ChaCha8Rng;
 use satgas_proto::v1::{self, AreaLevel, EvaluationOrder, event::Body, rule_service_client::RuleServiceClient};
 use tokio::sync::watch;
-use tonic::transport::Channel;
 
 use reference::{Subject, compare, history::CLIENTS, history::History};
 use support::{Outcome, Running, answers, answers::Moment};
@@ -75,12 +76,7 @@ async fn check_seed(seed: u64) -> anyhow::Result<()> {
 }
 
 /// Plays all waves; after some of them everything is compared for a few periods.
-async fn play(
-    history: &History,
-    running: &Running,
-    channel: &Channel,
-    rng: &mut ChaCha8Rng,
-) -> anyhow::Result<Outcome> {
+async fn play(history: &History, running: &Running, channel: &Door, rng: &mut ChaCha8Rng) -> anyhow::Result<Outcome> {
     let mut channels = Vec::new();
     for _ in 0..CLIENTS {
         channels.push(running.connect().await?);
@@ -101,7 +97,7 @@ async fn play(
 }
 
 /// Records a rule set for all that is to come, or for what was, or for both.
-async fn record_rules(channel: &Channel, history: &History, rng: &mut ChaCha8Rng) -> anyhow::Result<()> {
+async fn record_rules(channel: &Door, history: &History, rng: &mut ChaCha8Rng) -> anyhow::Result<()> {
     let name = format!("contoh-{}", rng.random::<u32>());
     let rules = reference::history::rules::rule_set(&name, &first_days(&history.periods), rng);
     let request = v1::RecordRuleSetRequest { rule_set: Some(rules), reason: "Keputusan contoh".to_owned() };
@@ -123,7 +119,7 @@ fn first_days(periods: &[String]) -> Vec<String> {
 async fn pass_time(
     history: &History,
     running: &Running,
-    channel: &Channel,
+    channel: &Door,
     events: &[v1::Event],
     last: Timestamp,
     rng: &mut ChaCha8Rng,
@@ -228,7 +224,7 @@ fn followers(running: &Running, seed: u64) -> (watch::Sender<Option<u64>>, Vec<F
         Some(v1::EventFilter { institution_id: "90000001".into(), ..v1::EventFilter::default() }),
     ];
     let follow = |(filter, salt): (Option<v1::EventFilter>, u64)| {
-        let following = support::follow(running.url(), filter.clone(), seed.wrapping_add(salt << 32), ends.clone());
+        let following = support::follow(running.way(), filter.clone(), seed.wrapping_add(salt << 32), ends.clone());
         (filter, tokio::spawn(following))
     };
     let followers = filters.into_iter().zip(1..).map(follow).collect();
@@ -264,18 +260,13 @@ fn subjects(events: &[v1::Event]) -> Vec<Subject> {
 }
 
 /// Compares every answer of the server at `now` with the reference over `events`, which is the whole log.
-async fn check_answers(
-    channel: &Channel,
-    events: &[v1::Event],
-    periods: &[String],
-    now: Timestamp,
-) -> anyhow::Result<()> {
+async fn check_answers(channel: &Door, events: &[v1::Event], periods: &[String], now: Timestamp) -> anyhow::Result<()> {
     check_answers_of(channel, events, periods, now, &Moment::now(head(events))).await
 }
 
 /// Compares every answer of the server about a moment with the reference over the events up to it, at its time.
 async fn check_answers_of(
-    channel: &Channel,
+    channel: &Door,
     events: &[v1::Event],
     periods: &[String],
     now: Timestamp,
@@ -315,12 +306,7 @@ async fn check_answers_of(
 }
 
 /// Compares the lists of evaluations: every level, every order, and inside one kecamatan.
-async fn check_orders(
-    channel: &Channel,
-    events: &[v1::Event],
-    periods: &[String],
-    now: Timestamp,
-) -> anyhow::Result<()> {
+async fn check_orders(channel: &Door, events: &[v1::Event], periods: &[String], now: Timestamp) -> anyhow::Result<()> {
     let period = &periods[periods.len() / 2];
     let orders = [
         EvaluationOrder::Unspecified,
@@ -406,7 +392,7 @@ fn sort(evaluations: &mut [v1::Evaluation], order: EvaluationOrder) {
 /// Restarts the server with its checkpoints and without: every answer stays as it was, to the last field.
 async fn check_restarts(
     mut running: Running,
-    channel: &Channel,
+    channel: &Door,
     events: &[v1::Event],
     periods: &[String],
     now: Timestamp,
@@ -425,7 +411,7 @@ async fn check_restarts(
 }
 
 /// Everything the server says, in words, with nothing left out.
-async fn all_answers(channel: &Channel, events: &[v1::Event], periods: &[String]) -> anyhow::Result<Vec<String>> {
+async fn all_answers(channel: &Door, events: &[v1::Event], periods: &[String]) -> anyhow::Result<Vec<String>> {
     let moment = &Moment::now(head(events));
     let mut all = Vec::new();
     let log = support::read_all(channel, 100).await?;

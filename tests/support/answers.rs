@@ -1,11 +1,11 @@
 //! Asks a server everything that the model compares, in small pages.
 
+use crate::door::Door;
 use anyhow::Context as _;
 use satgas_proto::v1::{
     self, evaluation_service_client::EvaluationServiceClient, submission_service_client::SubmissionServiceClient,
     warning_service_client::WarningServiceClient,
 };
-use tonic::transport::Channel;
 
 use crate::reference::Subject;
 
@@ -25,7 +25,7 @@ impl Moment {
 
 /// One evaluation.
 pub(crate) async fn evaluation(
-    channel: &Channel,
+    channel: &Door,
     subject: &Subject,
     period: &str,
     moment: &Moment,
@@ -48,7 +48,7 @@ pub(crate) async fn evaluation(
 
 /// All evaluations that a request asks for, in pages of its size.
 pub(crate) async fn evaluations(
-    channel: &Channel,
+    channel: &Door,
     mut request: v1::ListEvaluationsRequest,
 ) -> anyhow::Result<Vec<v1::Evaluation>> {
     let mut client = EvaluationServiceClient::new(channel.clone());
@@ -64,7 +64,7 @@ pub(crate) async fn evaluations(
 }
 
 /// All warnings.
-pub(crate) async fn warnings(channel: &Channel, moment: &Moment) -> anyhow::Result<Vec<v1::Warning>> {
+pub(crate) async fn warnings(channel: &Door, moment: &Moment) -> anyhow::Result<Vec<v1::Warning>> {
     let mut client = WarningServiceClient::new(channel.clone());
     let mut request = v1::ListWarningsRequest {
         page_size: 5,
@@ -84,7 +84,7 @@ pub(crate) async fn warnings(channel: &Channel, moment: &Moment) -> anyhow::Resu
 }
 
 /// All open conflicts.
-pub(crate) async fn conflicts(channel: &Channel, moment: &Moment) -> anyhow::Result<Vec<v1::Conflict>> {
+pub(crate) async fn conflicts(channel: &Door, moment: &Moment) -> anyhow::Result<Vec<v1::Conflict>> {
     let mut client = SubmissionServiceClient::new(channel.clone());
     let mut request = v1::ListConflictsRequest {
         page_size: 4,
@@ -104,7 +104,7 @@ pub(crate) async fn conflicts(channel: &Channel, moment: &Moment) -> anyhow::Res
 }
 
 /// All that waits.
-pub(crate) async fn held(channel: &Channel, moment: &Moment) -> anyhow::Result<Vec<v1::Held>> {
+pub(crate) async fn held(channel: &Door, moment: &Moment) -> anyhow::Result<Vec<v1::Held>> {
     let mut client = SubmissionServiceClient::new(channel.clone());
     let mut request = v1::ListHeldRequest {
         page_size: 4,
@@ -125,7 +125,7 @@ pub(crate) async fn held(channel: &Channel, moment: &Moment) -> anyhow::Result<V
 
 /// The explanation of an indicator, in pages of three items.
 pub(crate) async fn explanation(
-    channel: &Channel,
+    channel: &Door,
     subject: &Subject,
     period: &str,
     indicator: v1::IndicatorKind,

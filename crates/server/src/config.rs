@@ -41,6 +41,14 @@ pub struct Config {
     pub streams_max: usize,
     /// Seconds after which a subscriber that takes nothing is disconnected.
     pub stall_s: u64,
+    /// Certificate chain of the server, PEM. With it and `tls_key` the server speaks TLS only.
+    pub tls_certificate: Option<PathBuf>,
+    /// Private key of the certificate, PEM.
+    pub tls_key: Option<PathBuf>,
+    /// Authority, PEM, whose certificates clients must show; none: clients show none.
+    pub tls_client_authority: Option<PathBuf>,
+    /// Calls of one source address that may be refused in a minute. Beyond that they are told so, and are not in the access log any more.
+    pub refusals_per_minute: u32,
 }
 
 impl Default for Config {
@@ -59,6 +67,10 @@ impl Default for Config {
             checkpoints_kept: 8,
             streams_max: 10_000,
             stall_s: 30,
+            tls_certificate: None,
+            tls_key: None,
+            tls_client_authority: None,
+            refusals_per_minute: 60,
         }
     }
 }
@@ -74,7 +86,7 @@ pub enum ConfigError {
     Refused(Box<figment::Error>),
 }
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 17] = [
     "listen",
     "data",
     "time_zone",
@@ -88,6 +100,10 @@ const KEYS: [&str; 13] = [
     "checkpoints_kept",
     "streams_max",
     "stall_s",
+    "tls_certificate",
+    "tls_key",
+    "tls_client_authority",
+    "refusals_per_minute",
 ];
 
 impl Config {

@@ -1,4 +1,4 @@
-//! The data folder: `lock`, `journal/`, `checkpoints/`. One process has it at a time.
+//! The data folder: `lock`, `journal/`, `checkpoints/`, `access/`, `keys/`. One process has it at a time.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -74,6 +74,14 @@ impl Folder {
 
     pub(crate) fn checkpoints(&self) -> PathBuf {
         self.path.join("checkpoints")
+    }
+
+    pub(crate) fn access(&self) -> PathBuf {
+        self.path.join("access")
+    }
+
+    pub(crate) fn keys(&self) -> PathBuf {
+        self.path.join("keys")
     }
 }
 

@@ -12,6 +12,7 @@ mod outcome;
 mod player;
 mod print;
 mod script;
+mod tokens;
 mod year;
 
 use std::{
@@ -37,6 +38,7 @@ use self::{
     outcome::Outcome,
     player::Player,
     script::{Counts, Script},
+    tokens::Tokens,
     year::{END, Minute},
 };
 
@@ -93,6 +95,7 @@ struct Played {
     latency_p99: Duration,
     /// A visit that was not played.
     spare: v1::Submission,
+    tokens: Tokens,
 }
 
 /// Plays the year, prints what it came to, and serves until a signal unless it is told to end.
@@ -101,9 +104,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let folder = Folder::take(args.data.clone())?;
     let clock = Arc::new(ManualClock::new(BEFORE.timestamp()));
     let server = start(&args, &folder, Arc::clone(&clock)).await?;
-    let address = server.address();
     let played = tokio::select! {
-        played = play(&args, address, &clock) => played,
+        played = play(&args, &server, &clock) => played,
         () = stop.signalled() => Err(anyhow::anyhow!("the demo was interrupted")),
     };
     let played = match played {
@@ -137,7 +139,8 @@ async fn start(args: &Args, folder: &Folder, clock: Arc<ManualClock>) -> anyhow:
     }
 }
 
-async fn play(args: &Args, address: SocketAddr, clock: &ManualClock) -> anyhow::Result<Played> {
+async fn play(args: &Args, server: &Server, clock: &ManualClock) -> anyhow::Result<Played> {
+    let address = server.address();
     let cast = Cast::of(args.seed);
     let script = Script::of(args.seed, &cast, args.scale);
     let mut wanted = script.counts();
@@ -145,7 +148,9 @@ async fn play(args: &Args, address: SocketAddr, clock: &ManualClock) -> anyhow::
     let clients = usize::from(args.clients);
     eprintln!("{} DATA CONTOH records for http://{address}, by {clients} clients", wanted.sent());
 
-    let mut player = Player::to(&format!("http://{address}"), clients)?;
+    let url = format!("http://{address}");
+    let tokens = Tokens::issue(&url, server.operator_token().0).await?;
+    let mut player = Player::to(&url, clients, &tokens)?;
     player.register(cast.registered).await?;
     let before = player.counts.events();
     player.play(script.waves, clock).await?;
@@ -153,7 +158,7 @@ async fn play(args: &Args, address: SocketAddr, clock: &ManualClock) -> anyhow::
 
     let counts = player.counts;
     ensure!(counts == wanted, "the story wants {wanted:?}, the server's receipts say {counts:?}");
-    let outcome = Outcome::ask(player.client(), player.position).await?;
+    let outcome = Outcome::ask(player.supervisor(), player.position).await?;
     outcome.check(&counts, script.held_for_ever)?;
     let appended = u32::try_from(counts.events() - before).unwrap_or(u32::MAX);
     Ok(Played {
@@ -166,6 +171,7 @@ async fn play(args: &Args, address: SocketAddr, clock: &ManualClock) -> anyhow::
         latency_p50: player.latency(50),
         latency_p99: player.latency(99),
         spare: script.spare,
+        tokens,
     })
 }
 

@@ -5,6 +5,7 @@ mod case_table;
 mod cases;
 mod corrections;
 mod evaluation;
+mod policy;
 mod registry;
 mod rollup;
 mod submissions;
