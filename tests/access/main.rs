@@ -6,6 +6,7 @@ mod cells;
 mod door;
 mod enrolment;
 mod house;
+mod openid;
 #[path = "../process/mod.rs"]
 mod process;
 mod raw;

@@ -57,7 +57,7 @@ async fn lists_hold_what_is_ones_own_and_a_prefix_beyond_it_is_refused() -> anyh
         Ok::<_, Status>(answer.cases.into_iter().map(|case| case.case_id).collect::<Vec<_>>())
     };
     for prefix in ["", OWN] {
-        ensure!(list(prefix).await? == [house.own_case.clone()]);
+        ensure!(list(prefix).await? == std::slice::from_ref(&house.own_case));
     }
     for trick in ["53.71", "53.71.03", "53.71.0", "53.71.03.101", NEIGHBOUR, "53.71.99", "53.71.03.1010.1x"] {
         let status = refused(list(trick).await)?;

@@ -11,6 +11,8 @@ use figment::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::Issuer;
+
 /// How a server is set up. Every key may stand in a TOML file, in the environment as `SATGAS_` and the key in capitals, or be a flag.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -49,6 +51,8 @@ pub struct Config {
     pub tls_client_authority: Option<PathBuf>,
     /// Calls of one source address that may be refused in a minute. Beyond that they are told so, and are not in the access log any more.
     pub refusals_per_minute: u32,
+    /// OpenID Connect issuers whose tokens are taken besides the server's own; in the file only.
+    pub issuers: Vec<Issuer>,
 }
 
 impl Default for Config {
@@ -71,6 +75,7 @@ impl Default for Config {
             tls_key: None,
             tls_client_authority: None,
             refusals_per_minute: 60,
+            issuers: Vec::new(),
         }
     }
 }

@@ -32,7 +32,7 @@ pub use self::{
     access::AccessOpenError,
     config::{Config, ConfigError},
     folder::{FolderError, VerifyError, verify},
-    identity::{EnsureError, KeyError},
+    identity::{EnsureError, FetchError, Issuer, IssuerError, KeyError, RoleRule},
     server::{Server, ShutdownError, StartError},
     tls::TlsError,
 };

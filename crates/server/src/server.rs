@@ -35,7 +35,7 @@ use tonic::service::Routes;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 use crate::{
-    AccessOpenError, Config, EnsureError, FolderError, KeyError, TlsError,
+    AccessOpenError, Config, EnsureError, FolderError, IssuerError, KeyError, TlsError,
     access::AccessLog,
     audit::Audit,
     authorize::{Authorized, Gate, door},
@@ -103,6 +103,9 @@ pub enum StartError {
     /// The access log cannot be opened.
     #[error("the access log cannot be opened: {0}")]
     Access(#[from] AccessOpenError),
+    /// An issuer of the configuration cannot be used.
+    #[error(transparent)]
+    Issuer(#[from] IssuerError),
     /// There is no operator, and none can be made.
     #[error(transparent)]
     Operator(#[from] EnsureError),
@@ -172,7 +175,7 @@ impl Server {
         let gate = Gate {
             engine: engine.clone(),
             access: Arc::clone(&access),
-            identity: Arc::new(Identity::new(Arc::clone(&access), &keys)),
+            identity: Arc::new(Identity::new(Arc::clone(&access), &keys, &config.issuers)?),
             failures: Arc::new(Failures::new(config.refusals_per_minute)),
         };
         let is_operator_new = gate.identity.ensure_operator(&keys, engine.now()).await?;

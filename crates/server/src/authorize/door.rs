@@ -44,7 +44,7 @@ async fn admit(gate: &Gate, rpc: Rpc, parts: &Parts) -> Result<Holder, Status> {
     let mut pass = gate.pass(&call, rpc);
     match bearer(&parts.headers) {
         Bearer::None => {}
-        Bearer::Secret(secret) => match gate.identity.holder(secret, gate.engine.now()) {
+        Bearer::Secret(secret) => match gate.identity.holder(secret, gate.engine.now()).await {
             Some(holder) => pass.holder = holder,
             None => return Err(pass.refuse(AccessRefusal::BadToken).await),
         },

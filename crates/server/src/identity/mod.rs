@@ -6,7 +6,9 @@
 
 mod enrolment;
 mod failures;
+mod fetch;
 mod keys;
+mod openid;
 mod service;
 mod token;
 
@@ -16,8 +18,12 @@ use parking_lot::Mutex;
 use satgas_domain::{policy, time::Instant};
 use satgas_proto::v1::{self, access_event::Body};
 
-pub use self::keys::KeyError;
 pub(crate) use self::{failures::Failures, keys::Keys, service::IdentityApi};
+pub use self::{
+    fetch::FetchError,
+    keys::KeyError,
+    openid::{Issuer, IssuerError, RoleRule},
+};
 use crate::access::{AccessError, AccessLog, end, is_valid};
 
 /// Bytes of the longest token that is looked at.
@@ -67,20 +73,36 @@ type Checked = (Arc<str>, Instant);
 pub(crate) struct Identity {
     access: Arc<AccessLog>,
     signer: token::Signer,
+    issuers: Vec<openid::OpenId>,
     /// By hash of the whole token.
     checked: Mutex<HashMap<[u8; 32], Checked>>,
 }
 
 impl Identity {
-    pub(crate) fn new(access: Arc<AccessLog>, keys: &Keys) -> Self {
-        Self { access, signer: token::Signer::new(&keys.signing), checked: Mutex::default() }
+    pub(crate) fn new(access: Arc<AccessLog>, keys: &Keys, issuers: &[Issuer]) -> Result<Self, IssuerError> {
+        let issuers = openid::OpenId::all(issuers)?;
+        Ok(Self { access, signer: token::Signer::new(&keys.signing), issuers, checked: Mutex::default() })
     }
 
     /// Who holds a token, if it may be used at `now`.
-    pub(crate) fn holder(&self, secret: &str, now: Instant) -> Option<Holder> {
+    pub(crate) async fn holder(&self, secret: &str, now: Instant) -> Option<Holder> {
         if secret.len() > SECRET_BYTES_MAX {
             return None;
         }
+        // What a token says of its issuer only chooses whose key it is checked with.
+        let claims = || jsonwebtoken::dangerous::insecure_decode_claims::<serde_json::Value>(secret).ok();
+        if !self.issuers.is_empty()
+            && let Some(claims) = claims()
+            && let Some(issuer) = claims.get("iss").and_then(serde_json::Value::as_str)
+            && let Some(foreign) = self.issuers.iter().find(|known| known.is_named(issuer))
+        {
+            let holder = foreign.holder(secret, now).await?;
+            return (!self.access.look(|state| state.is_revoked(&holder.token_id))).then_some(holder);
+        }
+        self.own_holder(secret, now)
+    }
+
+    fn own_holder(&self, secret: &str, now: Instant) -> Option<Holder> {
         let (token_id, ends) = self.checked(secret)?;
         let token = self.access.look(|state| state.token(&token_id).filter(|token| is_valid(token, now)).cloned())?;
         let caller = policy::Caller::of(&token.assignment?).ok()?;
