@@ -6,7 +6,10 @@ use satgas_proto::v1::{
     event_service_client::EventServiceClient,
 };
 
-use crate::{house::House, process::Served};
+use crate::{
+    house::{House, OWN, area, case_report},
+    process::Served,
+};
 
 async fn seen(house: &House, token_id: &str) -> anyhow::Result<v1::ListAccessResponse> {
     let request = v1::ListAccessRequest { token_id: token_id.to_owned(), ..Default::default() };
@@ -113,5 +116,54 @@ async fn no_secret_is_in_the_access_log() -> anyhow::Result<()> {
     };
     ensure!(holds("contoh")?, "what was written is found so");
     ensure!(!holds(signature)? && !holds(&code)? && !holds(&code.replace('-', ""))?);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_corrected_correction_is_a_reading_of_the_case() -> anyhow::Result<()> {
+    use v1::{amendment::Replacement, submission::Content, submission_service_client::SubmissionServiceClient};
+    let house = House::open().await?;
+    let mut satgas = SubmissionServiceClient::new(house.satgas().await?);
+    let mut corrects_id = house.own_case.clone();
+    for _ in 0..2 {
+        let report = case_report(&area(OWN));
+        let Some(Content::CaseReport(replacement)) = report.content.clone() else { anyhow::bail!("no case report") };
+        let amendment = v1::Amendment {
+            corrects_id,
+            reason: "contoh".to_owned(),
+            replacement: Some(Replacement::CaseReport(v1::CaseReport { victim_disability: true, ..replacement })),
+            ..Default::default()
+        };
+        corrects_id = report.submission_id.clone();
+        let submission = v1::Submission { content: Some(Content::Amendment(amendment)), ..report };
+        satgas.submit(v1::SubmitRequest { submission: Some(submission) }).await?;
+    }
+    let (id, secret) = house.token(Role::Supervisor, None, 600).await?;
+    let mut events = EventServiceClient::new(house.with(&secret).await?);
+    let head = events.read(v1::ReadRequest { page_size: 1, ..Default::default() }).await?.into_inner().head_position;
+    let last = v1::ReadRequest { after_position: head - 1, ..Default::default() };
+    ensure!(events.read(last).await?.into_inner().events.len() == 1, "the second correction alone");
+    ensure!(ids(&seen(&house, &id).await?) == [house.own_case.as_str()]);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_byte_of_the_access_log_is_found() -> anyhow::Result<()> {
+    let house = House::open().await?;
+    let House { served, folder, .. } = house;
+    ensure!(served.terminate()? == Some(0));
+    let data = folder.path().join("data");
+    let verify = || -> anyhow::Result<crate::process::Answer> {
+        Ok(crate::process::satgas(&["verify", "--data"]).arg(&data).output()?.into())
+    };
+    verify()?.good()?;
+    let file = data.join("access/log/db");
+    let mut bytes = std::fs::read(&file)?;
+    let purpose = b"operator's first";
+    let at = bytes.windows(purpose.len()).position(|window| window == purpose).context("the first token's purpose")?;
+    bytes[at] ^= 1;
+    std::fs::write(&file, bytes)?;
+    let answer = verify()?;
+    ensure!(answer.code == Some(1) && answer.error.contains("the access log"), "{answer:?}");
     Ok(())
 }

@@ -71,39 +71,112 @@ impl AuditService for Audit {
 impl Audit {
     /// Ids that events of a range tell of, and ids that may be such.
     async fn cases_in(&self, range: &v1::EventRange) -> Result<Vec<u128>, Status> {
-        let head = self.engine.head().position;
-        let last = if range.up_to_position == 0 { head } else { range.up_to_position.min(head) };
         let filter = Filter {
             area_prefix: range.area_prefix.clone(),
             kinds: TELLING_OF_CASES.iter().map(|kind| i32::from(*kind)).collect(),
             institution_id: range.institution_id.clone(),
         };
-        let mut cursor = self.engine.cursor(range.after_position, filter).map_err(|error| status::read(&error))?;
-        let mut ids = Vec::new();
+        let (mut ids, mut decided) = (Vec::new(), Vec::new());
+        self.each(filter, range.after_position, range.up_to_position, |event| {
+            ids.extend(ids_of(event));
+            if let Some(event::Body::ConflictResolved(resolved)) = &event.body {
+                decided.push(resolved.conflict_position);
+            }
+        })
+        .await?;
+        // A decision names the conflict by its position only.
+        for position in decided {
+            let after = position.saturating_sub(1);
+            self.each(Filter::default(), after, position, |event| ids.extend(ids_of(event))).await?;
+        }
+        Ok(ids.iter().filter_map(|id| bits(id)).collect())
+    }
+
+    /// Hands over each matching event after one position and up to another; 0 stands for the end of the log.
+    async fn each(
+        &self,
+        filter: Filter,
+        after: u64,
+        up_to: u64,
+        mut take: impl FnMut(&v1::Event) + Send,
+    ) -> Result<(), Status> {
+        let head = self.engine.head().position;
+        let last = if up_to == 0 { head } else { up_to.min(head) };
+        let mut cursor = self.engine.cursor(after, filter).map_err(|error| status::read(&error))?;
         while cursor.position() < last {
             let page = cursor.read(PAGE_BYTES, PAGE_EVENTS).await.map_err(|error| status::read(&error))?;
             for piece in page.bodies {
                 let events = v1::ReadResponse::decode(piece).map_err(|_| Status::data_loss("an event is none"))?.events;
-                let within = events.iter().filter(|event| event.position <= last);
-                ids.extend(
-                    within.flat_map(ids_of).filter_map(|id| SubmissionId::parse(&id).ok()).map(SubmissionId::bits),
-                );
+                events.iter().filter(|event| event.position <= last).for_each(&mut take);
             }
         }
-        Ok(ids)
+        Ok(())
     }
 
-    /// Drops what is no case.
+    /// Puts the case in place of a correction of its report, and drops what is of no case.
     async fn keep_cases(&self, seen: &mut Seen) -> Result<(), Status> {
-        let keep = |folded: &satgas_engine::Folded| {
+        let split = |folded: &satgas_engine::Folded| {
             let is_case = |bits: &u128| {
-                let id = SubmissionId::parse(&uuid::Uuid::from_u128(*bits).to_string());
+                let id = SubmissionId::parse(&text(*bits));
                 id.is_ok_and(|id| folded.views.case(id).is_some())
             };
-            seen.retain(|bits, _| is_case(bits));
+            std::mem::take(seen).into_iter().partition::<Seen, _>(|(bits, _)| is_case(bits))
         };
-        self.engine.query(0, keep).await.map_err(status::query)
+        let (cases, others) = self.engine.query(0, split).await.map_err(status::query)?;
+        *seen = cases;
+        if others.is_empty() {
+            return Ok(());
+        }
+        let reports = self.corrected_reports().await?;
+        for (correction, (first, last)) in others {
+            if let Some(case) = reports.get(&correction) {
+                note(seen, *case, first, last);
+            }
+        }
+        Ok(())
     }
+
+    /// The case of each correction of a case report. A correction of a correction leads to the same case.
+    async fn corrected_reports(&self) -> Result<HashMap<u128, u128>, Status> {
+        use v1::amendment::Replacement;
+        let mut cases = HashMap::new();
+        let kinds = vec![v1::EventKind::Amendment.into(), v1::EventKind::Conflict.into()];
+        self.each(Filter { kinds, ..Filter::default() }, 0, 0, |event| {
+            let submission = match &event.body {
+                Some(event::Body::Submitted(submission)) => Some(submission),
+                Some(event::Body::Conflicting(conflicting)) => conflicting.submission.as_ref(),
+                _ => None,
+            };
+            if let Some(submission) = submission
+                && let Some(Content::Amendment(amendment)) = &submission.content
+                && let Some(Replacement::CaseReport(_)) = &amendment.replacement
+                && let (Some(id), Some(corrects)) = (bits(&submission.submission_id), bits(&amendment.corrects_id))
+            {
+                cases.insert(id, corrects);
+            }
+        })
+        .await?;
+        // Corrections may arrive before what they correct, so that chains are followed when all are known; none is longer than there are.
+        let roots = cases.keys().map(|id| {
+            let mut root = *id;
+            for _ in 0..cases.len() {
+                match cases.get(&root) {
+                    Some(corrects) => root = *corrects,
+                    None => break,
+                }
+            }
+            (*id, root)
+        });
+        Ok(roots.collect())
+    }
+}
+
+fn bits(id: &str) -> Option<u128> {
+    SubmissionId::parse(id).ok().map(SubmissionId::bits)
+}
+
+fn text(bits: u128) -> String {
+    uuid::Uuid::from_u128(bits).to_string()
 }
 
 fn moment(field: &str, at: Option<&pbjson_types::Timestamp>) -> Result<Option<Instant>, Status> {
@@ -162,7 +235,6 @@ fn find(access: &AccessLog, token: &str, from: Instant, to: Instant) -> Result<F
 
 fn answer(found: Found, page_token: &str, size: usize) -> v1::ListAccessResponse {
     let cases_total = found.seen.len() as u64;
-    let text = |bits: u128| uuid::Uuid::from_u128(bits).to_string();
     let mut after = found.seen.into_iter().map(|(bits, times)| (text(bits), times));
     let mut rest = after.by_ref().skip_while(|(id, _)| id.as_str() <= page_token);
     let cases: Vec<v1::SeenCase> = rest
