@@ -1,6 +1,7 @@
 //! `satgas export` with the real binary: files that other programs read back, and files that are not there when they should not be.
 
 mod door;
+mod opened;
 mod process;
 
 use std::{fs, path::Path};
@@ -16,7 +17,6 @@ use satgas_proto::v1::{
     evaluation_service_server::{EvaluationService, EvaluationServiceServer},
     event::Body,
     event_service_server::{EventService, EventServiceServer},
-    identity_service_server::{IdentityService, IdentityServiceServer},
     registry_entry::Entry,
     registry_service_client::RegistryServiceClient,
     submission::{Content, Reporter},
@@ -26,6 +26,7 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status};
 
 use door::Door;
+use opened::Opened;
 use process::{Answer, Served, ask};
 
 /// 2026-03-10 in seconds: when every visit took place.
@@ -333,40 +334,6 @@ impl EvaluationService for GoesAway {
     }
 }
 
-#[tonic::async_trait]
-impl IdentityService for GoesAway {
-    async fn who_am_i(&self, _: Request<v1::WhoAmIRequest>) -> Result<Response<v1::WhoAmIResponse>, Status> {
-        let time_zone = "Asia/Makassar".to_owned();
-        Ok(Response::new(v1::WhoAmIResponse { time_zone, head_position: 20, ..Default::default() }))
-    }
-
-    async fn issue_token(&self, _: Request<v1::IssueTokenRequest>) -> Result<Response<v1::IssueTokenResponse>, Status> {
-        Err(Status::unimplemented("not asked for"))
-    }
-
-    async fn list_tokens(&self, _: Request<v1::ListTokensRequest>) -> Result<Response<v1::ListTokensResponse>, Status> {
-        Err(Status::unimplemented("not asked for"))
-    }
-
-    async fn revoke_token(
-        &self,
-        _: Request<v1::RevokeTokenRequest>,
-    ) -> Result<Response<v1::RevokeTokenResponse>, Status> {
-        Err(Status::unimplemented("not asked for"))
-    }
-
-    async fn create_enrolment(
-        &self,
-        _: Request<v1::CreateEnrolmentRequest>,
-    ) -> Result<Response<v1::CreateEnrolmentResponse>, Status> {
-        Err(Status::unimplemented("not asked for"))
-    }
-
-    async fn enrol(&self, _: Request<v1::EnrolRequest>) -> Result<Response<v1::EnrolResponse>, Status> {
-        Err(Status::unimplemented("not asked for"))
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_goes_away_in_the_middle_leaves_no_half_file_and_a_way_to_go_on() -> anyhow::Result<()> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
@@ -374,7 +341,7 @@ async fn a_server_that_goes_away_in_the_middle_leaves_no_half_file_and_a_way_to_
     let router = tonic::transport::Server::builder()
         .add_service(EventServiceServer::new(GoesAway))
         .add_service(EvaluationServiceServer::new(GoesAway))
-        .add_service(IdentityServiceServer::new(GoesAway));
+        .add_service(Opened { sample_data: false, head_position: 20 }.service());
     let serving = tokio::spawn(router.serve_with_incoming(TcpListenerStream::new(listener)));
     let folder = tempfile::tempdir()?;
     for name in ["log.jsonl", "log.parquet"] {

@@ -2,11 +2,14 @@
 //! server gives is compared with the slow reference over the same log at the same time.
 //!
 //! It also holds the server to these: views rebuilt from zero equal the live ones; a subscriber that comes and goes sees every
-//! position once and in order; what was acknowledged is in the log exactly once.
+//! position once and in order; what was acknowledged is in the log exactly once; nothing is in the log that had to be refused; every
+//! deadline that passed unmet is recorded once and rightly.
 //!
 //! `SATGAS_MODEL_SEEDS` widens it: `200` plays the seeds 0 to 199, `17..18` only the seed 17.
 
+mod decided;
 mod door;
+mod lists;
 mod pasts;
 mod reference;
 mod support;
@@ -18,10 +21,14 @@ use anyhow::{Context as _, anyhow, ensure};
 use jiff::{SignedDuration, Timestamp};
 use rand::{RngExt as _, SeedableRng as _, seq::IndexedRandom as _};
 use rand_chacha::ChaCha8Rng;
-use satgas_proto::v1::{self, AreaLevel, EvaluationOrder, event::Body, rule_service_client::RuleServiceClient};
+use satgas_proto::v1::{self, event::Body, rule_service_client::RuleServiceClient};
 use tokio::sync::watch;
 
-use reference::{Subject, compare, history::CLIENTS, history::History};
+use reference::{
+    Ledger, Subject, compare,
+    history::{CLIENTS, History, Wave},
+    missed::{self, Judged},
+};
 use support::{Outcome, Running, answers, answers::Moment};
 
 const SEEDS: Range<u64> = 0..25;
@@ -57,7 +64,8 @@ async fn check_seed(seed: u64) -> anyhow::Result<()> {
     let running = Running::start(history.start).await?;
     let channel = running.connect().await?;
     let (end, followers) = followers(&running, seed);
-    let outcome = play(&history, &running, &channel, &mut rng).await?;
+    let mut judged = Judgings { noted: Vec::new(), last: history.start };
+    let outcome = play(&history, &running, &channel, &mut rng, &mut judged).await?;
 
     let events = support::read_all(&channel, 33).await?;
     end.send_replace(Some(head(&events)));
@@ -66,17 +74,39 @@ async fn check_seed(seed: u64) -> anyhow::Result<()> {
     check_followers(&events, followers).await?;
 
     let last = history.waves.last().context("a history has waves")?.at;
-    pass_time(&history, &running, &channel, &events, last, &mut rng).await?;
+    pass_time(&history, &running, &channel, last, &mut rng, &mut judged).await?;
     let now = last + SignedDuration::from_hours(24 * 60);
     running.set_clock(now);
+    judge(&running, &channel, now, &mut judged).await?;
+    let events = support::read_all(&channel, 1_000).await?;
+    missed::check(&events, &judged.noted).map_err(|difference| anyhow!("deadlines: {difference}"))?;
     check_answers(&channel, &events, &history.periods, now).await?;
-    check_orders(&channel, &events, &history.periods, now).await?;
+    lists::check(&channel, &events, &history.periods, now, &mut rng).await?;
     pasts::check(&channel, &events, &history.periods, now, &mut rng).await?;
+    decided::check(&channel, &history.periods, now, &mut rng).await?;
+
+    let events = support::read_all(&channel, 1_000).await?;
+    let defects = Ledger::of(&events).defects().join(", ");
+    ensure!(defects.is_empty(), "what had to be refused is in the log: {defects}");
     check_restarts(running, &channel, &events, &history.periods, now).await
 }
 
-/// Plays all waves; after some of them everything is compared for a few periods.
-async fn play(history: &History, running: &Running, channel: &Door, rng: &mut ChaCha8Rng) -> anyhow::Result<Outcome> {
+/// When deadlines were judged.
+struct Judgings {
+    /// Those during which nobody wrote.
+    noted: Vec<Judged>,
+    /// The last of all.
+    last: Timestamp,
+}
+
+/// Plays all waves; after some of them deadlines are judged, or everything is compared for a few periods.
+async fn play(
+    history: &History,
+    running: &Running,
+    channel: &Door,
+    rng: &mut ChaCha8Rng,
+    judged: &mut Judgings,
+) -> anyhow::Result<Outcome> {
     let mut channels = Vec::new();
     for _ in 0..CLIENTS {
         channels.push(running.connect().await?);
@@ -84,9 +114,12 @@ async fn play(history: &History, running: &Running, channel: &Door, rng: &mut Ch
     let mut outcome = Outcome::default();
     for wave in &history.waves {
         running.set_clock(wave.at);
-        outcome.extend(support::play(&channels, wave).await?);
+        outcome.extend(play_wave(running, &channels, wave, rng.random_bool(0.2), judged).await?);
         if rng.random_bool(0.08) {
             record_rules(channel, history, rng).await?;
+        }
+        if rng.random_bool(0.3) {
+            judge(running, channel, wave.at, judged).await?;
         }
         if rng.random_bool(0.15) {
             let events = support::read_all(channel, 1_000).await?;
@@ -94,6 +127,35 @@ async fn play(history: &History, running: &Running, channel: &Door, rng: &mut Ch
         }
     }
     Ok(outcome)
+}
+
+/// Plays one wave, and perhaps has deadlines judged while it is under way.
+async fn play_wave(
+    running: &Running,
+    channels: &[Door],
+    wave: &Wave,
+    judges: bool,
+    judgings: &mut Judgings,
+) -> anyhow::Result<Outcome> {
+    let playing = support::play(channels, wave);
+    if !judges {
+        return playing.await;
+    }
+    let (played, judged) = tokio::join!(playing, running.judge_deadlines());
+    judged?;
+    judgings.last = wave.at;
+    played
+}
+
+/// Has deadlines judged while nobody writes, and notes what was known and how long the log was then.
+async fn judge(running: &Running, channel: &Door, now: Timestamp, judged: &mut Judgings) -> anyhow::Result<()> {
+    let known_position = head(&support::read_all(channel, 1_000).await?);
+    let recorded = running.judge_deadlines().await?;
+    let head = head(&support::read_all(channel, 1_000).await?);
+    ensure!(head == known_position + recorded as u64, "{recorded} recorded from {known_position} to {head}");
+    judged.noted.push(Judged { last: judged.last, known_position, at: now, head });
+    judged.last = now;
+    Ok(())
 }
 
 /// Records a rule set for all that is to come, or for what was, or for both.
@@ -114,16 +176,17 @@ fn first_days(periods: &[String]) -> Vec<String> {
     months.map(|month| format!("{month}-01")).collect()
 }
 
-/// Lets time pass with nothing new in the log: deadlines pass all the same. Some of the times are the very instant at which a
+/// Lets time pass with nothing new from anybody: deadlines pass all the same, and some are recorded as missed. Some of the times are the very instant at which a
 /// signal is 90 days old or a record 45.
 async fn pass_time(
     history: &History,
     running: &Running,
     channel: &Door,
-    events: &[v1::Event],
     last: Timestamp,
     rng: &mut ChaCha8Rng,
+    judged: &mut Judgings,
 ) -> anyhow::Result<()> {
+    let events = support::read_all(channel, 1_000).await?;
     let until = last + SignedDuration::from_hours(24 * 59);
     let mut instants = Vec::new();
     for (_, submission) in events.iter().filter_map(submission_of) {
@@ -136,7 +199,11 @@ async fn pass_time(
     times.sort();
     for now in times {
         running.set_clock(now);
-        check_answers(channel, events, &few(&history.periods, rng), now).await?;
+        if rng.random_bool(0.4) {
+            judge(running, channel, now, judged).await?;
+        }
+        let events = support::read_all(channel, 1_000).await?;
+        check_answers(channel, &events, &few(&history.periods, rng), now).await?;
     }
     Ok(())
 }
@@ -195,6 +262,11 @@ fn check_receipts(events: &[v1::Event], outcome: &Outcome) -> anyhow::Result<()>
         let found: Vec<u64> = events.iter().filter(is_it).map(|event| event.position).collect();
         ensure!(found == [receipt.position], "step {} is at {found:?}, not {}", command.command_id, receipt.position);
     }
+    for (resolution, receipt) in &outcome.decisions {
+        let is_it = |event: &&v1::Event| event.body == Some(Body::ConflictResolved(resolution.clone()));
+        let found: Vec<u64> = events.iter().filter(is_it).map(|event| event.position).collect();
+        ensure!(found == [receipt.position], "{resolution:?} is at {found:?}, not {}", receipt.position);
+    }
     let accepted = outcome.receipts.len() + outcome.steps.len();
     let refused = outcome.refused.len();
     ensure!(accepted > 2 * refused, "{accepted} taken, {refused} refused, so little is tested: {:?}", outcome.refused);
@@ -243,20 +315,24 @@ async fn check_followers(events: &[v1::Event], followers: Vec<Follower>) -> anyh
     Ok(())
 }
 
-/// Everybody who can be evaluated: each area of each level and each institution.
+/// Everybody who can be evaluated: each area of each level, the institutions in it, and each institution.
 fn subjects(events: &[v1::Event]) -> Vec<Subject> {
     let mut subjects = BTreeSet::new();
     for event in events {
         if let Some(Body::Registered(entry)) = &event.body {
             match &entry.entry {
-                Some(v1::registry_entry::Entry::Area(area)) => subjects.insert((0, area.code.clone())),
-                Some(v1::registry_entry::Entry::Institution(it)) => subjects.insert((1, it.institution_id.clone())),
-                _ => false,
-            };
+                Some(v1::registry_entry::Entry::Area(area)) => {
+                    subjects.insert(Subject::Area(area.code.clone()));
+                    subjects.insert(Subject::InstitutionsIn(area.code.clone()));
+                }
+                Some(v1::registry_entry::Entry::Institution(it)) => {
+                    subjects.insert(Subject::Institution(it.institution_id.clone()));
+                }
+                _ => {}
+            }
         }
     }
-    let subject = |(kind, id)| if kind == 0 { Subject::Area(id) } else { Subject::Institution(id) };
-    subjects.into_iter().map(subject).collect()
+    subjects.into_iter().collect()
 }
 
 /// Compares every answer of the server at `now` with the reference over `events`, which is the whole log.
@@ -274,11 +350,12 @@ async fn check_answers_of(
 ) -> anyhow::Result<()> {
     let head = head(events);
     let at = format!("at position {head} as of {now}");
+    let ledger = Ledger::of(events);
     for subject in subjects(events) {
         for period in periods {
             let served = answers::evaluation(channel, &subject, period, moment).await?;
             let what = format!("{subject:?} in {period} {at}");
-            let expected = reference::evaluate(events, &subject, period, now);
+            let expected = ledger.evaluate(&subject, period, now);
             compare::evaluation(&served, &expected).map_err(|difference| anyhow!("{what}: {difference}"))?;
             let basis = served.basis.with_context(|| format!("{what}: no basis"))?;
             let right =
@@ -287,13 +364,11 @@ async fn check_answers_of(
         }
     }
     let warnings = answers::warnings(channel, moment).await?;
-    compare::warnings(&warnings, &reference::warnings(events, now))
-        .map_err(|difference| anyhow!("{at}: {difference}"))?;
+    compare::warnings(&warnings, &ledger.warnings(now)).map_err(|difference| anyhow!("{at}: {difference}"))?;
     let conflicts = answers::conflicts(channel, moment).await?;
-    compare::conflicts(&conflicts, &reference::conflicts(events))
-        .map_err(|difference| anyhow!("{at}: {difference}"))?;
+    compare::conflicts(&conflicts, &ledger.open_conflicts()).map_err(|difference| anyhow!("{at}: {difference}"))?;
     let held = answers::held(channel, moment).await?;
-    compare::held(&held, &reference::held(events)).map_err(|difference| anyhow!("{at}: {difference}"))?;
+    compare::held(&held, &ledger.waiting()).map_err(|difference| anyhow!("{at}: {difference}"))?;
     for (position, submission) in conflicts
         .iter()
         .map(|it| (it.position, &it.submission))
@@ -303,90 +378,6 @@ async fn check_answers_of(
         ensure!(kept == submission.as_ref(), "{at}: the submission listed for {position} is not the log's");
     }
     Ok(())
-}
-
-/// Compares the lists of evaluations: every level, every order, and inside one kecamatan.
-async fn check_orders(channel: &Door, events: &[v1::Event], periods: &[String], now: Timestamp) -> anyhow::Result<()> {
-    let period = &periods[periods.len() / 2];
-    let orders = [
-        EvaluationOrder::Unspecified,
-        EvaluationOrder::ScoreAscending,
-        EvaluationOrder::ScoreDescending,
-        EvaluationOrder::Name,
-        EvaluationOrder::SilentLongest,
-    ];
-    for (level, segments) in [(AreaLevel::Kota, 2), (AreaLevel::Kecamatan, 3), (AreaLevel::Kelurahan, 4)] {
-        for area_prefix in ["", "53.71.05"] {
-            let by_code = evaluated_inside(events, area_prefix, segments, period, now);
-            for order in orders {
-                let mut expected = by_code.clone();
-                sort(&mut expected, order);
-                let request = v1::ListEvaluationsRequest {
-                    period: period.clone(),
-                    area_prefix: area_prefix.into(),
-                    level: level.into(),
-                    order: order.into(),
-                    page_size: 2,
-                    page_token: String::new(),
-                    min_position: head(events),
-                    as_of: None,
-                    ..Default::default()
-                };
-                let served = answers::evaluations(channel, request).await?;
-                let what = format!("{} in {area_prefix:?} by {}", level.as_str_name(), order.as_str_name());
-                same_list(&served, &expected)
-                    .map_err(|difference| anyhow!("list of {what} in {period} as of {now}: {difference}"))?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// The reference's evaluations of the areas with so many segments whose code begins with `area_prefix`, by code.
-fn evaluated_inside(
-    events: &[v1::Event],
-    area_prefix: &str,
-    segments: usize,
-    period: &str,
-    now: Timestamp,
-) -> Vec<v1::Evaluation> {
-    let mut evaluations = Vec::new();
-    for subject in subjects(events) {
-        if let Subject::Area(code) = &subject
-            && code.split('.').count() == segments
-            && code.starts_with(area_prefix)
-        {
-            evaluations.push(reference::evaluate(events, &subject, period, now));
-        }
-    }
-    evaluations
-}
-
-/// The first difference between two lists of evaluations: whom they name and in which order, then each figure.
-fn same_list(served: &[v1::Evaluation], expected: &[v1::Evaluation]) -> Result<(), String> {
-    let codes = |list: &[v1::Evaluation]| list.iter().map(|it| format!("{:?}", it.subject)).collect::<Vec<_>>();
-    compare::lists("evaluation", &codes(served), &codes(expected))?;
-    served.iter().zip(expected).try_for_each(|(served, expected)| compare::evaluation(served, expected))
-}
-
-/// Sorts evaluations that stand by code. The sorting is stable, so equal ones stay by code; those without a score come
-/// last, one that was never active first of the silent.
-fn sort(evaluations: &mut [v1::Evaluation], order: EvaluationOrder) {
-    let score = |evaluation: &v1::Evaluation| evaluation.score;
-    match order {
-        EvaluationOrder::Unspecified => {}
-        EvaluationOrder::ScoreAscending => {
-            evaluations.sort_by(|a, b| score(a).unwrap_or(f64::INFINITY).total_cmp(&score(b).unwrap_or(f64::INFINITY)))
-        }
-        EvaluationOrder::ScoreDescending => {
-            evaluations.sort_by(|a, b| score(b).unwrap_or(-1.0).total_cmp(&score(a).unwrap_or(-1.0)));
-        }
-        EvaluationOrder::Name => evaluations.sort_by(|a, b| a.name.cmp(&b.name)),
-        EvaluationOrder::SilentLongest => {
-            let days = |it: &v1::Evaluation| it.activity.and_then(|activity| activity.days_since_last_activity);
-            evaluations.sort_by_key(|it| days(it).map_or(i64::MIN, |days| -i64::from(days)));
-        }
-    }
 }
 
 /// Restarts the server with its checkpoints and without: every answer stays as it was, to the last field.

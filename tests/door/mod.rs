@@ -31,12 +31,12 @@ pub(crate) const ROLES: [Role; 6] =
 pub(crate) struct Tokens(Arc<HashMap<i32, String>>);
 
 impl Tokens {
-    /// Has a token issued for each role. `keys` is the folder with the operator's first one.
-    pub(crate) async fn issue(channel: &Channel, keys: &Path) -> anyhow::Result<Self> {
+    /// Has a token issued for each role. `keys` is the folder with the operator's first one, `area` where records are entered for.
+    pub(crate) async fn issue(channel: &Channel, keys: &Path, area: &str) -> anyhow::Result<Self> {
         let operator = std::fs::read_to_string(keys.join("operator.token"))?.trim().to_owned();
         let mut secrets = HashMap::new();
         for role in ROLES {
-            let own = (role == Role::Satgas).then(|| Own::AreaCode(CITY.to_owned()));
+            let own = (role == Role::Satgas).then(|| Own::AreaCode(area.to_owned()));
             let assignment = v1::Assignment { role: role.into(), own };
             secrets.insert(i32::from(role), issue(channel, &operator, assignment, 400 * 86_400).await?.1);
         }

@@ -6,13 +6,13 @@ use jiff::{SignedDuration, Timestamp};
 use rand::{RngExt as _, seq::IndexedRandom as _};
 use rand_chacha::ChaCha8Rng;
 use satgas_proto::v1::{
-    self, IndicatorKind, as_of::At, evaluation_service_client::EvaluationServiceClient,
+    self, AreaLevel, EvaluatedBody, IndicatorKind, as_of::At, evaluation_service_client::EvaluationServiceClient,
     rule_service_client::RuleServiceClient,
 };
 
 use crate::{
     check_answers_of, few, first_days, head,
-    reference::{self, Subject, compare},
+    reference::{self, Ledger, compare},
     subjects,
     support::answers::{self, Moment},
 };
@@ -26,6 +26,15 @@ const KINDS: [IndicatorKind; 6] = [
     IndicatorKind::FollowUpDiscipline,
     IndicatorKind::ResponseWithinTarget,
     IndicatorKind::Training,
+];
+
+/// Whose evaluations are compared.
+const COMPARED: [(AreaLevel, EvaluatedBody); 5] = [
+    (AreaLevel::Kelurahan, EvaluatedBody::Unspecified),
+    (AreaLevel::Kelurahan, EvaluatedBody::Kelurahan),
+    (AreaLevel::Kelurahan, EvaluatedBody::Institution),
+    (AreaLevel::Kecamatan, EvaluatedBody::Institution),
+    (AreaLevel::Institution, EvaluatedBody::Unspecified),
 ];
 
 /// A moment of the past: how it is asked for, what was in the log, and the time by which deadlines are judged.
@@ -61,7 +70,8 @@ pub(crate) async fn check(
         check_draft(channel, past, period, draft).await?;
     }
     for then in &pasts {
-        check_comparison(channel, then, &today, periods.choose(rng).context("a history has periods")?).await?;
+        let period = periods.choose(rng).context("a history has periods")?;
+        check_comparison(channel, then, &today, period, *COMPARED.choose(rng).context("there are some")?).await?;
     }
     check_refusals(channel, events, now).await
 }
@@ -92,13 +102,17 @@ fn at_time<'a>(events: &'a [v1::Event], now: Timestamp, rng: &mut ChaCha8Rng) ->
 
 /// Every indicator of everybody: the items add up to the figure, nothing is named twice, and every event named was there.
 async fn check_explanations(channel: &Door, past: &Past<'_>, periods: &[String]) -> anyhow::Result<()> {
+    let ledger = Ledger::of(past.events);
     for subject in subjects(past.events) {
         for period in periods {
+            let expected = ledger.evaluate(&subject, period, past.now);
             for kind in KINDS {
                 let explained = answers::explanation(channel, &subject, period, kind, &past.moment).await?;
                 check_explanation(&explained, past, kind)
                     .with_context(|| format!("{} of {subject:?} in {period}", kind.as_str_name()))?;
-                let expected = reference::evaluate(past.events, &subject, period, past.now);
+                let items = ledger.explained(&subject, period, kind, past.now);
+                compare::items(&explained.items, &items)
+                    .map_err(|difference| anyhow!("{} of {subject:?} in {period}: {difference}", kind.as_str_name()))?;
                 let indicator = expected.indicators.iter().find(|indicator| indicator.kind() == kind);
                 ensure!(indicator == explained.indicator.as_ref(), "{subject:?} in {period}: {explained:?}");
             }
@@ -149,61 +163,73 @@ async fn check_draft(channel: &Door, past: &Past<'_>, period: &str, draft: v1::R
         ..Default::default()
     };
     let answered = RuleServiceClient::new(channel.clone()).what_if(request).await?.into_inner();
-    let kelurahan = subjects(past.events).into_iter().filter(|subject| match subject {
-        Subject::Area(code) => code.split('.').count() == 4,
-        Subject::Institution(_) => false,
-    });
-    let kelurahan: Vec<Subject> = kelurahan.collect();
+    let ledger = Ledger::of(past.events);
+    let kelurahan = ledger.listed(AreaLevel::Kelurahan, EvaluatedBody::Unspecified, "", period, past.now);
     ensure!(answered.evaluations.len() == kelurahan.len(), "{} of {kelurahan:?}", answered.evaluations.len());
     for (both, subject) in answered.evaluations.iter().zip(&kelurahan) {
         let recorded = both.recorded.as_ref().context("the recorded evaluation")?;
         let under = both.draft.as_ref().context("the draft evaluation")?;
         let what = format!("{subject:?} in {period}");
-        compare::evaluation(recorded, &reference::evaluate(past.events, subject, period, past.now))
+        compare::evaluation(recorded, &ledger.evaluate(subject, period, past.now))
             .map_err(|difference| anyhow!("{what}: recorded {difference}"))?;
-        compare::evaluation(under, &reference::what_if(past.events, &draft, subject, period, past.now))
+        compare::evaluation(under, &ledger.evaluate_under(&draft, subject, period, past.now))
             .map_err(|difference| anyhow!("{what}: draft {difference}"))?;
     }
     Ok(())
 }
 
-/// Exactly the kelurahan whose figures or items differ are listed, as they were and as they are, with events recorded since.
-async fn check_comparison(channel: &Door, then: &Past<'_>, now: &Past<'_>, period: &str) -> anyhow::Result<()> {
+/// Exactly those whose figures or items differ are listed, as they were and as they are, with events recorded since.
+async fn check_comparison(
+    channel: &Door,
+    then: &Past<'_>,
+    now: &Past<'_>,
+    period: &str,
+    (level, body): (AreaLevel, EvaluatedBody),
+) -> anyhow::Result<()> {
     let request = v1::CompareEvaluationsRequest {
         period: period.to_owned(),
         then: then.moment.as_of,
         page_size: 1_000,
+        level: level.into(),
+        body: body.into(),
         ..Default::default()
     };
     let compared = EvaluationServiceClient::new(channel.clone()).compare_evaluations(request).await?.into_inner();
-    let what = format!("{period} between {:?} and now", then.moment.as_of);
-    for subject in subjects(now.events) {
-        let Subject::Area(code) = &subject else { continue };
-        if code.split('.').count() != 4 {
-            continue;
-        }
-        let named = v1::evaluation::Subject::AreaCode(code.clone());
-        let change = compared.changes.iter().find(|change| {
-            change.now.as_ref().and_then(|evaluation| evaluation.subject.clone()) == Some(named.clone())
-        });
+    let (earlier, later) = (Ledger::of(then.events), Ledger::of(now.events));
+    for subject in later.listed(level, body, "", period, now.now) {
+        let what = format!("{subject:?} in {period} between {:?} and now", then.moment.as_of);
+        let after = later.evaluate(&subject, period, now.now);
+        let change = compared
+            .changes
+            .iter()
+            .find(|change| change.now.as_ref().and_then(|evaluation| evaluation.subject.clone()) == after.subject);
         let was_there = subjects(then.events).contains(&subject);
-        let before = was_there.then(|| reference::evaluate(then.events, &subject, period, then.now));
-        let after = reference::evaluate(now.events, &subject, period, now.now);
+        let before = was_there.then(|| earlier.evaluate(&subject, period, then.now));
+        // Another name is no other figure.
+        let same = before.as_ref().is_some_and(|before| {
+            let renamed = v1::Evaluation { name: before.name.clone(), ..after.clone() };
+            // Nor does it change an item that its deadline was recorded as missed.
+            let said = |ledger: &Ledger, kind, now| -> Vec<v1::Item> {
+                let items = ledger.items(&subject, period, kind, now).into_iter();
+                items.map(|item| v1::Item { missed_position: 0, ..item }).collect()
+            };
+            let items = |kind| said(&earlier, kind, then.now) == said(&later, kind, now.now);
+            *before == renamed && KINDS.into_iter().all(items)
+        });
         let Some(change) = change else {
-            ensure!(before == Some(after), "{what}: {code} differs and is not listed");
+            ensure!(same, "{what}: it differs and is not listed");
             continue;
         };
         let listed = change.now.as_ref().context("a change says how it is now")?;
         compare::evaluation(listed, &after).map_err(|difference| anyhow!("{what}: now {difference}"))?;
-        ensure!(change.then.is_some() == was_there, "{what}: {code} was there, or was not");
+        ensure!(change.then.is_some() == was_there, "{what}: it was there, or was not");
         if let (Some(listed), Some(before)) = (&change.then, &before) {
             compare::evaluation(listed, before).map_err(|difference| anyhow!("{what}: then {difference}"))?;
         }
         let since = (head(then.events) + 1)..=head(now.events);
         ensure!(change.cause_positions.iter().all(|position| since.contains(position)), "{what}: {change:?}");
         ensure!(change.items.iter().all(|item| item.then != item.now), "{what}: an item that did not change");
-        let differs = before.as_ref() != Some(&after) || !change.items.is_empty();
-        ensure!(differs, "{what}: {code} is listed and does not differ");
+        ensure!(!same || !change.items.is_empty(), "{what}: it is listed and does not differ");
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, ensure};
 use tonic::transport::Channel;
 
-use crate::door::{Door, Tokens};
+use crate::door::{CITY, Door, Tokens};
 
 /// A server process, killed when it is dropped.
 pub(crate) struct Served {
@@ -62,7 +62,7 @@ impl Served {
         if let Some(tokens) = self.tokens.get() {
             return Ok(tokens.clone());
         }
-        let tokens = Tokens::issue(&self.channel().await?, &self.data.join("keys")).await?;
+        let tokens = Tokens::issue(&self.channel().await?, &self.data.join("keys"), CITY).await?;
         Ok(self.tokens.get_or_init(|| tokens).clone())
     }
 

@@ -4,7 +4,7 @@ use jiff::{Timestamp, civil::Date};
 use satgas_proto::v1::{self, case_command::Step};
 
 use super::{
-    ledger::{Case, Ledger},
+    ledger::{Case, Ledger, Recorded},
     rules,
     time::{day, instant},
 };
@@ -13,15 +13,19 @@ use super::{
 pub(crate) struct Planned {
     pub(crate) number: u32,
     pub(crate) due_on: Date,
+    /// When the step that planned it was recorded.
+    pub(crate) recorded: Timestamp,
+    /// Where that step stands in the log.
+    pub(crate) position: u64,
     pub(crate) completed_at: Option<Timestamp>,
 }
 
 impl Case {
     /// Each step with the time at which it was taken, in version order.
-    fn taken(&self) -> impl Iterator<Item = (Timestamp, &Step)> {
-        self.steps.iter().map(|command| {
-            let step = command.step.as_ref().expect("a command has a step");
-            (instant(command.occurred_at.as_ref()), step)
+    pub(crate) fn taken(&self) -> impl Iterator<Item = (Timestamp, &Step)> {
+        self.steps.iter().map(|taken| {
+            let step = taken.command.step.as_ref().expect("a command has a step");
+            (instant(taken.command.occurred_at.as_ref()), step)
         })
     }
 
@@ -77,12 +81,14 @@ impl Case {
     /// The follow-ups planned, in version order.
     pub(crate) fn planned(&self) -> Vec<Planned> {
         let mut planned = Vec::new();
-        for (_, step) in self.taken() {
-            if let Step::PlanFollowUp(plan) = step {
+        for taken in &self.steps {
+            if let Some(Step::PlanFollowUp(plan)) = &taken.command.step {
                 let follow_up = plan.follow_up.as_ref().expect("a plan names a follow-up");
                 planned.push(Planned {
                     number: follow_up.number,
                     due_on: day(&follow_up.due_on),
+                    recorded: taken.recorded,
+                    position: taken.position,
                     completed_at: self.completed(follow_up.number),
                 });
             }
@@ -94,6 +100,30 @@ impl Case {
         let mut completions =
             self.taken().filter(|(_, step)| matches!(step, Step::CompleteFollowUp(done) if done.number == number));
         completions.next().map(|(at, _)| at)
+    }
+}
+
+impl Case {
+    /// Where the latest assessment stands in the log, if there is one.
+    pub(crate) fn assessed_in(&self) -> Option<u64> {
+        let is_one = |taken: &&Recorded| matches!(taken.command.step, Some(Step::Assess(_)));
+        self.steps.iter().filter(is_one).map(|taken| taken.position).next_back()
+    }
+
+    /// Where the step stands in the log that first reached the victim; of equally early ones the one taken first.
+    pub(crate) fn responded_in(&self) -> Option<u64> {
+        let first = self.first_response()?;
+        let is_it = |taken: &&Recorded| {
+            let responds = matches!(taken.command.step, Some(Step::RecordService(_) | Step::AdmitToShelter(_)));
+            responds && instant(taken.command.occurred_at.as_ref()) == first
+        };
+        self.steps.iter().find(is_it).map(|taken| taken.position)
+    }
+
+    /// Where the step stands in the log that completed a follow-up.
+    pub(crate) fn completed_in(&self, number: u32) -> Option<u64> {
+        let completes = |taken: &&Recorded| matches!(&taken.command.step, Some(Step::CompleteFollowUp(done)) if done.number == number);
+        self.steps.iter().find(completes).map(|taken| taken.position)
     }
 }
 

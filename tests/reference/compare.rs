@@ -1,8 +1,11 @@
 //! Names the first difference between what the server answers and what the reference counts.
 
-use satgas_proto::v1::{self, ConflictCause, IndicatorKind, WarningKind};
+use satgas_proto::v1::{self, EvaluatedBody, IndicatorKind, WarningKind};
 
-use super::time::instant;
+use super::{OpenConflict, time::instant};
+
+/// How far two computed numbers may lie apart.
+const TOLERANCE: f64 = 1e-12;
 
 /// The first difference between two evaluations of one subject, in words. Of the basis only the rule set is compared.
 pub(crate) fn evaluation(server: &v1::Evaluation, reference: &v1::Evaluation) -> Result<(), String> {
@@ -30,6 +33,13 @@ pub(crate) fn evaluation(server: &v1::Evaluation, reference: &v1::Evaluation) ->
     same("victims in the shelter", &mine.in_shelter, &theirs.in_shelter)?;
     same("median first response", &mine.first_response_median_s, &theirs.first_response_median_s)?;
     same("p90 first response", &mine.first_response_p90_s, &theirs.first_response_p90_s)?;
+    let (mine, theirs) = (server.missed.unwrap_or_default(), reference.missed.unwrap_or_default());
+    same("reports missed", &mine.reports, &theirs.reports)?;
+    same("follow-ups missed", &mine.follow_ups, &theirs.follow_ups)?;
+    same("responses missed", &mine.responses, &theirs.responses)?;
+    // Of the kelurahan's own is also what is left unspecified.
+    let of_institutions = |evaluation: &v1::Evaluation| evaluation.body() == EvaluatedBody::Institution;
+    same("whether it is of institutions", &of_institutions(server), &of_institutions(reference))?;
     same("open conflicts", &server.open_conflicts, &reference.open_conflicts)?;
     let rule_set = |evaluation: &v1::Evaluation| evaluation.basis.as_ref().map(|basis| basis.rule_set.clone());
     same("rule set", &rule_set(server), &rule_set(reference))?;
@@ -70,12 +80,94 @@ fn warning(warning: &v1::Warning) -> String {
 }
 
 /// The first difference between two lists of conflicts.
-pub(crate) fn conflicts(server: &[v1::Conflict], reference: &[(u64, ConflictCause)]) -> Result<(), String> {
-    let server: Vec<String> =
-        server.iter().map(|conflict| format!("{} {}", conflict.position, conflict.cause().as_str_name())).collect();
-    let reference: Vec<String> =
-        reference.iter().map(|(position, cause)| format!("{position} {}", cause.as_str_name())).collect();
+pub(crate) fn conflicts(server: &[v1::Conflict], reference: &[OpenConflict]) -> Result<(), String> {
+    let words = |position, cause: v1::ConflictCause, can_be_taken| {
+        format!("{position} {}{}", cause.as_str_name(), if can_be_taken { " that can be taken" } else { "" })
+    };
+    let server: Vec<String> = server.iter().map(|it| words(it.position, it.cause(), it.can_be_taken)).collect();
+    let reference: Vec<String> = reference.iter().map(|it| words(it.position, it.cause, it.can_be_taken)).collect();
     lists("conflict", &server, &reference)
+}
+
+/// The first difference between the items of an indicator and the events behind them, whatever their order.
+pub(crate) fn items(server: &[v1::Item], reference: &[v1::Item]) -> Result<(), String> {
+    let words = |items: &[v1::Item]| {
+        let word = |item: &v1::Item| {
+            let counts = if item.counts { "counts" } else { "does not count" };
+            let due = item.due_at.as_ref().map(|due| instant(Some(due)));
+            let (area, id, detail) = (&item.area_code, &item.item_id, &item.detail);
+            let missed = item.missed_position;
+            let (because, evidence) = (sorted(&item.because_positions), sorted(&item.evidence_positions));
+            format!("{area}/{id}#{detail} {counts} by {evidence:?} of {because:?}, due {due:?}, missed at {missed}")
+        };
+        let mut words: Vec<String> = items.iter().map(word).collect();
+        words.sort();
+        words
+    };
+    lists("item", &words(server), &words(reference))
+}
+
+fn sorted(positions: &[u64]) -> Vec<u64> {
+    let mut sorted = positions.to_vec();
+    sorted.sort_unstable();
+    sorted
+}
+
+/// The first difference between two trends of one subject.
+pub(crate) fn trend(server: &v1::Trend, reference: &v1::Trend) -> Result<(), String> {
+    for (which, mine, theirs) in [
+        ("the period", &server.evaluation, &reference.evaluation),
+        ("the period before", &server.previous, &reference.previous),
+        ("the year before", &server.year_before, &reference.year_before),
+    ] {
+        let (mine, theirs) = (mine.clone().unwrap_or_default(), theirs.clone().unwrap_or_default());
+        evaluation(&mine, &theirs).map_err(|difference| format!("{which}: {difference}"))?;
+    }
+    near("score change", server.score_change_previous, reference.score_change_previous)?;
+    near("score change in a year", server.score_change_year_before, reference.score_change_year_before)?;
+    same("rank in the kota", &server.rank_in_kota, &reference.rank_in_kota)?;
+    same("rank in the kecamatan", &server.rank_in_kecamatan, &reference.rank_in_kecamatan)?;
+    same("the number of indicators", &server.indicators.len(), &reference.indicators.len())?;
+    for (server, reference) in server.indicators.iter().zip(&reference.indicators) {
+        let name = IndicatorKind::try_from(reference.kind).unwrap_or_default().as_str_name();
+        same(&format!("the kind of {name}"), &server.kind, &reference.kind)?;
+        near(&format!("low of {name}"), server.low, reference.low)?;
+        near(&format!("high of {name}"), server.high, reference.high)?;
+        change(&format!("{name} since the period before"), &server.previous, &reference.previous)?;
+        change(&format!("{name} in a year"), &server.year_before, &reference.year_before)?;
+    }
+    Ok(())
+}
+
+fn change(
+    what: &str,
+    server: &Option<v1::IndicatorChange>,
+    reference: &Option<v1::IndicatorChange>,
+) -> Result<(), String> {
+    let (Some(server), Some(reference)) = (server, reference) else {
+        return same(what, &server.is_some(), &reference.is_some());
+    };
+    near(&format!("difference of {what}"), Some(server.difference), Some(reference.difference))?;
+    near(&format!("low of {what}"), Some(server.low), Some(reference.low))?;
+    near(&format!("high of {what}"), Some(server.high), Some(reference.high))?;
+    let at_the_edge = reference.low.abs() < TOLERANCE || reference.high.abs() < TOLERANCE;
+    if at_the_edge { Ok(()) } else { same(&format!("clearness of {what}"), &server.is_clear, &reference.is_clear) }
+}
+
+fn near(what: &str, server: Option<f64>, reference: Option<f64>) -> Result<(), String> {
+    match (server, reference) {
+        (Some(mine), Some(theirs)) if (mine - theirs).abs() <= TOLERANCE => Ok(()),
+        _ => same(what, &server, &reference),
+    }
+}
+
+/// The first difference between two tables.
+pub(crate) fn table(server: &v1::CrossTableResponse, reference: &v1::CrossTableResponse) -> Result<(), String> {
+    same("dimensions", &server.dimensions, &reference.dimensions)?;
+    same("period", &server.period, &reference.period)?;
+    let words =
+        |cells: &[v1::TableCell]| cells.iter().map(|it| format!("{:?}: {}", it.codes, it.cases)).collect::<Vec<_>>();
+    lists("cell", &words(&server.cells), &words(&reference.cells))
 }
 
 /// The first difference between two lists of what waits.

@@ -1,16 +1,27 @@
 //! What the log says once every event was taken in log order: the registry, the records in their current version, the cases, and
 //! what is in conflict or waits. Built anew from the first event each time it is asked for.
 
+use std::collections::BTreeMap;
+
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use satgas_proto::v1::{self, amendment::Replacement, submission::Content, submission::Reporter};
 
-use super::time::instant;
+use super::{
+    registry::Stated,
+    time::{date_of, instant},
+};
 
 /// A record in its current version.
 pub(crate) struct Record {
     pub(crate) reporter: Reporter,
-    /// The record's id, then each amendment that took effect. The last one is current.
+    /// The record's id, then each version that was in effect once.
     pub(crate) versions: Vec<String>,
+    /// The version that is in effect.
+    pub(crate) current: String,
+    /// Where the record stands in the log.
+    pub(crate) position: u64,
+    /// Where the amendment, or the decision, stands that put the version into effect; the record's own position without any.
+    pub(crate) current_position: u64,
     pub(crate) received: Timestamp,
     pub(crate) occurred: Timestamp,
     pub(crate) replacement: Replacement,
@@ -22,8 +33,19 @@ impl Record {
         &self.versions[0]
     }
 
-    fn current(&self) -> &str {
-        &self.versions[self.versions.len() - 1]
+    /// What the record says of a follow-up of a visit.
+    fn done_of<'a>(&'a self, visit_id: &'a str, number: u32) -> impl Iterator<Item = &'a v1::FollowUpDone> {
+        let done: &[v1::FollowUpDone] = match &self.replacement {
+            Replacement::MonitoringReport(report) => &report.follow_ups_done,
+            Replacement::SchoolVisit(visit) => &visit.follow_ups_done,
+            Replacement::ExposureSignal(_) | Replacement::CaseReport(_) => &[],
+        };
+        done.iter().filter(move |done| done.visit_id == visit_id && done.number == number)
+    }
+
+    /// The events that say what stands: the original, and what put the current version into effect.
+    pub(crate) fn positions(&self) -> Vec<u64> {
+        vec![self.position, self.current_position]
     }
 }
 
@@ -32,7 +54,14 @@ pub(crate) struct Case {
     pub(crate) case_id: String,
     pub(crate) area_code: String,
     pub(crate) institution_id: Option<String>,
-    pub(crate) steps: Vec<v1::CaseCommand>,
+    pub(crate) steps: Vec<Recorded>,
+}
+
+/// A step of a case, where and when it was recorded.
+pub(crate) struct Recorded {
+    pub(crate) position: u64,
+    pub(crate) recorded: Timestamp,
+    pub(crate) command: v1::CaseCommand,
 }
 
 /// A submission that waits for an id.
@@ -47,16 +76,22 @@ pub(crate) struct Conflict {
     pub(crate) position: u64,
     pub(crate) cause: v1::ConflictCause,
     pub(crate) reporter: Reporter,
-    /// Where the reporting institution stood when the conflict arose; empty for an area's.
+    /// Where the reporting institution stood when the submission occurred, as known when the conflict arose; empty for an area's.
     pub(crate) stood_in: String,
+    /// The version that was kept aside.
+    pub(crate) submission: v1::Submission,
 }
 
 /// All that the log says.
 pub(crate) struct Ledger {
     pub(crate) zone: TimeZone,
-    pub(crate) areas: Vec<v1::Area>,
-    pub(crate) institutions: Vec<v1::Institution>,
+    pub(crate) areas: Vec<Stated<v1::Area>>,
+    pub(crate) institutions: Vec<Stated<v1::Institution>>,
     pub(crate) task_forces: Vec<v1::TaskForce>,
+    /// Where the latest entry of each institution, task force and member stands, by kind and id.
+    pub(crate) latest_entry: BTreeMap<(&'static str, String), u64>,
+    /// When each task force was first registered, by its id.
+    pub(crate) first_registered: BTreeMap<String, Timestamp>,
     pub(crate) members: Vec<v1::Member>,
     pub(crate) records: Vec<Record>,
     pub(crate) cases: Vec<Case>,
@@ -64,6 +99,10 @@ pub(crate) struct Ledger {
     pub(crate) held: Vec<Waiting>,
     /// Recorded rule sets, in log order.
     pub(crate) rule_sets: Vec<v1::RuleSet>,
+    /// Deadlines that were recorded as missed, each with its position.
+    pub(crate) missed: Vec<(u64, v1::DeadlineMissed)>,
+    /// What should not be in the log, in words.
+    pub(crate) defects: Vec<String>,
 }
 
 impl Ledger {
@@ -74,12 +113,16 @@ impl Ledger {
             areas: Vec::new(),
             institutions: Vec::new(),
             task_forces: Vec::new(),
+            latest_entry: BTreeMap::new(),
+            first_registered: BTreeMap::new(),
             members: Vec::new(),
             records: Vec::new(),
             cases: Vec::new(),
             conflicts: Vec::new(),
             held: Vec::new(),
             rule_sets: Vec::new(),
+            missed: Vec::new(),
+            defects: Vec::new(),
         };
         for event in events {
             ledger.take(event);
@@ -95,7 +138,7 @@ impl Ledger {
             Body::LogOpened(opened) => {
                 self.zone = TimeZone::get(&opened.time_zone).expect("the log names a time zone that exists");
             }
-            Body::Registered(entry) => self.register(entry),
+            Body::Registered(entry) => self.register(event, entry),
             Body::RuleSetRecorded(recorded) => {
                 self.rule_sets.push(recorded.rule_set.clone().expect("a recorded rule set is there"));
             }
@@ -108,30 +151,14 @@ impl Ledger {
                 let command = advanced.command.as_ref().expect("a step keeps its command");
                 let mut cases = self.cases.iter_mut();
                 let case = cases.find(|case| case.case_id == command.case_id).expect("only a known case advances");
-                case.steps.push(command.clone());
+                case.steps.push(Recorded {
+                    position: event.position,
+                    recorded: instant(event.recorded_at.as_ref()),
+                    command: command.clone(),
+                });
             }
-        }
-    }
-
-    fn register(&mut self, entry: &v1::RegistryEntry) {
-        use v1::registry_entry::Entry;
-        match entry.entry.as_ref().expect("an entry states something") {
-            Entry::Area(new) => {
-                self.areas.retain(|old| old.code != new.code);
-                self.areas.push(new.clone());
-            }
-            Entry::Institution(new) => {
-                self.institutions.retain(|old| old.institution_id != new.institution_id);
-                self.institutions.push(new.clone());
-            }
-            Entry::TaskForce(new) => {
-                self.task_forces.retain(|old| old.task_force_id != new.task_force_id);
-                self.task_forces.push(new.clone());
-            }
-            Entry::Member(new) => {
-                self.members.retain(|old| old.member_id != new.member_id);
-                self.members.push(new.clone());
-            }
+            Body::DeadlineMissed(missed) => self.missed.push((event.position, missed.clone())),
+            Body::ConflictResolved(resolution) => self.decide(event.position, resolution),
         }
     }
 
@@ -149,9 +176,13 @@ impl Ledger {
                 Replacement::CaseReport(report.clone())
             }
         };
+        self.check_reporter(event.position, submission);
         self.records.push(Record {
             reporter: reporter(submission),
             versions: vec![submission.submission_id.clone()],
+            current: submission.submission_id.clone(),
+            position: event.position,
+            current_position: event.position,
             received: instant(event.recorded_at.as_ref()),
             occurred: instant(submission.occurred_at.as_ref()),
             replacement,
@@ -160,10 +191,25 @@ impl Ledger {
         self.release(&submission.submission_id);
     }
 
+    /// Records of a time at which their reporter did not exist are refused.
+    fn check_reporter(&mut self, position: u64, submission: &v1::Submission) {
+        let validity = match reporter(submission) {
+            Reporter::AreaCode(code) => self.areas.iter().find(|area| area.code() == code).map(|area| area.validity()),
+            Reporter::InstitutionId(id) => {
+                let mut institutions = self.institutions.iter();
+                institutions.find(|institution| institution.id() == id).map(|institution| institution.validity())
+            }
+        };
+        let occurred = instant(submission.occurred_at.as_ref());
+        if validity.is_none_or(|validity| !validity.takes(occurred, &self.zone)) {
+            self.defects.push(format!("the record at {position} is of a time at which its reporter did not exist"));
+        }
+    }
+
     fn open_case(&mut self, submission: &v1::Submission) {
         let (area_code, institution_id) = match reporter(submission) {
             Reporter::AreaCode(code) => (code, None),
-            Reporter::InstitutionId(id) => (self.area_of_institution(&id), Some(id)),
+            Reporter::InstitutionId(id) => (self.stood_in(&id, submission), Some(id)),
         };
         self.cases.push(Case {
             case_id: submission.submission_id.clone(),
@@ -181,7 +227,7 @@ impl Ledger {
             return;
         };
         let verdict = match &submission.content {
-            Some(Content::Amendment(amendment)) => self.amend(index, submission, amendment),
+            Some(Content::Amendment(amendment)) => self.amend(index, position, submission, amendment),
             Some(Content::Retraction(_)) => self.retract(index, submission),
             _ => unreachable!("only amendments and retractions correct"),
         };
@@ -196,12 +242,13 @@ impl Ledger {
     fn amend(
         &mut self,
         index: usize,
+        position: u64,
         submission: &v1::Submission,
         amendment: &v1::Amendment,
     ) -> Result<Option<String>, v1::ConflictCause> {
         let record = &mut self.records[index];
         let replacement = amendment.replacement.as_ref().expect("an amendment has a replacement");
-        if record.current() != amendment.corrects_id {
+        if record.current != amendment.corrects_id {
             return Err(v1::ConflictCause::AlreadyAmended);
         }
         if record.withdrawn {
@@ -211,6 +258,8 @@ impl Ledger {
             return Err(v1::ConflictCause::TargetDoesNotFit);
         }
         record.versions.push(submission.submission_id.clone());
+        record.current.clone_from(&submission.submission_id);
+        record.current_position = position;
         record.replacement = replacement.clone();
         if amendment.occurred_at.is_some() {
             record.occurred = instant(amendment.occurred_at.as_ref());
@@ -231,7 +280,7 @@ impl Ledger {
     }
 
     /// Tries again all that waited for an id, in log order, each with what it sets free before the next.
-    fn release(&mut self, known_id: &str) {
+    pub(crate) fn release(&mut self, known_id: &str) {
         let (mut free, still): (Vec<Waiting>, Vec<Waiting>) =
             self.held.drain(..).partition(|waiting| waiting.waits_for_id == known_id);
         self.held = still;
@@ -244,16 +293,15 @@ impl Ledger {
     fn add_conflict(&mut self, position: u64, cause: v1::ConflictCause, submission: &v1::Submission) {
         let reporter = reporter(submission);
         let stood_in = match &reporter {
-            Reporter::InstitutionId(id) => self.area_of_institution(id),
+            Reporter::InstitutionId(id) => self.stood_in(id, submission),
             Reporter::AreaCode(_) => String::new(),
         };
-        self.conflicts.push(Conflict { position, cause, reporter, stood_in });
+        self.conflicts.push(Conflict { position, cause, reporter, stood_in, submission: submission.clone() });
     }
 
-    /// Kelurahan in which an institution stands, or empty when it is not registered.
-    pub(crate) fn area_of_institution(&self, institution_id: &str) -> String {
-        let found = self.institutions.iter().find(|known| known.institution_id == institution_id);
-        found.map(|known| known.area_code.clone()).unwrap_or_default()
+    /// Kelurahan in which an institution stood when a submission occurred, as registered now.
+    fn stood_in(&self, institution_id: &str, submission: &v1::Submission) -> String {
+        self.stands_in(institution_id, date_of(instant(submission.occurred_at.as_ref()), &self.zone))
     }
 
     /// The records that were not withdrawn.
@@ -268,20 +316,16 @@ impl Ledger {
 
     /// Whether any standing report or visit says that a follow-up of a visit was done, and by `until` when that is given.
     pub(crate) fn says_done(&self, visit_id: &str, number: u32, until: Option<Date>) -> bool {
-        for record in self.standing() {
-            let done = match &record.replacement {
-                Replacement::MonitoringReport(report) => &report.follow_ups_done,
-                Replacement::SchoolVisit(visit) => &visit.follow_ups_done,
-                Replacement::ExposureSignal(_) | Replacement::CaseReport(_) => continue,
-            };
-            for done in done {
-                let in_time = until.is_none_or(|last| super::time::day(&done.done_on) <= last);
-                if done.visit_id == visit_id && done.number == number && in_time {
-                    return true;
-                }
-            }
-        }
-        false
+        self.standing().any(|record| {
+            let mut done = record.done_of(visit_id, number);
+            done.any(|done| until.is_none_or(|last| super::time::day(&done.done_on) <= last))
+        })
+    }
+
+    /// The events that say that a follow-up of a visit was done, whenever it was.
+    pub(crate) fn naming(&self, visit_id: &str, number: u32) -> Vec<u64> {
+        let naming = self.standing().filter(|record| record.done_of(visit_id, number).next().is_some());
+        naming.flat_map(Record::positions).collect()
     }
 }
 
@@ -298,6 +342,7 @@ fn target_of(submission: &v1::Submission) -> &str {
     }
 }
 
-fn kind(replacement: &Replacement) -> std::mem::Discriminant<Replacement> {
+/// Which kind of record it is.
+pub(crate) fn kind(replacement: &Replacement) -> std::mem::Discriminant<Replacement> {
     std::mem::discriminant(replacement)
 }

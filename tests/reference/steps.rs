@@ -1,12 +1,12 @@
-//! Makes the command of a planned step from the case as it is found.
+//! Makes the command of a planned step from the case as it is found, and a planned decision from the conflicts as they are found.
 
 use jiff::{SignedDuration, Timestamp, ToSpan as _, tz::TimeZone};
-use rand::{RngExt as _, SeedableRng as _};
+use rand::{RngExt as _, SeedableRng as _, seq::IndexedRandom as _};
 use rand_chacha::ChaCha8Rng;
-use satgas_proto::v1::{self, case_command::Step};
+use satgas_proto::v1::{self, ConflictDecision, case_command::Step};
 
 use super::{
-    history::{StepPlan, ZONE},
+    history::{DecisionPlan, StepPlan, ZONE},
     time::{date_of, day, end_of, instant, message},
 };
 
@@ -125,4 +125,32 @@ fn planned_number(case: &v1::Case, rng: &mut ChaCha8Rng) -> u32 {
         .map(|plan| plan.number)
         .collect();
     if open.is_empty() { 1 } else { open[rng.random_range(0..open.len())] }
+}
+
+/// Decides on one of the open conflicts: mostly takes what can be taken. When the plan is wild the decision is one that must be
+/// refused. `None` when there is nothing to decide on.
+pub(crate) fn decide(plan: &DecisionPlan, open: &[v1::Conflict]) -> Option<v1::ConflictResolution> {
+    let mut rng = ChaCha8Rng::seed_from_u64(plan.dice);
+    let conflict = open.choose(&mut rng)?;
+    let take = conflict.can_be_taken && rng.random_bool(0.75);
+    let decision = if take { ConflictDecision::Take } else { ConflictDecision::Keep };
+    let mut resolution = v1::ConflictResolution {
+        command_id: plan.command_id.clone(),
+        conflict_position: conflict.position,
+        decision: decision.into(),
+        reason: "Keputusan contoh".to_owned(),
+    };
+    if plan.wild {
+        match rng.random_range(0..4) {
+            // The log's first event is no conflict.
+            0 => resolution.conflict_position = 1,
+            1 => resolution.decision = ConflictDecision::Unspecified.into(),
+            2 => resolution.reason = String::new(),
+            _ => {
+                resolution.conflict_position = open.iter().find(|it| !it.can_be_taken)?.position;
+                resolution.decision = ConflictDecision::Take.into();
+            }
+        }
+    }
+    Some(resolution)
 }

@@ -107,3 +107,8 @@ pub(crate) fn month_after(first: Date) -> Date {
 pub(crate) fn last_of_month(first: Date) -> Date {
     first.last_of_month()
 }
+
+/// "2026-03" of the month in which a day lies.
+pub(crate) fn month_code(day: Date) -> String {
+    format!("{}-{:02}", day.year(), day.month())
+}

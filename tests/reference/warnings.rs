@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use satgas_proto::v1::{self, WarningKind, amendment::Replacement};
 
 use super::{
-    figures::{exists_within, home_of, reported_by},
+    count::{exists_within, home_of, reported_by},
     ledger::{Ledger, Record},
     rules,
     time::{DAY, date_of, day, end_of, message, start_of},
@@ -63,6 +63,7 @@ fn signals<'a>(ledger: &'a Ledger, rules: &v1::RuleSet, now: Timestamp) -> Vec<(
 }
 
 fn group_spreads(ledger: &Ledger, rules: &v1::RuleSet, now: Timestamp, found: &mut Vec<Found>) {
+    let today = date_of(now, &ledger.zone);
     let signals = signals(ledger, rules, now);
     let mut fingerprints: Vec<&String> = signals.iter().map(|(_, signal)| &signal.group_fingerprint).collect();
     fingerprints.sort();
@@ -82,7 +83,7 @@ fn group_spreads(ledger: &Ledger, rules: &v1::RuleSet, now: Timestamp, found: &m
         if schools.len() < rules.spread_schools_min as usize {
             continue;
         }
-        let mut areas: Vec<String> = schools.iter().map(|school| ledger.area_of_institution(school)).collect();
+        let mut areas: Vec<String> = schools.iter().map(|school| ledger.stands_in(school, today)).collect();
         areas.retain(|area| !area.is_empty());
         areas.sort();
         areas.dedup();

@@ -16,7 +16,7 @@ use satgas_server::{Config, ManualClock, Server};
 use tokio::sync::watch;
 use tonic::{Code, Status, transport::Channel};
 
-use crate::door::{Door, Tokens};
+use crate::door::{CITY, Door, Tokens};
 use crate::reference::{
     history::{Action, Wave},
     steps,
@@ -37,7 +37,7 @@ impl Running {
         let clock = Arc::new(ManualClock::new(now));
         let server = serve(folder.path().join("data"), &clock).await?;
         let channel = plain(format!("http://{}", server.address())).await?;
-        let tokens = Tokens::issue(&channel, &folder.path().join("data/keys")).await?;
+        let tokens = Tokens::issue(&channel, &folder.path().join("data/keys"), CITY).await?;
         Ok(Self { server, clock, folder, tokens })
     }
 
@@ -56,6 +56,11 @@ impl Running {
     /// Ends the server.
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
         Ok(self.server.shutdown().await?)
+    }
+
+    /// Has the server record the deadlines that passed unmet by its clock, and says how many it recorded.
+    pub(crate) async fn judge_deadlines(&self) -> anyhow::Result<usize> {
+        Ok(self.server.judge_deadlines().await?)
     }
 
     /// Sets the server's clock.
@@ -81,7 +86,8 @@ impl Running {
 
 async fn serve(data: PathBuf, clock: &Arc<ManualClock>) -> anyhow::Result<Server> {
     let listen = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-    let config = Config { listen, data, ..Config::default() };
+    // The history says when deadlines are judged.
+    let config = Config { listen, data, deadlines_every_s: 0, ..Config::default() };
     Ok(Server::start(config, Arc::<ManualClock>::clone(clock)).await?)
 }
 
@@ -109,6 +115,8 @@ pub(crate) struct Outcome {
     pub(crate) receipts: Vec<(v1::Submission, v1::Receipt)>,
     /// Each step that got a receipt.
     pub(crate) steps: Vec<(v1::CaseCommand, v1::Receipt)>,
+    /// Each decision on a conflict that got a receipt.
+    pub(crate) decisions: Vec<(v1::ConflictResolution, v1::Receipt)>,
     /// Everything that was refused, in the server's words.
     pub(crate) refused: Vec<String>,
 }
@@ -118,6 +126,7 @@ impl Outcome {
     pub(crate) fn extend(&mut self, other: Self) {
         self.receipts.extend(other.receipts);
         self.steps.extend(other.steps);
+        self.decisions.extend(other.decisions);
         self.refused.extend(other.refused);
     }
 
@@ -155,6 +164,7 @@ async fn act(channel: Door, actions: Vec<Action>) -> anyhow::Result<Outcome> {
             Action::SubmitBatch(batch) => submit_batch(&channel, batch, &mut outcome).await?,
             Action::OpenCase(submission) => open_case(&channel, submission, &mut outcome).await?,
             Action::Step(plan) => step(&channel, &plan, &mut outcome).await?,
+            Action::Decide(plan) => decide(&channel, &plan, &mut outcome).await?,
         }
     }
     Ok(outcome)
@@ -221,6 +231,26 @@ async fn step(channel: &Door, plan: &crate::reference::history::StepPlan, outcom
             Ok(response) => {
                 let receipt = response.into_inner().receipt.context("an answer without a receipt")?;
                 outcome.steps.push((command.clone(), receipt));
+            }
+            Err(status) => outcome.refuse(&status)?,
+        }
+    }
+    Ok(())
+}
+
+/// Looks the conflicts up, decides on one of them, and sends the decision once or twice.
+async fn decide(
+    channel: &Door,
+    plan: &crate::reference::history::DecisionPlan,
+    outcome: &mut Outcome,
+) -> anyhow::Result<()> {
+    let open = answers::conflicts(channel, &answers::Moment::default()).await?;
+    let Some(resolution) = steps::decide(plan, &open) else { return Ok(()) };
+    for _ in 0..=u8::from(plan.repeated) {
+        match answers::decision(channel, resolution.clone()).await {
+            Ok(receipt) => {
+                ensure!(!plan.wild, "a decision that had to be refused was taken: {resolution:?}");
+                outcome.decisions.push((resolution.clone(), receipt));
             }
             Err(status) => outcome.refuse(&status)?,
         }

@@ -139,7 +139,8 @@ impl Moment {
     }
 }
 
-fn now() -> jiff::Timestamp {
+/// The system clock's time.
+pub(crate) fn now() -> jiff::Timestamp {
     jiff::Timestamp::try_from(SystemTime::now()).expect("the system clock stands within jiff's years")
 }
 

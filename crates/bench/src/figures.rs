@@ -29,6 +29,8 @@ pub(crate) enum Scenario {
     Past,
     /// Subscribers that do not read
     Stalled,
+    /// A country of 83,762 villages with two years of records; measured only when it is chosen
+    Nation,
 }
 
 impl Scenario {

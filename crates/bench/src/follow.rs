@@ -6,8 +6,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use hdrhistogram::Histogram;
 use prost::bytes::Bytes;
 use satgas_proto::v1::{
-    AsOf, EvaluationOrder, ListEvaluationsRequest, RegisterRequest, RegistryEntry, StreamNotice, Submission,
-    SubmitRequest, SubscribeRequest, SubscribeResponse, as_of, evaluation_service_client::EvaluationServiceClient,
+    AsOf, ListEvaluationsRequest, RegisterRequest, RegistryEntry, StreamNotice, Submission, SubmitRequest,
+    SubscribeRequest, SubscribeResponse, as_of, evaluation_service_client::EvaluationServiceClient,
     event_service_client::EventServiceClient, registry_service_client::RegistryServiceClient,
     submission_service_client::SubmissionServiceClient, subscribe_request::Start,
 };
@@ -147,28 +147,23 @@ impl Stalled {
     }
 }
 
-/// Lists the evaluations of all kelurahan for the period, one list after the other, while records arrive at a fixed rate. The
+/// Asks for a list of evaluations of a known length, one list after the other, while records arrive at a fixed rate. The
 /// latencies of the lists, and the records a second that were reached.
 pub(crate) async fn evaluations(
     lists: Door,
     writers: Vec<Door>,
     visits: Vec<Submission>,
     per_second: f64,
-    (period, kelurahan): (&str, usize),
+    (request, length): (ListEvaluationsRequest, usize),
 ) -> Result<(Histogram<u64>, f64)> {
     let writing = tokio::spawn(load::paced(writers, visits, per_second));
     let mut lists = EvaluationServiceClient::new(lists);
     let mut latencies = latencies();
     while !writing.is_finished() {
-        let request = ListEvaluationsRequest {
-            period: period.to_owned(),
-            order: EvaluationOrder::ScoreAscending.into(),
-            ..Default::default()
-        };
         let called = Instant::now();
-        let listed = lists.list_evaluations(request).await?.into_inner().evaluations.len();
+        let listed = lists.list_evaluations(request.clone()).await?.into_inner().evaluations.len();
         latencies.saturating_record(micros(called.elapsed()));
-        ensure!(listed == kelurahan, "{listed} evaluations instead of {kelurahan}");
+        ensure!(listed == length, "{listed} evaluations instead of {length}");
     }
     Ok((latencies, writing.await??.rate()))
 }

@@ -79,6 +79,12 @@ impl Memory {
     }
 }
 
+/// Bytes that are free for this user on a folder's file system.
+pub(crate) fn free_bytes(folder: &Path) -> Result<u64> {
+    let disk = rustix::fs::statvfs(folder).context("the disk's free space cannot be read")?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
 /// Bytes that a folder takes on disk: the blocks of its files, not their lengths. A folder that is not there takes none.
 pub(crate) fn disk_bytes(folder: &Path) -> Result<u64> {
     use std::os::unix::fs::MetadataExt as _;

@@ -11,6 +11,7 @@ mod fold;
 mod follow;
 mod load;
 mod machine;
+mod nation;
 mod page;
 mod plan;
 mod round;
@@ -22,7 +23,8 @@ use anyhow::{Context as _, Result};
 use clap::Parser as _;
 
 use crate::{
-    figures::Figures,
+    figures::{Figures, Scenario},
+    nation::Growth,
     page::Circumstances,
     plan::{Format, Plan},
 };
@@ -53,11 +55,17 @@ fn run(plan: &Plan) -> Result<()> {
         .build()
         .context("the client's threads cannot be started")?;
     let mut figures = Figures::default();
-    for number in 1..=plan.rounds {
-        eprintln!("round {number} of {}", plan.rounds);
-        runtime.block_on(round::run(plan, &mut figures))?;
+    let mut scenarios = plan.scenarios();
+    let nation = scenarios.contains(&Scenario::Nation);
+    scenarios.retain(|scenario| *scenario != Scenario::Nation);
+    if !scenarios.is_empty() {
+        for number in 1..=plan.rounds {
+            eprintln!("round {number} of {}", plan.rounds);
+            runtime.block_on(round::run(plan, scenarios.clone(), &mut figures))?;
+        }
     }
-    print(plan, &circumstances, &figures);
+    let growth = if nation { runtime.block_on(nation::run(plan, &mut figures))? } else { Growth::default() };
+    print(plan, &circumstances, &figures, &growth);
     if cfg!(debug_assertions) {
         eprintln!("this is not a release build: the figures mean nothing");
     } else if plan.writes_page() {
@@ -67,13 +75,14 @@ fn run(plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-fn print(plan: &Plan, circumstances: &Circumstances, figures: &Figures) {
+fn print(plan: &Plan, circumstances: &Circumstances, figures: &Figures, growth: &Growth) {
     match plan.format {
         Format::Table => {
             let (goals, missed) = figures.goals();
             println!("{}; load average {}", circumstances.machine, circumstances.load_average);
             print!("{figures}");
             println!("{} of {goals} goals met", goals - missed);
+            print!("{growth}");
         }
         Format::Json => {
             let object = serde_json::json!({
@@ -83,6 +92,7 @@ fn print(plan: &Plan, circumstances: &Circumstances, figures: &Figures) {
                 "rounds": plan.rounds,
                 "quick": plan.quick,
                 "figures": figures.to_json(),
+                "growth": growth.to_json(),
             });
             println!("{object:#}");
         }

@@ -68,6 +68,13 @@ empty calls; there is no other warm-up. Concurrent writers share {connections} c
   checkpoint, and again, for which they are kept.
 - **stalled**: 100 subscribers from the beginning, each on a connection of its own, take nothing for 10 seconds; the most memory
   the server has, less what it had before. Then 100 more: memory that the start left free cannot hide these.
+- **nation** (only when chosen, `--only nation --records 1000000,10000000`): each size once, on a log of its own: 514 kabupaten and kota, 7,285
+  kecamatan and 83,762 villages, invented or with the codes of a file (`--areas`), a task force each, a school for every second; up to 40 %
+  monthly reports, 5 % exposure signals, 0.5 % cases, the rest visits with follow-ups, two years up to now. Records are made while they are streamed
+  over 8 connections, so loading shares the machine with making them. Questions are asked one after the other, each so often or for 20 seconds; *first*
+  is the first question about a moment, *others* the ones after it. The server stamps records with the time at which it learns them, so this log has no
+  moment a year ago; the time at which half of the two years was loaded stands for it. A run ends by itself: loading within 45 minutes, a start
+  within 10, a stop within 3.
 ",
         rounds = plan.rounds,
         connections = plan.connections,

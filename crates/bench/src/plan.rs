@@ -31,6 +31,12 @@ pub(crate) struct Plan {
     /// Measure appends only with these numbers of writers; the page of figures stays as it is
     #[arg(long, value_delimiter = ',', value_name = "N,..")]
     pub(crate) writers: Vec<usize>,
+    /// Records of a country's two years, one run for each size [default: 1,000,000]
+    #[arg(long, value_delimiter = ',', value_name = "N,..", value_parser = clap::value_parser!(u64).range(10_000..=100_000_000))]
+    pub(crate) records: Vec<u64>,
+    /// CSV file, plain or .gz, whose first column has the codes of a country's areas; without, they are invented
+    #[arg(long, value_name = "FILE")]
+    pub(crate) areas: Option<PathBuf>,
     /// HTTP/2 connections that concurrent writers share
     #[arg(long, default_value_t = 4, value_name = "N", value_parser = connections)]
     pub(crate) connections: usize,
@@ -56,12 +62,25 @@ fn connections(text: &str) -> Result<usize, String> {
 impl Plan {
     /// The chosen scenarios, or all.
     pub(crate) fn scenarios(&self) -> Vec<Scenario> {
-        if self.only.is_empty() { Scenario::value_variants().to_vec() } else { self.only.clone() }
+        if !self.only.is_empty() {
+            return self.only.clone();
+        }
+        // Ten million records are no part of a run that somebody waits for.
+        Scenario::value_variants().iter().copied().filter(|scenario| *scenario != Scenario::Nation).collect()
+    }
+
+    /// The sizes of the country's log, in records.
+    pub(crate) fn sizes(&self) -> Vec<u64> {
+        match (self.records.is_empty(), self.quick) {
+            (false, _) => self.records.clone(),
+            (true, true) => vec![20_000],
+            (true, false) => vec![1_000_000],
+        }
     }
 
     /// Whether the run says enough to be written down.
     pub(crate) fn writes_page(&self) -> bool {
-        self.only.is_empty() && self.writers.is_empty() && !self.quick && self.rounds >= 3
+        self.only.is_empty() && self.records.is_empty() && self.writers.is_empty() && !self.quick && self.rounds >= 3
     }
 
     /// Whether appends are measured with so many writers.

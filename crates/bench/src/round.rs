@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use satgas_proto::v1::{EvaluationOrder, ListEvaluationsRequest};
 
 use crate::{
     city::City,
@@ -52,10 +53,9 @@ pub(crate) struct Round<'a> {
 }
 
 /// Runs the chosen scenarios once.
-pub(crate) async fn run(plan: &Plan, figures: &mut Figures) -> Result<()> {
+pub(crate) async fn run(plan: &Plan, mut chosen: Vec<Scenario>, figures: &mut Figures) -> Result<()> {
     let house = House::new(&plan.satgas, &plan.scratch)?;
     let mut round = Round { plan, scale: plan.scale(), city: City::new(), house, served: None, figures, written: 0 };
-    let mut chosen = plan.scenarios();
     chosen.sort_unstable();
     if chosen.first() == Some(&Scenario::Machine) {
         round.syncs()?;
@@ -87,6 +87,7 @@ impl Round<'_> {
             Scenario::Evaluate => self.evaluate().await,
             Scenario::Past => self.past().await,
             Scenario::Stalled => self.stalled().await,
+            Scenario::Nation => anyhow::bail!("a country has a log of its own"),
         }
     }
 
@@ -277,7 +278,9 @@ impl Round<'_> {
             let visits = self.city.visits(self.scale.paced_records);
             self.written += visits.len();
             let (lists, writers) = (self.channel().await?, self.channels(PACED_WRITERS).await?);
-            let list = (period.as_str(), kelurahan);
+            let request =
+                ListEvaluationsRequest { period, order: EvaluationOrder::ScoreAscending.into(), ..Default::default() };
+            let list = (request, kelurahan);
             let (latencies, rate) = follow::evaluations(lists, writers, visits, PACED_PER_SECOND, list).await?;
             let mut add = |what: &str, unit, value| {
                 let what = format!("list of {kelurahan} for a {name}: {what}");

@@ -19,9 +19,9 @@ use tonic::transport::Endpoint;
 use crate::{door::Tokens, machine::Memory};
 
 /// How long a start may take; a start folds the whole log when there is no checkpoint.
-const START_MAX: Duration = Duration::from_secs(180);
+const START_MAX: Duration = Duration::from_secs(600);
 /// How long a stop may take: the server's own deadline and the last checkpoint.
-const STOP_MAX: Duration = Duration::from_secs(60);
+const STOP_MAX: Duration = Duration::from_secs(180);
 
 /// A folder with a log, and the binary that serves it.
 pub(crate) struct House {
@@ -139,7 +139,7 @@ impl Served {
     pub(crate) async fn tokens(&self) -> Result<Tokens> {
         let issue = async || {
             let channel = Endpoint::from_shared(self.url.clone())?.connect().await?;
-            Tokens::issue(&channel, &self.data.join("keys")).await
+            Tokens::issue(&channel, &self.data.join("keys"), "*").await
         };
         Ok(self.tokens.get_or_try_init(issue).await?.clone())
     }

@@ -10,7 +10,7 @@ use satgas_proto::v1::{self, AreaLevel, IndicatorKind};
 use crate::{
     as_of, codes,
     connect::{Connection, Log, unary},
-    evaluate::{code, fraction, score},
+    evaluate::{Body, code, fraction, score},
     explain::positions,
     print, time,
 };
@@ -30,9 +30,11 @@ pub(crate) struct Args {
     /// Only areas whose code begins with these segments, such as 53.71.04
     #[arg(long, value_name = "PREFIX", default_value = "", hide_default_value = true)]
     area: String,
-    /// kelurahan, kecamatan or kota
+    /// kelurahan, kecamatan or kota; institution compares each institution in the areas
     #[arg(long, default_value = "kelurahan", value_parser = codes::parse::<AreaLevel>)]
     level: AreaLevel,
+    #[command(flatten)]
+    body: Body,
     /// How it is printed: text for people, or one JSON object
     #[arg(long, value_enum, default_value_t = print::Format::Text)]
     format: print::Format,
@@ -69,6 +71,7 @@ async fn ask(args: &Args, server: &Connection, log: &Log) -> anyhow::Result<v1::
         period: args.period.clone(),
         area_prefix: args.area.clone(),
         level: args.level.into(),
+        body: args.body.asked().into(),
         then: Some(moment(&args.then).map_err(|error| error.context("--then"))?),
         now: args.now.as_deref().map(moment).transpose().map_err(|error| error.context("--now"))?,
         ..Default::default()

@@ -18,8 +18,8 @@ use satgas_proto::v1::{
     self, audit_service_client::AuditServiceClient, case_service_client::CaseServiceClient,
     evaluation_service_client::EvaluationServiceClient, event_service_client::EventServiceClient,
     identity_service_client::IdentityServiceClient, registry_service_client::RegistryServiceClient,
-    rule_service_client::RuleServiceClient, submission_service_client::SubmissionServiceClient,
-    warning_service_client::WarningServiceClient,
+    rule_service_client::RuleServiceClient, statistics_service_client::StatisticsServiceClient,
+    submission_service_client::SubmissionServiceClient, warning_service_client::WarningServiceClient,
 };
 use tonic::{
     Request, Status,
@@ -174,6 +174,7 @@ impl Connection {
         identity: IdentityServiceClient,
         registry: RegistryServiceClient,
         rules: RuleServiceClient,
+        statistics: StatisticsServiceClient,
         submissions: SubmissionServiceClient,
         warnings: WarningServiceClient,
     }

@@ -8,12 +8,12 @@ use std::{
 };
 
 use anyhow::ensure;
-use satgas_proto::v1::{self, IndicatorKind, explain_indicator_request::Subject};
+use satgas_proto::v1::{self, EvaluatedBody, IndicatorKind, explain_indicator_request::Subject};
 
 use crate::{
     as_of, codes,
     connect::{Connection, Log, unary},
-    evaluate::{fraction, score},
+    evaluate::{Body, fraction, score},
     print::{self, Align, ListFormat, Table, hex},
     time,
 };
@@ -26,7 +26,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "CODE")]
     area: Option<String>,
     /// An institution instead of an area
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", conflicts_with = "body")]
     institution: Option<String>,
     /// Period: 2026 (year), 2026-S1 (semester), 2026-Q1 (quarter) or 2026-01 (month) [default: the current month]
     #[arg(long, value_name = "PERIOD", default_value = "", hide_default_value = true)]
@@ -34,6 +34,8 @@ pub(crate) struct Args {
     /// Indicator, such as school-coverage
     #[arg(long, value_parser = codes::parse::<IndicatorKind>)]
     indicator: IndicatorKind,
+    #[command(flatten)]
+    body: Body,
     #[command(flatten)]
     as_of: as_of::Args,
     /// How it is printed; JSON is the whole answer
@@ -73,14 +75,15 @@ pub(crate) async fn run(args: Args, server: &Connection) -> anyhow::Result<ExitC
 /// All pages of the explanation, as of one position.
 async fn ask(args: &Args, server: &Connection, log: &Log) -> anyhow::Result<v1::ExplainIndicatorResponse> {
     let mut client = server.evaluations();
-    let subject = match (&args.area, &args.institution) {
-        (Some(code), _) => Subject::AreaCode(code.clone()),
-        (None, id) => Subject::InstitutionId(id.clone().unwrap_or_default()),
+    let (subject, body) = match (&args.area, &args.institution) {
+        (Some(code), _) => (Subject::AreaCode(code.clone()), args.body.asked()),
+        (None, id) => (Subject::InstitutionId(id.clone().unwrap_or_default()), EvaluatedBody::Unspecified),
     };
     let mut request = v1::ExplainIndicatorRequest {
         subject: Some(subject),
         period: args.period.clone(),
         indicator: args.indicator.into(),
+        body: body.into(),
         as_of: args.as_of.moment(log)?,
         ..Default::default()
     };
@@ -129,6 +132,7 @@ fn table(items: &[v1::Item], log: &Log) -> Table {
         ("due", Align::Left),
         ("because of", Align::Left),
         ("evidence", Align::Left),
+        ("missed", Align::Left),
     ]);
     for item in items {
         table.row(vec![
@@ -139,6 +143,8 @@ fn table(items: &[v1::Item], log: &Log) -> Table {
             time::show(item.due_at.as_ref(), &log.zone),
             positions(&item.because_positions),
             positions(&item.evidence_positions),
+            // Recorded or not: 0 is no position.
+            positions(&[item.missed_position].into_iter().filter(|&position| position > 0).collect::<Vec<_>>()),
         ]);
     }
     table

@@ -8,6 +8,7 @@ use crate::{
     as_of,
     conflicts::reporter,
     connect::{Connection, unary},
+    pages,
     print::{self, Align, ListFormat, Table},
 };
 
@@ -27,19 +28,15 @@ pub(crate) struct Args {
 /// Lists what waits.
 pub(crate) async fn run(args: Args, server: &Connection) -> anyhow::Result<ExitCode> {
     let log = server.log().await?;
+    let as_of = args.as_of.moment(&log)?;
     let mut client = server.submissions();
-    let mut held: Vec<v1::Held> = Vec::new();
-    let mut after_position = 0;
-    loop {
-        let (area_prefix, as_of) = (args.area.clone(), args.as_of.moment(&log)?);
+    let held = pages::all(async |after_position| {
+        let area_prefix = args.area.clone();
         let request = v1::ListHeldRequest { area_prefix, page_size: 1_000, after_position, min_position: 0, as_of };
         let page = client.list_held(unary(request)).await?.into_inner();
-        held.extend(page.held);
-        after_position = page.next_after_position;
-        if after_position == 0 {
-            break;
-        }
-    }
+        Ok((page.held, page.next_after_position))
+    });
+    let held = held.await?;
     let mut table = Table::new([
         ("position", Align::Right),
         ("submission", Align::Left),

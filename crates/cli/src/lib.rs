@@ -20,15 +20,18 @@ mod failure;
 mod held;
 mod logging;
 mod new_id;
+mod pages;
 mod print;
 mod progress;
 mod registry;
 mod rules;
 mod secret;
 mod serve;
+mod statistics;
 mod submit;
 mod time;
 mod token;
+mod trend;
 mod verify;
 mod warnings;
 mod watch;
@@ -73,6 +76,10 @@ enum Command {
     Evaluate(evaluate::Args),
     /// Show what an indicator was counted from, with the events behind it
     Explain(explain::Args),
+    /// Set evaluations beside those of the period before and of a year earlier, with ranks and what is too small to mean anything
+    Trend(trend::Args),
+    /// Count cases in the categories of Simfoni PPA, crossed by up to three of them
+    Statistics(statistics::Args),
     /// Compare what was known at one moment with what was known later, and show what made the difference
     Compare(compare::Args),
     /// List, show and record the rules that figures are made by
@@ -84,12 +91,12 @@ enum Command {
     Watch(watch::Args),
     /// Read or follow the log
     Events(events::Args),
-    /// Write evaluations or records to a file: workbook, CSV, Parquet, JSON lines
+    /// Write evaluations, statistics or records to a file: workbook, CSV, Parquet, JSON lines
     #[command(subcommand)]
     Export(export::Command),
     /// List the early warnings that stand now
     Warnings(warnings::Args),
-    /// List records that a person must decide between
+    /// List records that a person must decide between, and decide
     Conflicts(conflicts::Args),
     /// List corrections and withdrawals whose target has not arrived yet
     Held(held::Args),
@@ -140,6 +147,8 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Case(command) => case::run(command, &server()?).await,
             Command::Evaluate(args) => evaluate::run(args, &server()?).await,
             Command::Explain(args) => explain::run(args, &server()?).await,
+            Command::Trend(args) => trend::run(args, &server()?).await,
+            Command::Statistics(args) => statistics::run(args, &server()?).await,
             Command::Compare(args) => compare::run(args, &server()?).await,
             Command::Rules(command) => rules::run(command, &server()?).await,
             Command::WhatIf(args) => rules::what_if(args, &server()?).await,

@@ -56,7 +56,7 @@ pub(crate) enum Align {
 /// Rows of cells under a header, set in columns of their own width, two spaces apart.
 #[derive(Debug)]
 pub(crate) struct Table {
-    header: Vec<&'static str>,
+    header: Vec<String>,
     aligns: Vec<Align>,
     rows: Vec<Row>,
 }
@@ -70,6 +70,11 @@ enum Row {
 impl Table {
     /// No rows yet.
     pub(crate) fn new<const N: usize>(columns: [(&'static str, Align); N]) -> Self {
+        Self::of(columns.map(|(title, align)| (title.to_owned(), align)))
+    }
+
+    /// The same, of columns whose number or titles come with the answer.
+    pub(crate) fn of(columns: impl IntoIterator<Item = (String, Align)>) -> Self {
         let (header, aligns) = columns.into_iter().unzip();
         Self { header, aligns, rows: Vec::new() }
     }
@@ -93,8 +98,7 @@ impl Table {
     /// When `out` cannot be written.
     pub(crate) fn write(&self, out: &mut impl Write) -> io::Result<()> {
         let widths = self.widths();
-        let header: Vec<String> = self.header.iter().map(|&title| title.to_owned()).collect();
-        writeln!(out, "{}", self.line(&header, &widths))?;
+        writeln!(out, "{}", self.line(&self.header, &widths))?;
         for row in &self.rows {
             match row {
                 Row::Cells(cells) => writeln!(out, "{}", self.line(cells, &widths))?,

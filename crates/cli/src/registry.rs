@@ -13,16 +13,27 @@ use satgas_proto::v1;
 use crate::{
     EXIT_PARTLY, as_of, codes,
     connect::{Connection, unary},
+    pages,
     print::{self, Align, Format, ListFormat, Table},
 };
 
 /// The largest file that the service takes.
 const CSV_BYTES_MAX: u64 = 16 << 20;
 
+/// The long help of an import.
+const IMPORT_ABOUT: &str = "\
+Register the rows of a CSV file; the same file again changes nothing
+
+A row that differs from what is known is a correction: it holds from the same day as what it corrects. With a day in effective_on, of an \
+area or school, it is a change from that day on, such as a new name or a move to another kelurahan, and everything before that day stays \
+as it was. effective_on stays empty for what is new. valid_until is the last day on which an area or school exists; succeeds_codes names \
+the areas that an area came out of.";
+
 /// Import or list.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Register the rows of a CSV file; the same file again changes nothing
+    #[command(long_about = IMPORT_ABOUT)]
     Import(Import),
     /// List what is registered
     List(List),
@@ -48,9 +59,9 @@ pub(crate) struct Import {
 /// What the rows of a file are.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Kind {
-    /// Columns: code, name, valid_from
+    /// Columns: code, name, valid_from; if wanted valid_until, succeeds_codes (separated by spaces), effective_on
     Areas,
-    /// Columns: institution_id, name, area_code, valid_from, valid_until
+    /// Columns: institution_id, name, area_code, valid_from, valid_until; if wanted effective_on
     Schools,
     /// Columns: member_id, task_force_id, joined_on, left_on, training_topic, training_valid_from, training_valid_until
     Members,
@@ -139,18 +150,13 @@ fn report(args: &Import, response: &v1::ImportCsvResponse, sample_data: bool) ->
 macro_rules! pages {
     ($client:expr, $call:ident, $request:ident, $items:ident, $area:expr, $as_of:expr) => {{
         let mut client = $client;
-        let mut items = Vec::new();
-        let mut page_token = String::new();
-        loop {
+        let pages = pages::all(async |page_token| {
             let (area_prefix, as_of) = ($area.clone(), $as_of);
             let request = v1::$request { area_prefix, page_size: 10_000, page_token, min_position: 0, as_of };
             let page = client.$call(unary(request)).await?.into_inner();
-            items.extend(page.$items);
-            page_token = page.next_page_token;
-            if page_token.is_empty() {
-                break items;
-            }
-        }
+            Ok((page.$items, page.next_page_token))
+        });
+        pages.await?
     }};
 }
 
@@ -183,9 +189,15 @@ async fn list(args: List, server: &Connection) -> anyhow::Result<ExitCode> {
 }
 
 fn area_table(areas: &[v1::Area]) -> Table {
-    let mut table = Table::new(["code", "name", "valid_from"].map(left));
+    let mut table = Table::new(["code", "name", "valid_from", "valid_until", "succeeds_codes"].map(left));
     for area in areas {
-        table.row(vec![area.code.clone(), area.name.clone(), area.valid_from.clone()]);
+        table.row(vec![
+            area.code.clone(),
+            area.name.clone(),
+            area.valid_from.clone(),
+            area.valid_until.clone(),
+            area.succeeds_codes.join(" "),
+        ]);
     }
     table
 }

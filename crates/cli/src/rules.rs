@@ -14,6 +14,7 @@ use crate::{
     as_of, codes,
     connect::{Connection, unary},
     evaluate::{code, fraction, score},
+    pages,
     print::{self, Align, ListFormat, Table},
 };
 
@@ -142,7 +143,7 @@ fn read(path: &Path) -> anyhow::Result<v1::RuleSet> {
 /// Evaluates under the draft and prints both.
 pub(crate) async fn what_if(args: WhatIf, server: &Connection) -> anyhow::Result<ExitCode> {
     let log = server.log().await?;
-    let mut request = v1::WhatIfRequest {
+    let request = v1::WhatIfRequest {
         draft: Some(read(&args.rules)?),
         period: args.period.clone(),
         area_prefix: args.area.clone(),
@@ -151,15 +152,12 @@ pub(crate) async fn what_if(args: WhatIf, server: &Connection) -> anyhow::Result
         ..Default::default()
     };
     let mut client = server.rules();
-    let mut all = Vec::new();
-    loop {
-        let page = client.what_if(unary(request.clone())).await?.into_inner();
-        all.extend(page.evaluations);
-        request.page_token = page.next_page_token;
-        if request.page_token.is_empty() {
-            break;
-        }
-    }
+    let all = pages::all(async |page_token| {
+        let request = v1::WhatIfRequest { page_token, ..request.clone() };
+        let page = client.what_if(unary(request)).await?.into_inner();
+        Ok((page.evaluations, page.next_page_token))
+    });
+    let all = all.await?;
     print::list(args.format, &all, &table(&all), log.sample_data)?;
     Ok(ExitCode::SUCCESS)
 }

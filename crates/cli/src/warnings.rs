@@ -7,6 +7,7 @@ use satgas_proto::v1;
 use crate::{
     as_of, codes,
     connect::{Connection, Log, unary},
+    pages,
     print::{self, Align, ListFormat, Table, shorten},
     time,
 };
@@ -30,11 +31,9 @@ pub(crate) struct Args {
 /// Lists the warnings.
 pub(crate) async fn run(args: Args, server: &Connection) -> anyhow::Result<ExitCode> {
     let log = server.log().await?;
+    let as_of = args.as_of.moment(&log)?;
     let mut client = server.warnings();
-    let mut warnings: Vec<v1::Warning> = Vec::new();
-    let mut page_token = String::new();
-    loop {
-        let as_of = args.as_of.moment(&log)?;
+    let warnings = pages::all(async |page_token| {
         let request = v1::ListWarningsRequest {
             area_prefix: args.area.clone(),
             kinds: args.kind.iter().map(|&kind| kind.into()).collect(),
@@ -44,12 +43,9 @@ pub(crate) async fn run(args: Args, server: &Connection) -> anyhow::Result<ExitC
             ..Default::default()
         };
         let page = client.list_warnings(unary(request)).await?.into_inner();
-        warnings.extend(page.warnings);
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            break;
-        }
-    }
+        Ok((page.warnings, page.next_page_token))
+    });
+    let warnings = warnings.await?;
     // A table has to fit the screen; a file keeps everything.
     let whole = args.format == ListFormat::Csv;
     print::list(args.format, &warnings, &table(&warnings, &log, whole), log.sample_data)?;

@@ -17,7 +17,7 @@ use crate::{
     backoff::{Backoff, Patience},
     codes::{self, Code as _},
     connect::Connection,
-    evaluate::{code, fraction, score},
+    evaluate::{Body, code, fraction, score},
     print::{self, SAMPLE, StreamFormat},
     time,
 };
@@ -31,9 +31,11 @@ pub(crate) struct Args {
     /// Only areas whose code begins with these segments, such as 53.71.04
     #[arg(long, value_name = "PREFIX", default_value = "", hide_default_value = true)]
     area: String,
-    /// kelurahan, kecamatan or kota
+    /// kelurahan, kecamatan or kota; institution follows each institution in the areas
     #[arg(long, default_value = "kelurahan", value_parser = codes::parse::<v1::AreaLevel>)]
     level: v1::AreaLevel,
+    #[command(flatten)]
+    body: Body,
     /// Stop after so many changes
     #[arg(long, value_name = "N")]
     count: Option<u64>,
@@ -69,7 +71,7 @@ async fn session(args: &Args, server: &Connection, watch: &mut Watch, backoff: &
         period: args.period.clone(),
         area_prefix: args.area.clone(),
         level: args.level.into(),
-        ..Default::default()
+        body: args.body.asked().into(),
     };
     let mut stream = server.evaluations().watch_evaluations(request).await?.into_inner();
     while watch.left > 0 {

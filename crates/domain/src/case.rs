@@ -51,6 +51,8 @@ pub struct FollowUp {
     pub completed: Option<(Instant, u64)>,
     /// Position of the event that planned it.
     pub position: u64,
+    /// When that event was recorded.
+    pub known_since: Instant,
 }
 
 /// A case.
@@ -141,6 +143,11 @@ impl Case {
     #[must_use]
     pub fn risk(&self) -> Risk {
         Risk::try_from(self.risk).unwrap_or_default()
+    }
+
+    /// Services given: code and when.
+    pub fn services(&self) -> impl Iterator<Item = (i32, Instant)> + '_ {
+        self.services.iter().copied()
     }
 
     /// Whether it is a duplicate that was merged into another case.
@@ -267,7 +274,7 @@ impl Case {
     }
 
     /// Folds a step that was decided.
-    pub fn apply(&mut self, command: &v1::CaseCommand, version: u64, position: u64) {
+    pub fn apply(&mut self, command: &v1::CaseCommand, version: u64, position: u64, recorded: Instant) {
         let at = command.occurred_at.as_ref().and_then(Instant::from_proto).unwrap_or(self.updated);
         self.version = version;
         self.updated = self.updated.max(at);
@@ -287,7 +294,7 @@ impl Case {
                 if let Some((message, due)) =
                     p.follow_up.as_ref().and_then(|f| Some((f.clone(), Day::parse(&f.due_on)?)))
                 {
-                    self.follow_ups.push(FollowUp { message, due, completed: None, position });
+                    self.follow_ups.push(FollowUp { message, due, completed: None, position, known_since: recorded });
                 }
             }
             Step::CompleteFollowUp(c) => {

@@ -14,8 +14,9 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Map,
     case::{Case, Cases, Refusal},
+    event,
     id::{Level, SubmissionId},
-    registry::{Registry, Scope},
+    registry::{Registry, Scope, Validity},
     rules::RuleSets,
     time::{Calendar, Day, Instant, Month},
     validate::{self, Violations},
@@ -44,6 +45,8 @@ pub struct WriteState {
     /// Corrections of case reports by the version that they correct: the correction's id, and whether it tells of sexual violence
     /// against a child.
     corrected_reports: Map<SubmissionId, Vec<(SubmissionId, bool)>>,
+    /// Conflicts that were decided, and the position of the decision.
+    resolved: Map<u64, u64>,
 }
 
 impl WriteState {
@@ -100,7 +103,7 @@ impl WriteState {
         reporter: Option<&Reporter>,
         occurred: Option<Instant>,
     ) -> Option<Origin> {
-        let (field, origin, valid_from) = match reporter? {
+        let (field, origin, valid) = match reporter? {
             Reporter::AreaCode(code) => {
                 let Some(area) = self.registry.find_area(code) else {
                     v.add("area_code", "is not a registered area");
@@ -110,25 +113,43 @@ impl WriteState {
                     v.add("area_code", "is not a kelurahan");
                     return None;
                 }
-                ("area_code", Origin { scope: Scope::Area(area), area }, self.registry.area(area).valid_from)
+                ("area_code", Origin { scope: Scope::Area(area), area }, self.valid(Scope::Area(area)))
             }
             Reporter::InstitutionId(id) => {
                 let Some(index) = self.registry.find_institution(id) else {
                     v.add("institution_id", "is not a registered institution");
                     return None;
                 };
-                let institution = self.registry.institution(index);
-                (
-                    "institution_id",
-                    Origin { scope: Scope::Institution(index), area: institution.area },
-                    institution.valid_from,
-                )
+                let scope = Scope::Institution(index);
+                let day = occurred.map_or(Day(i32::MAX), |at| calendar.day(at));
+                let area = self.registry.area_on(scope, day, u64::MAX);
+                ("institution_id", Origin { scope, area }, self.valid(scope))
             }
         };
-        if occurred.is_some_and(|at| at < calendar.start(valid_from)) {
+        if occurred.is_some_and(|at| at < calendar.start(valid.from)) {
             v.add("occurred_at", format!("lies before the {field}'s registration"));
         }
+        if occurred.is_some_and(|at| is_after(calendar, at, valid)) {
+            v.add("occurred_at", format!("lies after the last day of the {field}"));
+        }
         Some(origin)
+    }
+
+    fn valid(&self, scope: Scope) -> Validity {
+        match scope {
+            Scope::Area(area) => self.registry.area(area).history.latest().state.valid,
+            Scope::Institution(institution) => self.registry.institution(institution).history.latest().state.valid,
+        }
+    }
+
+    /// Decides whether a conflict can still be decided.
+    pub fn decide_resolution(&self, r: &v1::ConflictResolution) -> Result<(), Vec<v1::Violation>> {
+        let mut v = Violations::default();
+        validate::conflict_resolution(&mut v, r);
+        if let Some(position) = self.resolved.get(&r.conflict_position) {
+            v.add("conflict_position", format!("was decided already, by the event at position {position}"));
+        }
+        if v.is_empty() { Ok(()) } else { Err(v.into_vec()) }
     }
 
     /// Decides on a step of a case: who it belongs to, and the case's version after it.
@@ -178,28 +199,31 @@ impl WriteState {
 
     /// Folds an event that is about to be written. What it returns takes it back, should the write be refused; of several events, the
     /// last first.
-    pub fn apply(&mut self, event: &v1::Event) -> Undo {
+    pub fn apply(&mut self, calendar: &Calendar, event: &v1::Event) -> Undo {
         match &event.body {
             // Whoever registers keeps the registry as it was: one copy for all entries.
             Some(Body::Registered(entry)) => {
-                self.registry.apply(entry, event.position);
+                self.registry.apply(entry, event.position, event::recorded(event));
             }
             Some(Body::Submitted(s)) => match &s.content {
                 Some(Content::CaseReport(report)) => {
-                    if let Some(case) = reported_case(&self.registry, event, s, report) {
+                    if let Some(case) = reported_case(&self.registry, calendar, event, s, report) {
                         self.cases.add(case);
                         return Undo::CaseAdded;
                     }
                 }
                 Some(Content::Amendment(a)) => {
-                    if let Some(Replacement::CaseReport(r)) = &a.replacement
-                        && let (Ok(version), Ok(id)) =
-                            (SubmissionId::parse(&a.corrects_id), SubmissionId::parse(&s.submission_id))
-                    {
-                        let child = crate::case::is_sexual_violence_against_a_child(r);
-                        self.corrected_reports.entry(version).or_default().push((id, child));
-                        return Undo::ReportCorrected(version);
+                    if let Some(Replacement::CaseReport(r)) = &a.replacement {
+                        return self.report_corrected(&a.corrects_id, s, r);
                     }
+                }
+                _ => {}
+            },
+            // Another content of a report or of its correction may be taken by a supervisor: what it says bars mediation, too.
+            Some(Body::Conflicting(v1::ConflictingSubmission { submission: Some(s), .. })) => match &s.content {
+                Some(Content::CaseReport(r)) => return self.report_corrected(&s.submission_id, s, r),
+                Some(Content::Amendment(v1::Amendment { replacement: Some(Replacement::CaseReport(r)), .. })) => {
+                    return self.report_corrected(&s.submission_id, s, r);
                 }
                 _ => {}
             },
@@ -208,7 +232,7 @@ impl WriteState {
                     && let Some(index) = SubmissionId::parse(&command.case_id).ok().and_then(|id| self.cases.find(id))
                 {
                     let before = Box::new(self.cases.get(index).clone());
-                    self.cases.get_mut(index).apply(command, step.version, event.position);
+                    self.cases.get_mut(index).apply(command, step.version, event.position, event::recorded(event));
                     return Undo::CaseChanged(index, before);
                 }
             }
@@ -216,10 +240,22 @@ impl WriteState {
                 self.rule_sets.record(recorded, event.position);
                 return Undo::RuleSetRecorded;
             }
-            Some(Body::LogOpened(_) | Body::Conflicting(_) | Body::DeadlineMissed(_) | Body::ConflictResolved(_))
-            | None => {}
+            Some(Body::ConflictResolved(resolution)) => {
+                self.resolved.insert(resolution.conflict_position, event.position);
+                return Undo::ConflictResolved(resolution.conflict_position);
+            }
+            Some(Body::LogOpened(_) | Body::Conflicting(_) | Body::DeadlineMissed(_)) | None => {}
         }
         Undo::Nothing
+    }
+
+    fn report_corrected(&mut self, version: &str, s: &v1::Submission, report: &v1::CaseReport) -> Undo {
+        let (Ok(version), Ok(id)) = (SubmissionId::parse(version), SubmissionId::parse(&s.submission_id)) else {
+            return Undo::Nothing;
+        };
+        let child = crate::case::is_sexual_violence_against_a_child(report);
+        self.corrected_reports.entry(version).or_default().push((id, child));
+        Undo::ReportCorrected(version)
     }
 
     /// Takes an event back.
@@ -230,6 +266,9 @@ impl WriteState {
             Undo::RuleSetRecorded => self.rule_sets.remove_last(),
             Undo::CaseAdded => self.cases.remove_last(),
             Undo::CaseChanged(index, before) => *self.cases.get_mut(index) = *before,
+            Undo::ConflictResolved(position) => {
+                self.resolved.remove(&position);
+            }
             Undo::ReportCorrected(version) => {
                 if let Some(corrections) = self.corrected_reports.get_mut(&version) {
                     corrections.pop();
@@ -254,6 +293,8 @@ pub enum Undo {
     CaseChanged(u32, Box<Case>),
     /// A case report of this version was corrected.
     ReportCorrected(SubmissionId),
+    /// The conflict at this position was decided.
+    ConflictResolved(u64),
 }
 
 /// The reporter of a submission that was decided.
@@ -267,6 +308,7 @@ pub(crate) fn scope_of(registry: &Registry, s: &v1::Submission) -> Option<Scope>
 /// The case that a decided case report opens.
 pub(crate) fn reported_case(
     registry: &Registry,
+    calendar: &Calendar,
     event: &v1::Event,
     s: &v1::Submission,
     report: &v1::CaseReport,
@@ -274,7 +316,13 @@ pub(crate) fn reported_case(
     let scope = scope_of(registry, s)?;
     let id = SubmissionId::parse(&s.submission_id).ok()?;
     let reported = s.occurred_at.as_ref().and_then(Instant::from_proto)?;
-    Some(Case::reported(id, scope, registry.area_of(scope), event.position, report.clone(), reported))
+    let area = registry.area_on(scope, calendar.day(reported), u64::MAX);
+    Some(Case::reported(id, scope, area, event.position, report.clone(), reported))
+}
+
+/// Whether a time lies after the last day of something.
+fn is_after(calendar: &Calendar, at: Instant, valid: Validity) -> bool {
+    valid.until.is_some_and(|until| at >= calendar.start(until.next()))
 }
 
 /// Checks of a record against what is registered.
@@ -302,7 +350,10 @@ impl Check<'_> {
             Some(t) if self.origin.is_some_and(|origin| origin.scope != t.home) => {
                 unknown = Some("does not belong to the reporter")
             }
-            Some(t) => absent = month.is_some_and(|m| !t.existed(m.first_day(), Day(m.next().first_day().0 - 1))),
+            Some(t) => {
+                let existed = |m: Month| t.history.latest().state.existed(m.first_day(), m.last_day());
+                absent = month.is_some_and(|m| !existed(m));
+            }
         }
         let dones = self.done_in_the_future(&r.follow_ups_done);
         self.v.within("monitoring_report", |v| {
@@ -380,18 +431,16 @@ impl Check<'_> {
         }
         let inner = std::mem::replace(&mut self.v, outer).into_vec();
         let future = occurred.is_some_and(|at| at > self.now.plus_ns(SKEW_NS));
-        let valid_from = self.origin.map(|origin| {
-            self.calendar.start(match origin.scope {
-                Scope::Area(area) => self.registry().area(area).valid_from,
-                Scope::Institution(institution) => self.registry().institution(institution).valid_from,
-            })
-        });
+        let valid = self.origin.map(|origin| self.state.valid(origin.scope));
         self.v.within("amendment", |v| {
             if future {
                 v.add("occurred_at", "lies in the future");
             }
-            if occurred.zip(valid_from).is_some_and(|(at, from)| at < from) {
+            if occurred.zip(valid).is_some_and(|(at, valid)| at < self.calendar.start(valid.from)) {
                 v.add("occurred_at", "lies before the reporter's registration");
+            }
+            if occurred.zip(valid).is_some_and(|(at, valid)| is_after(self.calendar, at, valid)) {
+                v.add("occurred_at", "lies after the reporter's last day");
             }
             for violation in inner {
                 v.add(&violation.field, violation.reason);
@@ -402,12 +451,12 @@ impl Check<'_> {
     /// A registered school, existing on the day if one is given.
     fn school(&self, id: &str, day: Option<Day>) -> Result<(), &'static str> {
         let Some(index) = self.registry().find_institution(id) else { return Err("is not a registered institution") };
-        let school = self.registry().institution(index);
-        if !school.is_school() {
+        let history = &self.registry().institution(index).history;
+        let school = history.on(day.unwrap_or(Day(i32::MAX)), u64::MAX).unwrap_or(history.latest());
+        if !school.state.is_school() {
             return Err("is not a school");
         }
-        let existed = |day: Day| school.valid_from <= day && school.valid_until.is_none_or(|until| until >= day);
-        if day.is_some_and(|day| !existed(day)) {
+        if day.is_some_and(|day| !history.latest().state.valid.holds_on(day)) {
             return Err("did not exist on that day");
         }
         Ok(())

@@ -8,6 +8,8 @@ use prost::{
 };
 use satgas_proto::v1::{self, EventKind, event::Body, registry_entry::Entry, submission::Content};
 
+use crate::time::Instant;
+
 /// Field number of `Event.submitted`.
 pub const SUBMITTED: u32 = 12;
 
@@ -44,6 +46,12 @@ pub fn kind(body: &Body) -> EventKind {
         Body::DeadlineMissed(_) => EventKind::DeadlineMissed,
         Body::ConflictResolved(_) => EventKind::ConflictResolved,
     }
+}
+
+/// When an event was recorded.
+#[must_use]
+pub fn recorded(event: &v1::Event) -> Instant {
+    event.recorded_at.as_ref().and_then(Instant::from_proto).unwrap_or(Instant(0))
 }
 
 /// These bytes are no event.

@@ -145,12 +145,15 @@ pub fn grant(rpc: Rpc, role: Role) -> Grant {
     column.map_or(No, |column| rpc.row()[column])
 }
 
+/// Stands for the code of an area in the assignment of an office that enters the records of all areas, such as for an import.
+pub const ALL_AREAS: &str = "*";
+
 /// What belongs to a caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reach {
     /// Nothing by area or institution: what the role may do, it may do everywhere.
     Everywhere,
-    /// What lies within an area, by whole segments of its code.
+    /// What lies within an area, by whole segments of its code; within any area when it is empty.
     Area(String),
     /// What an institution reported.
     Institution(String),
@@ -175,6 +178,7 @@ impl Caller {
         let reach = match (assignment.role(), &assignment.own) {
             (Role::Unspecified | Role::Public, _) => return Err(("role", "is not one that a token is issued for")),
             (Role::Satgas, Some(Given::AreaCode(code))) if Level::of(code).is_some() => Reach::Area(code.clone()),
+            (Role::Satgas, Some(Given::AreaCode(code))) if code == ALL_AREAS => Reach::Area(String::new()),
             (Role::Satgas, _) => return Err(("area_code", "is not the code of an area, which satgas needs")),
             (Role::Institution, Some(Given::InstitutionId(id))) if crate::id::is_token(id, 32) => {
                 Reach::Institution(id.clone())

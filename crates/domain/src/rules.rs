@@ -189,10 +189,11 @@ impl Default for RuleSets {
 }
 
 impl RuleSets {
-    /// The rules valid on a day: those with the latest beginning up to it, and of equals the last recorded. Before all: the built-in ones.
+    /// The rules valid on a day by what was known at a position: those with the latest beginning up to the day, and of equals the last
+    /// recorded. Before all: the built-in ones.
     #[must_use]
-    pub fn on(&self, day: Day) -> &RuleSet {
-        let valid = self.0.iter().filter(|recorded| recorded.rules.valid_from <= day);
+    pub fn on(&self, day: Day, until: u64) -> &RuleSet {
+        let valid = self.0.iter().filter(|recorded| recorded.position <= until && recorded.rules.valid_from <= day);
         valid.max_by_key(|recorded| recorded.rules.valid_from).map_or(&self.0[0].rules, |recorded| &recorded.rules)
     }
 
@@ -230,17 +231,17 @@ impl RuleSets {
         self.0.pop();
     }
 
-    /// All of them; the one valid on the day is marked.
+    /// All that were known at a position; the one valid on the day is marked.
     #[must_use]
-    pub fn list(&self, day: Day) -> Vec<v1::ListedRuleSet> {
-        let in_force = &self.on(day).name;
+    pub fn list(&self, day: Day, until: u64) -> Vec<v1::ListedRuleSet> {
+        let in_force = &self.on(day, until).name;
         let listed = |recorded: &Recorded| v1::ListedRuleSet {
             rule_set: recorded.message.rule_set.clone(),
             reason: recorded.message.reason.clone(),
             position: recorded.position,
             in_force: recorded.rules.name == *in_force,
         };
-        self.0.iter().map(listed).collect()
+        self.0.iter().filter(|recorded| recorded.position <= until).map(listed).collect()
     }
 }
 
@@ -273,7 +274,7 @@ mod tests {
         all.record(&named("b", "2026-07-01"), 10);
         all.record(&named("a", "2026-01-01"), 20);
         all.record(&named("c", "2026-07-01"), 30);
-        let on = |day| all.on(Day::parse(day).unwrap()).name.as_str();
+        let on = |day| all.on(Day::parse(day).unwrap(), u64::MAX).name.as_str();
         assert_eq!([on("2025-12-31"), on("2026-01-01"), on("2026-06-30"), on("2026-07-01")], [BUILT_IN, "a", "a", "c"]);
     }
 

@@ -124,6 +124,12 @@ impl Month {
         Day::from_civil(civil::date(year, month, 1))
     }
 
+    /// Its last day.
+    #[must_use]
+    pub fn last_day(self) -> Day {
+        Day(self.next().first_day().0 - 1)
+    }
+
     /// The month after.
     #[must_use]
     pub fn next(self) -> Self {

@@ -176,6 +176,14 @@ impl Violations {
     }
 }
 
+/// Looks at a supervisor's decision.
+pub fn conflict_resolution(v: &mut Violations, r: &v1::ConflictResolution) {
+    v.id("command_id", &r.command_id);
+    v.require(r.conflict_position > 0, "conflict_position", "is not a position");
+    v.code::<v1::ConflictDecision>("decision", r.decision);
+    v.text("reason", &r.reason, 1, 1_000);
+}
+
 /// Looks at a submission.
 pub fn submission(v: &mut Violations, s: &v1::Submission) {
     v.id("submission_id", &s.submission_id);
@@ -428,6 +436,10 @@ pub fn step_name(step: &Step) -> &'static str {
 /// Looks at an entry of the registry.
 pub fn registry_entry(v: &mut Violations, e: &v1::RegistryEntry) {
     use v1::registry_entry::Entry;
+    v.optional_day("effective_on", &e.effective_on);
+    if matches!(e.entry, Some(Entry::TaskForce(_) | Entry::Member(_))) && !e.effective_on.is_empty() {
+        v.add("effective_on", "is for areas and institutions: here the entry's own dates say from when and until when");
+    }
     match &e.entry {
         None => v.add("entry", "is missing"),
         Some(Entry::Area(a)) => v.within("area", |v| {
@@ -437,7 +449,10 @@ pub fn registry_entry(v: &mut Violations, e: &v1::RegistryEntry) {
                 "is not an official code such as 53.71, 53.71.04 or 53.71.04.1001",
             );
             v.text("name", &a.name, 1, 100);
-            v.day("valid_from", &a.valid_from);
+            v.span(("valid_from", &a.valid_from), ("valid_until", &a.valid_until));
+            v.each("succeeds_codes", &a.succeeds_codes, 20, |v, code| {
+                v.require(crate::id::Level::of(code).is_some(), "", "is not an official code");
+            });
         }),
         Some(Entry::Institution(i)) => v.within("institution", |v| {
             v.token("institution_id", &i.institution_id, 32);

@@ -1,18 +1,14 @@
-//! The views as they stood at a moment of the past: from the nearest checkpoint before it, folded forward.
-//!
-//! One caller at a time has pasts, from working them out until it has answered, and few wait for their turn. The last one is kept, since
-//! whoever asks once asks again. So memory holds the live views, and three times as much at most when two moments are compared.
+//! Moments that questions are asked as of: found in the log, answered from the views, which forget nothing.
 
-use std::sync::Arc;
+use satgas_domain::{
+    event,
+    time::Instant,
+    views::{Known, Moment},
+};
+use satgas_journal::{Hash, Journal};
+use tokio::sync::oneshot;
 
-use parking_lot::Mutex;
-use prost::Message as _;
-use satgas_domain::{event, time::Instant, views::Views};
-use satgas_journal::{Hash, Head, Journal};
-use satgas_proto::v1;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-use crate::{Engine, Folded, QueryError, checkpoint::Checkpoints, open::CHUNK_BYTES};
+use crate::{Engine, Folded, QueryError, writer::Job};
 
 /// A moment of the log's past.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,115 +19,68 @@ pub enum AsOf {
     Time(Instant),
 }
 
-/// The views at moments, each with the time by which deadlines are judged. Others wait until this is dropped.
-pub struct Past {
-    /// As many as were asked for, in that order.
-    pub moments: Vec<(Arc<Folded>, Instant)>,
-    _turn: OwnedSemaphorePermit,
-}
-
-/// Callers that may wait for their turn.
-const WAITING_MAX: usize = 32;
-
-/// What pasts are worked out from.
-pub(crate) struct Pasts {
-    checkpoints: Option<Checkpoints>,
-    time_zone: String,
-    last: Mutex<Option<Arc<Folded>>>,
-    /// Held while a caller has pasts.
-    turn: Arc<Semaphore>,
-    /// One for each caller that waits.
-    waiting: Semaphore,
-}
-
-impl Pasts {
-    pub(crate) fn new(checkpoints: Option<Checkpoints>, time_zone: String) -> Self {
-        Self {
-            checkpoints,
-            time_zone,
-            last: Mutex::default(),
-            turn: Arc::new(Semaphore::new(1)),
-            waiting: Semaphore::new(WAITING_MAX),
-        }
-    }
-
-    fn kept(&self, position: u64) -> Option<Arc<Folded>> {
-        self.last.lock().clone().filter(|kept| kept.head.position == position)
-    }
-
-    /// The views at a position. Blocks; gives up when `stopped`.
-    fn fold(
-        &self,
-        journal: &dyn Journal,
-        position: u64,
-        stopped: impl Fn() -> bool,
-    ) -> Result<Arc<Folded>, QueryError> {
-        if let Some(kept) = self.kept(position) {
-            return Ok(kept);
-        }
-        // What was kept makes room before its successor grows.
-        *self.last.lock() = None;
-        let nearest = self.checkpoints.as_ref().and_then(|c| c.newest::<Views>(journal, position));
-        let restored = nearest.and_then(|(head, views)| Some((head.position, views.restored().ok()?)));
-        let (mut after, mut views) = match restored {
-            Some(restored) => restored,
-            None => (0, Views::new(&self.time_zone).map_err(|_| QueryError::Unreadable)?),
-        };
-        while after < position {
-            if stopped() {
-                return Err(QueryError::Closed);
-            }
-            let chunk = journal.read(after, CHUNK_BYTES).map_err(unreadable)?;
-            for (at, bytes) in chunk.records().take_while(|(at, _)| *at <= position) {
-                let event = v1::Event::decode(bytes.as_ref()).map_err(unreadable)?;
-                views.apply(&event);
-                after = at;
-            }
-        }
-        let head = Head { position, hash: covering_hash(journal, position)? };
-        let folded = Arc::new(Folded { views, head });
-        *self.last.lock() = Some(Arc::clone(&folded));
-        Ok(folded)
+impl Folded {
+    /// What is known now: everything folded so far.
+    #[must_use]
+    pub fn known(&self, now: Instant) -> Known<'_> {
+        self.views.at(Moment { position: self.head.position, now, head_hash: self.head.hash })
     }
 }
 
 impl Engine {
-    /// The views as they stood at moments, which must have come and must not lie before the log's first event.
-    pub async fn as_of(&self, moments: &[AsOf]) -> Result<Past, QueryError> {
-        let head = self.head().position;
-        for at in moments {
-            match *at {
-                AsOf::Position(position) if position > head => return Err(QueryError::BeyondHead { position, head }),
-                AsOf::Position(0) => return Err(QueryError::BeforeLog),
-                AsOf::Time(time) if time > self.now() => return Err(QueryError::Future),
-                AsOf::Position(_) | AsOf::Time(_) => {}
+    /// Looks at what is known, now or as of a moment of the past, once the views have reached `min_position`. `look` runs under a read
+    /// lock: it must not block or be slow. What takes long takes a moment and looks at a part at a time with [`Engine::look_at`].
+    pub async fn look<R>(
+        &self,
+        min_position: u64,
+        as_of: Option<AsOf>,
+        look: impl FnOnce(Known<'_>) -> R,
+    ) -> Result<R, QueryError> {
+        match as_of {
+            None => self.query(min_position, |folded| look(folded.known(self.now()))).await,
+            Some(at) => {
+                let moment = self.moment(at).await?;
+                self.query(min_position.max(moment.position), |folded| look(folded.views.at(moment))).await
             }
         }
-        let pasts = &self.shared.pasts;
-        let waits = pasts.waiting.try_acquire().map_err(|_| QueryError::Busy)?;
-        let turn = Arc::clone(&pasts.turn).acquire_owned().await.map_err(|_| QueryError::Closed)?;
-        drop(waits);
-        let (engine, moments) = (self.clone(), moments.to_vec());
-        let work = move || {
-            let worked_out = moments.into_iter().map(|at| engine.past(at, head));
-            Ok(Past { moments: worked_out.collect::<Result<_, QueryError>>()?, _turn: turn })
-        };
-        tokio::task::spawn_blocking(work).await.map_err(|_| QueryError::Unreadable)?
     }
 
-    fn past(&self, at: AsOf, head: u64) -> Result<(Arc<Folded>, Instant), QueryError> {
-        // Whoever waited for its turn until the engine stopped is not worked for any more.
-        let stopped = || self.shared.jobs.is_closed();
-        if stopped() {
-            return Err(QueryError::Closed);
-        }
-        let journal = self.shared.journal.as_ref();
-        let (position, now) = match at {
-            AsOf::Position(position) => (position, recorded_at(journal, position)?),
-            AsOf::Time(time) => (last_recorded(journal, head, time)?, time),
-        };
-        Ok((self.shared.pasts.fold(journal, position, stopped)?, now))
+    /// Looks at what was known at a moment that was found before.
+    pub async fn look_at<R>(&self, moment: Moment, look: impl FnOnce(Known<'_>) -> R) -> Result<R, QueryError> {
+        self.query(moment.position, |folded| look(folded.views.at(moment))).await
     }
+
+    /// Finds a moment, which must have come and must not lie before the log's first event.
+    pub async fn moment(&self, at: AsOf) -> Result<Moment, QueryError> {
+        if let AsOf::Time(time) = at {
+            if time > self.now() {
+                return Err(QueryError::Future);
+            }
+            self.settle().await?;
+        }
+        let engine = self.clone();
+        // Reading the log may wait for the disk.
+        let found = tokio::task::spawn_blocking(move || find(engine.shared.journal.as_ref(), at)).await;
+        found.map_err(|_| QueryError::Unreadable)?
+    }
+
+    /// Waits until every commit that was begun is in the log or refused: what is recorded from here on is recorded later than now.
+    pub(crate) async fn settle(&self) -> Result<(), QueryError> {
+        let (answer, settled) = oneshot::channel();
+        self.shared.jobs.push(Job::Settle { answer }).map_err(|_| QueryError::Closed)?;
+        settled.await.map_err(|_| QueryError::Closed)
+    }
+}
+
+fn find(journal: &dyn Journal, at: AsOf) -> Result<Moment, QueryError> {
+    let head = journal.head().position;
+    let (position, now) = match at {
+        AsOf::Position(0) => return Err(QueryError::BeforeLog),
+        AsOf::Position(position) if position > head => return Err(QueryError::BeyondHead { position, head }),
+        AsOf::Position(position) => (position, recorded_at(journal, position)?),
+        AsOf::Time(time) => (last_recorded(journal, head, time)?, time),
+    };
+    Ok(Moment { position, now, head_hash: covering_hash(journal, position)? })
 }
 
 /// Position of the last event that was recorded up to a time; the log's times never go back.
@@ -154,7 +103,7 @@ fn covering_hash(journal: &dyn Journal, position: u64) -> Result<Hash, QueryErro
     Err(QueryError::Unreadable)
 }
 
-fn recorded_at(journal: &dyn Journal, position: u64) -> Result<Instant, QueryError> {
+pub(crate) fn recorded_at(journal: &dyn Journal, position: u64) -> Result<Instant, QueryError> {
     let chunk = journal.read(position - 1, 0).map_err(unreadable)?;
     let (_, bytes) = chunk.records().next().ok_or(QueryError::Unreadable)?;
     let (head, ..) = event::Head::split(&bytes).map_err(unreadable)?;

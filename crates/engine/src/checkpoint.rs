@@ -23,7 +23,7 @@ use serde::{Serialize, de::DeserializeOwned};
 const MAGIC: [u8; 4] = *b"SGCP";
 const HEADER: usize = 48;
 const HASH: usize = 32;
-/// The newest checkpoints of one fold, which are always kept: the second is there for when the first is damaged.
+/// The newest checkpoints of one fold that are kept: the second is there for when the first is damaged.
 const NEWEST: usize = 2;
 
 /// A file whose content is hashed as it is written.
@@ -50,14 +50,12 @@ pub(crate) struct Checkpoints {
     folder: PathBuf,
     name: &'static str,
     version: u32,
-    /// Checkpoints that are kept besides the newest.
-    spread: usize,
 }
 
 impl Checkpoints {
-    pub(crate) fn new(folder: &Path, name: &'static str, version: u32, spread: usize) -> io::Result<Self> {
+    pub(crate) fn new(folder: &Path, name: &'static str, version: u32) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
-        Ok(Self { folder: folder.to_owned(), name, version, spread })
+        Ok(Self { folder: folder.to_owned(), name, version })
     }
 
     /// Writes a checkpoint of a state and lets go of older ones. Goes to the file as it is encoded: a second copy in memory would be as
@@ -85,25 +83,19 @@ impl Checkpoints {
         file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
         fs::rename(&draft, &path)?;
         File::open(&self.folder)?.sync_all()?;
-        self.thin_out()
+        self.let_go_of_older()
     }
 
-    /// Lets go of older checkpoints until those left are as many as are kept. The one that goes is the one whose neighbours lie closest
-    /// together, so that those left are spread evenly over the log.
-    fn thin_out(&self) -> io::Result<()> {
-        let mut list = self.list()?;
-        while list.len() > NEWEST + self.spread {
-            let gap = |at: &usize| list[at - 1].0 - list.get(at + 1).map_or(0, |(position, _)| *position);
-            let least = (NEWEST..list.len()).min_by_key(gap).unwrap_or(NEWEST);
-            fs::remove_file(list.remove(least).1)?;
+    fn let_go_of_older(&self) -> io::Result<()> {
+        for (_, path) in self.list()?.iter().skip(NEWEST) {
+            fs::remove_file(path)?;
         }
         Ok(())
     }
 
-    /// The newest checkpoint up to a position that is whole, of this version of the fold, and of this log.
-    pub(crate) fn newest<S: DeserializeOwned>(&self, journal: &dyn Journal, up_to: u64) -> Option<(Head, S)> {
-        let list = self.list().unwrap_or_default();
-        list.iter().filter(|(at, _)| *at <= up_to).find_map(|(_, path)| match self.read(path, journal) {
+    /// The newest checkpoint that is whole, of this version of the fold, and of this log.
+    pub(crate) fn newest<S: DeserializeOwned>(&self, journal: &dyn Journal) -> Option<(Head, S)> {
+        self.list().unwrap_or_default().iter().find_map(|(_, path)| match self.read(path, journal) {
             Ok(found) => Some(found),
             Err(why) => {
                 tracing::warn!(fold = self.name, why, "a checkpoint is left aside");
@@ -156,15 +148,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_stay_and_older_ones_are_spread_over_the_log() {
+    fn the_two_newest_are_kept() {
         let folder = tempfile::tempdir().unwrap();
-        let checkpoints = Checkpoints::new(folder.path(), "views", 1, 4).unwrap();
-        for position in (100..=10_000).step_by(100) {
+        let checkpoints = Checkpoints::new(folder.path(), "views", 1).unwrap();
+        for position in [100, 200, 300] {
             checkpoints.write(Head { position, hash: [0; 32] }, &position).unwrap();
         }
         let kept: Vec<u64> = checkpoints.list().unwrap().into_iter().map(|(position, _)| position).collect();
-        assert_eq!((kept.len(), &kept[..2]), (6, &[10_000, 9_900][..]));
-        let mut gaps = kept[1..].windows(2).map(|pair| pair[0] - pair[1]).chain(kept.last().copied());
-        assert!(gaps.all(|gap| gap <= 10_000 * 2 / 5), "{kept:?}");
+        assert_eq!(kept, [300, 200]);
     }
 }

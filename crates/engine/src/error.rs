@@ -74,9 +74,6 @@ pub enum QueryError {
         /// The last position.
         head: u64,
     },
-    /// Too many ask about the past: try again in a moment.
-    #[error("too many questions about the past are waiting: try again in a moment")]
-    Busy,
     /// The moment asked for has not come.
     #[error("the moment asked for lies in the future")]
     Future,

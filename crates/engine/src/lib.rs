@@ -15,6 +15,7 @@ mod as_of;
 mod checkpoint;
 pub mod clock;
 mod cursor;
+mod deadlines;
 mod error;
 mod fold;
 mod ids;
@@ -33,11 +34,11 @@ use tokio::sync::{Semaphore, watch};
 
 use self::tail::Tail;
 pub use self::{
-    as_of::{AsOf, Past},
+    as_of::AsOf,
     clock::{Clock, ManualClock, SystemClock},
     cursor::{Cursor, Filter, Page},
     error::{OpenError, QueryError, ReadError, WriteError},
-    submit::{CaseError, Registered},
+    submit::{CaseError, Registered, ResolveError},
     writer::Writable,
 };
 
@@ -56,8 +57,6 @@ pub struct Options {
     pub tail_bytes_max: usize,
     /// Events between two checkpoints.
     pub checkpoint_every: u64,
-    /// Older checkpoints of the views that are kept, spread over the log, for questions about the past.
-    pub checkpoints_kept: usize,
 }
 
 impl Default for Options {
@@ -69,7 +68,6 @@ impl Default for Options {
             queue_bytes_max: 32 * 1024 * 1024,
             tail_bytes_max: 16 * 1024 * 1024,
             checkpoint_every: 500_000,
-            checkpoints_kept: 8,
         }
     }
 }
@@ -93,7 +91,7 @@ struct Shared {
     writable: watch::Receiver<Writable>,
     tail: Arc<Tail>,
     views: Arc<RwLock<Folded>>,
-    pasts: as_of::Pasts,
+    judged: tokio::sync::Mutex<deadlines::Judged>,
     /// Position up to which the views are folded.
     folded: watch::Receiver<u64>,
     threads: Mutex<Vec<std::thread::JoinHandle<()>>>,

@@ -15,7 +15,6 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::{
     Clock, Engine, Folded, OpenError, Options, Shared,
-    as_of::Pasts,
     checkpoint::Checkpoints,
     fold::{self, Fold},
     ids::ContentHash,
@@ -38,23 +37,23 @@ pub(crate) fn open(journal: Arc<dyn Journal>, clock: Arc<dyn Clock>, options: &O
     let opened = log_opened(journal.as_ref())?;
     let checkpoints = match &options.checkpoints {
         Some(folder) => {
-            let of =
-                |name, version, spread| Checkpoints::new(folder, name, version, spread).map_err(OpenError::Checkpoints);
-            Some((of("views", views::VERSION, options.checkpoints_kept)?, of("writer", writer::VERSION, 0)?))
+            let of = |name, version| Checkpoints::new(folder, name, version).map_err(OpenError::Checkpoints);
+            Some((of("views", views::VERSION)?, of("writer", writer::VERSION)?))
         }
         None => None,
     };
-    let restored = checkpoints
-        .as_ref()
-        .map(|(v, w)| (v.newest::<Views>(journal.as_ref(), u64::MAX), w.newest::<Decided>(journal.as_ref(), u64::MAX)));
+    let restored =
+        checkpoints.as_ref().map(|(v, w)| (v.newest::<Views>(journal.as_ref()), w.newest::<Decided>(journal.as_ref())));
     let (of_views, of_writer) = restored.unwrap_or_default();
     let (views_head, views) = match of_views {
         Some((head, views)) => (head, views.restored()?),
         None => (Head::EMPTY, Views::new(&opened.time_zone)?),
     };
     let (writer_head, decided) = of_writer.unwrap_or((Head::EMPTY, Decided::default()));
-    let (views, decided) = replay(journal.as_ref(), (views_head.position, views), (writer_head.position, decided))?;
-    start(journal, clock, options, checkpoints, (views_head.position, views), (writer_head.position, decided), &opened)
+    let calendar = Calendar::new(&opened.time_zone)?;
+    let folding = ((views_head.position, views), (writer_head.position, decided));
+    let (views, decided) = replay(journal.as_ref(), &calendar, folding.0, folding.1)?;
+    start(journal, clock, options, checkpoints, calendar, (views_head.position, views), (writer_head.position, decided))
 }
 
 fn begin_log(journal: &dyn Journal, clock: &dyn Clock, options: &Options) -> Result<(), OpenError> {
@@ -89,6 +88,7 @@ fn log_opened(journal: &dyn Journal) -> Result<v1::LogOpened, OpenError> {
 /// Folds what follows the checkpoints into both states. One thread reads and decodes, this one folds.
 fn replay(
     journal: &dyn Journal,
+    calendar: &Calendar,
     (views_at, mut views): (u64, Views),
     (writer_at, mut decided): (u64, Decided),
 ) -> Result<(Views, Decided), OpenError> {
@@ -107,7 +107,7 @@ fn replay(
         for chunk in decoded {
             for (event, identity) in chunk? {
                 if event.position > writer_at {
-                    decided.apply(&event, identity);
+                    decided.apply(calendar, &event, identity);
                 }
                 if event.position > views_at {
                     views.apply(&event);
@@ -140,9 +140,9 @@ fn start(
     clock: Arc<dyn Clock>,
     options: &Options,
     checkpoints: Option<(Checkpoints, Checkpoints)>,
+    calendar: Calendar,
     (views_at, views): (u64, Views),
     (writer_at, decided): (u64, Decided),
-    opened: &v1::LogOpened,
 ) -> Result<Engine, OpenError> {
     let head = journal.head();
     let checkpoint_every = if checkpoints.is_some() { options.checkpoint_every.max(1) } else { u64::MAX };
@@ -155,7 +155,6 @@ fn start(
     let tail = Arc::new(Tail::new(options.tail_bytes_max));
     let views = Arc::new(RwLock::new(Folded { views, head }));
 
-    let calendar = Calendar::new(&opened.time_zone)?;
     let writer = Writer::new(
         Arc::clone(&journal),
         Arc::clone(&clock),
@@ -168,7 +167,6 @@ fn start(
         checkpoint_every,
         writer_at,
     );
-    let pasts = Pasts::new(checkpoints.as_ref().map(|(views, _)| views.clone()), opened.time_zone.clone());
     let fold = Fold {
         views: Arc::clone(&views),
         published: folded_sender,
@@ -192,7 +190,7 @@ fn start(
             writable: writable_receiver,
             tail,
             views,
-            pasts,
+            judged: tokio::sync::Mutex::default(),
             folded: folded_receiver,
             threads: Mutex::new(threads),
         }),

@@ -69,11 +69,6 @@ impl Sender {
         Ok(())
     }
 
-    /// Whether the engine stops.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.0.waiting.lock().closed
-    }
-
     /// Takes no more jobs; those that stand in the queue are still received.
     pub(crate) fn close(&self) {
         self.0.close();

@@ -59,6 +59,26 @@ pub enum CaseError {
     Write(WriteError),
 }
 
+/// Why a conflict was not decided.
+#[derive(Debug)]
+pub enum ResolveError {
+    /// The decision is not well-formed, does not fit, or was made already.
+    Refused(Vec<Violation>),
+    /// The command's id is known with other content: make a new id for a new decision.
+    IdTaken {
+        /// Where the id was taken.
+        position: u64,
+    },
+    /// Nothing was written.
+    Write(WriteError),
+}
+
+impl From<WriteError> for ResolveError {
+    fn from(error: WriteError) -> Self {
+        Self::Write(error)
+    }
+}
+
 impl From<WriteError> for CaseError {
     fn from(error: WriteError) -> Self {
         Self::Write(error)
@@ -156,7 +176,7 @@ impl Engine {
         self.shared.room.clone().acquire_many_owned(permits).await.map_err(|_| WriteError::Closed)
     }
 
-    fn send(&self, job: Job) -> Result<(), WriteError> {
+    pub(crate) fn send(&self, job: Job) -> Result<(), WriteError> {
         self.shared.jobs.push(job).map_err(|_| WriteError::Closed)
     }
 
@@ -164,7 +184,7 @@ impl Engine {
     async fn mark_fate(&self, receipt: &mut v1::Receipt) -> Result<bool, WriteError> {
         let fate = self.query(receipt.position, |folded| folded.views.fate(receipt.position)).await?;
         match fate {
-            Fate::InEffect => Ok(false),
+            Fate::InEffect | Fate::Resolved => Ok(false),
             Fate::Held => {
                 receipt.held = true;
                 Ok(false)
@@ -207,6 +227,53 @@ impl Engine {
         })
     }
 
+    /// Decides a conflict: the receipt, or why it is refused. Returns when the views have the decision.
+    pub async fn resolve_conflict(&self, resolution: v1::ConflictResolution) -> Result<v1::Receipt, ResolveError> {
+        let command_id = resolution.command_id.clone();
+        let origin = self.conflict_to_resolve(&resolution).await?;
+        let room = self.room_now(resolution.encoded_len() + std::mem::size_of::<v1::ConflictResolution>())?;
+        let (answer, reply) = oneshot::channel();
+        self.send(Job::ResolveConflict { resolution: Box::new(resolution), origin, room, answer })?;
+        let outcome = reply.await.map_err(|_| WriteError::Closed)??;
+        let status = match outcome {
+            Outcome::Accepted(_) => ReceiptStatus::Accepted,
+            Outcome::Known(_) => ReceiptStatus::AlreadyKnown,
+            Outcome::Conflict { stands, .. } => return Err(ResolveError::IdTaken { position: stands }),
+            Outcome::Rejected(violations) => return Err(ResolveError::Refused(violations)),
+        };
+        let position = outcome.position();
+        self.reach(position).await.map_err(WriteError::from)?;
+        Ok(v1::Receipt { submission_id: command_id, status: status.into(), position, ..Default::default() })
+    }
+
+    /// Area and institution of a conflict that the decision fits; nothing when it was decided already, which the writer knows.
+    async fn conflict_to_resolve(&self, r: &v1::ConflictResolution) -> Result<(String, String), ResolveError> {
+        let mut v = Violations::default();
+        validate::conflict_resolution(&mut v, r);
+        if !v.is_empty() {
+            return Err(ResolveError::Refused(v.into_vec()));
+        }
+        let look = |folded: &crate::Folded| {
+            let known = folded.known(self.now());
+            (known.conflict(r.conflict_position), folded.views.fate(r.conflict_position))
+        };
+        let head = self.head().position;
+        match self.query(head, look).await.map_err(WriteError::from)? {
+            (Some((conflict, area_code, institution_id)), _) => {
+                if r.decision() == v1::ConflictDecision::Take && !conflict.can_be_taken {
+                    v.add("decision", "cannot be to take it: it does not fit the record's reporter and kind, so it can only be kept aside");
+                    return Err(ResolveError::Refused(v.into_vec()));
+                }
+                Ok((area_code, institution_id))
+            }
+            (None, Fate::Resolved) => Ok(Default::default()),
+            (None, _) => {
+                v.add("conflict_position", "is not the position of a conflict");
+                Err(ResolveError::Refused(v.into_vec()))
+            }
+        }
+    }
+
     /// Takes a case one step on. Answers with the receipt and the case as it then stands.
     pub async fn advance(&self, command: v1::CaseCommand) -> Result<(v1::Receipt, v1::Case), CaseError> {
         let (command_id, case_id) = (command.command_id.clone(), SubmissionId::parse(&command.case_id));
@@ -221,7 +288,7 @@ impl Engine {
         };
         let receipt = v1::Receipt { submission_id: command_id, status: status.into(), position, ..Default::default() };
         let case = self
-            .query(position, |folded| case_id.ok().and_then(|id| folded.views.case(id)))
+            .query(position, |folded| case_id.ok().and_then(|id| folded.known(self.now()).case(id)))
             .await
             .map_err(WriteError::from)?;
         case.map(|case| (receipt, case)).ok_or(CaseError::Refused(Refusal::UnknownCase))

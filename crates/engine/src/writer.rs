@@ -18,6 +18,7 @@ use satgas_domain::{
     id::SubmissionId,
     registry::{Change, Scope},
     time::{Calendar, Instant},
+    views::Missed,
 };
 use satgas_journal::{AppendError, Head, Journal, Records};
 use satgas_proto::v1::{self, EventKind, Violation, event::Body};
@@ -34,7 +35,7 @@ use crate::{
 };
 
 /// Number of the write state's layout and meaning.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 /// Bytes of records after which a commit takes no more jobs.
 const COMMIT_BYTES: usize = 2 * 1024 * 1024;
 
@@ -70,6 +71,22 @@ pub(crate) enum Job {
         recorded: Box<v1::RuleSetRecorded>,
         room: OwnedSemaphorePermit,
         answer: oneshot::Sender<Reply<Outcome>>,
+    },
+    ResolveConflict {
+        resolution: Box<v1::ConflictResolution>,
+        /// Area and institution that the conflict belongs to.
+        origin: (String, String),
+        room: OwnedSemaphorePermit,
+        answer: oneshot::Sender<Reply<Outcome>>,
+    },
+    /// Deadlines that were missed. The answer is the position of the last event.
+    RecordMissed {
+        missed: Vec<Missed>,
+        answer: oneshot::Sender<Reply<u64>>,
+    },
+    /// Asks for an answer when everything before it is done.
+    Settle {
+        answer: oneshot::Sender<()>,
     },
     Advance {
         command: Box<v1::CaseCommand>,
@@ -107,8 +124,8 @@ pub(crate) struct Decided {
 
 impl Decided {
     /// Folds an event of the log with the hash of the submission or command in it.
-    pub(crate) fn apply(&mut self, event: &v1::Event, id: Option<(SubmissionId, ContentHash)>) {
-        self.state.apply(event);
+    pub(crate) fn apply(&mut self, calendar: &Calendar, event: &v1::Event, id: Option<(SubmissionId, ContentHash)>) {
+        self.state.apply(calendar, event);
         if let Some((id, content)) = id {
             self.ids.insert(id, content, event.position);
         }
@@ -157,7 +174,9 @@ impl Pending {
 /// An answer that waits for the commit.
 enum Answer {
     Submit(oneshot::Sender<Reply<Vec<Outcome>>>, Vec<Outcome>, OwnedSemaphorePermit),
-    RecordRules(oneshot::Sender<Reply<Outcome>>, Outcome, OwnedSemaphorePermit),
+    Record(oneshot::Sender<Reply<Outcome>>, Outcome, OwnedSemaphorePermit),
+    RecordMissed(oneshot::Sender<Reply<u64>>, u64),
+    Settle(oneshot::Sender<()>),
     Advance(oneshot::Sender<Result<Outcome, CaseError>>, Result<Outcome, CaseError>, OwnedSemaphorePermit),
 }
 
@@ -238,8 +257,17 @@ impl Writer {
                 }
                 Job::RecordRules { recorded, room, answer } => {
                     let outcome = self.record_rules(*recorded);
-                    answers.push(Answer::RecordRules(answer, outcome, room));
+                    answers.push(Answer::Record(answer, outcome, room));
                 }
+                Job::ResolveConflict { resolution, origin, room, answer } => {
+                    let outcome = self.resolve_conflict(*resolution, &origin);
+                    answers.push(Answer::Record(answer, outcome, room));
+                }
+                Job::RecordMissed { missed, answer } => {
+                    let last = missed.into_iter().fold(0, |_, missed| self.record_missed(missed));
+                    answers.push(Answer::RecordMissed(answer, last));
+                }
+                Job::Settle { answer } => answers.push(Answer::Settle(answer)),
                 Job::Advance { command, room, answer } => {
                     let outcome = self.advance(*command);
                     answers.push(Answer::Advance(answer, outcome, room));
@@ -328,6 +356,28 @@ impl Writer {
         }
     }
 
+    fn resolve_conflict(&mut self, resolution: v1::ConflictResolution, origin: &(String, String)) -> Outcome {
+        let content = ContentHash::of(&resolution.encode_to_vec());
+        let Ok(id) = SubmissionId::parse(&resolution.command_id) else { return Outcome::Rejected(Vec::new()) };
+        match self.decided.ids.look_up(id, content) {
+            Known::Same(position) => return Outcome::Known(position),
+            Known::Other(stands) => return Outcome::Conflict { position: stands, stands },
+            Known::New => {}
+        }
+        if let Err(violations) = self.decided.state.decide_resolution(&resolution) {
+            return Outcome::Rejected(violations);
+        }
+        let (area_code, institution_id) = origin;
+        let position = self.push_encoding(area_code, institution_id, Body::ConflictResolved(resolution));
+        self.take_id(id, content, position);
+        Outcome::Accepted(position)
+    }
+
+    fn record_missed(&mut self, missed: Missed) -> u64 {
+        let Missed { area_code, institution_id, missed } = missed;
+        self.push_encoding(&area_code, &institution_id, Body::DeadlineMissed(missed))
+    }
+
     fn register(&mut self, entries: &[v1::RegistryEntry], skip_bad: bool) -> Reply<Registered> {
         let decided = self.decided.state.registry().decide_all(entries);
         let mut registered = Registered { refused: decided.refused, ..Registered::default() };
@@ -369,7 +419,7 @@ impl Writer {
             Some(Entry::Member(m)) => home(
                 &registry
                     .find_task_force(&m.task_force_id)
-                    .and_then(|index| registry.task_force(index).message.home.clone()),
+                    .and_then(|index| registry.task_force(index).history.latest().state.message.home.clone()),
             ),
             None => Default::default(),
         };
@@ -394,10 +444,10 @@ impl Writer {
 
     fn push(&mut self, origin: Origin, kind: EventKind, field: u32, encoded: &[u8], body: Body) -> u64 {
         let registry = self.decided.state.registry();
-        let area_code = registry.area(origin.area).message.code.clone();
+        let area_code = registry.area(origin.area).code.clone();
         let institution_id = match origin.scope {
             Scope::Area(_) => String::new(),
-            Scope::Institution(index) => registry.institution(index).message.institution_id.clone(),
+            Scope::Institution(index) => registry.institution(index).id.clone(),
         };
         self.push_with_head(&area_code, &institution_id, kind, field, encoded, body)
     }
@@ -425,7 +475,7 @@ impl Writer {
             institution_id: institution_id.to_owned(),
             body: Some(body),
         };
-        let undo = self.decided.state.apply(&event);
+        let undo = self.decided.state.apply(&self.calendar, &event);
         if !matches!(undo, Undo::Nothing) {
             self.pending.undo.push(undo);
         }
@@ -452,12 +502,14 @@ impl Writer {
                     let lost = failed.clone().filter(|_| outcomes.iter().any(|o| o.position() > durable));
                     drop(answer.send(lost.map_or(Ok(outcomes), Err)));
                 }
-                Answer::RecordRules(answer, outcome, _room) => {
-                    // A refusal may rest on a rule set of the same commit.
+                Answer::Record(answer, outcome, _room) => {
+                    // A refusal may rest on an event of the same commit.
                     let rests = outcome.position() > durable || matches!(outcome, Outcome::Rejected(_));
                     let lost = failed.clone().filter(|_| rests);
                     drop(answer.send(lost.map_or(Ok(outcome), Err)));
                 }
+                Answer::RecordMissed(answer, last) => drop(answer.send(failed.clone().map_or(Ok(last), Err))),
+                Answer::Settle(answer) => drop(answer.send(())),
                 Answer::Advance(answer, outcome, _room) => {
                     let lost = failed.clone().filter(|_| rests_on_pending(&outcome, durable));
                     drop(answer.send(lost.map_or(outcome, |error| Err(error.into()))));
@@ -555,7 +607,9 @@ fn rests_on_pending(outcome: &Result<Outcome, CaseError>, durable: u64) -> bool 
 
 fn area_of_institution(registry: &satgas_domain::registry::Registry, id: &str) -> String {
     let index = registry.find_institution(id);
-    index.map(|index| registry.area(registry.institution(index).area).message.code.clone()).unwrap_or_default()
+    index
+        .map(|index| registry.area(registry.institution(index).history.latest().state.area).code.clone())
+        .unwrap_or_default()
 }
 
 /// Splits an encoded oneof into its field number and its content.

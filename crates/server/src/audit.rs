@@ -9,7 +9,7 @@ use std::{
 };
 
 use prost::Message as _;
-use satgas_domain::{id::SubmissionId, policy::TELLING_OF_CASES, time::Instant};
+use satgas_domain::{id::SubmissionId, policy::TELLING_OF_CASES, time::Instant, views::Known};
 use satgas_engine::{Engine, Filter};
 use satgas_proto::v1::{
     self, AccessRefusal, access_event::Body, audit_service_server::AuditService, event, submission::Content,
@@ -115,14 +115,11 @@ impl Audit {
 
     /// Puts the case in place of a correction of its report, and drops what is of no case.
     async fn keep_cases(&self, seen: &mut Seen) -> Result<(), Status> {
-        let split = |folded: &satgas_engine::Folded| {
-            let is_case = |bits: &u128| {
-                let id = SubmissionId::parse(&text(*bits));
-                id.is_ok_and(|id| folded.views.case(id).is_some())
-            };
+        let split = |known: Known<'_>| {
+            let is_case = |bits: &u128| SubmissionId::parse(&text(*bits)).is_ok_and(|id| known.case(id).is_some());
             std::mem::take(seen).into_iter().partition::<Seen, _>(|(bits, _)| is_case(bits))
         };
-        let (cases, others) = self.engine.query(0, split).await.map_err(status::query)?;
+        let (cases, others) = self.engine.look(0, None, split).await.map_err(status::query)?;
         *seen = cases;
         if others.is_empty() {
             return Ok(());

@@ -66,8 +66,8 @@ impl CaseService for CaseApi {
             wanted => Some(wanted),
         };
         let mut cases: Vec<(u32, v1::Case)> =
-            look_within(&self.engine, r.min_position, r.as_of, &r.area_prefix, |folded, _| {
-                folded.views.cases_from(first, &r.area_prefix, wanted).take(size + 1).collect()
+            look_within(&self.engine, r.min_position, r.as_of, &r.area_prefix, |known| {
+                known.cases_from(first, &r.area_prefix, wanted).take(size + 1).collect()
             })
             .await?;
         let next_page_token = if cases.len() > size { cases[size].0.to_string() } else { String::new() };
@@ -80,6 +80,6 @@ impl CaseService for CaseApi {
 impl CaseApi {
     async fn get(&self, id: &str, min_position: u64, as_of: Option<v1::AsOf>) -> Result<Option<v1::Case>, Status> {
         let id = SubmissionId::parse(id).map_err(|reason| status::invalid_field("case_id", reason))?;
-        look(&self.engine, min_position, as_of, |folded, _| folded.views.case(id)).await
+        look(&self.engine, min_position, as_of, |known| known.case(id)).await
     }
 }

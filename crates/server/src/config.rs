@@ -8,6 +8,7 @@ use std::{
 use figment::{
     Figment,
     providers::{Env, Format as _, Serialized, Toml},
+    value::Value,
 };
 use serde::{Deserialize, Serialize};
 
@@ -37,8 +38,8 @@ pub struct Config {
     pub disk_free_min_mib: u64,
     /// Events between two checkpoints.
     pub checkpoint_every: u64,
-    /// Older checkpoints that are kept, spread over the log: more of them answer questions about the past sooner and take more disk.
-    pub checkpoints_kept: usize,
+    /// Seconds between two looks at whether a deadline has passed unmet; 0 never looks.
+    pub deadlines_every_s: u64,
     /// Streams that may be open at once.
     pub streams_max: usize,
     /// Seconds after which a subscriber that takes nothing is disconnected.
@@ -68,7 +69,7 @@ impl Default for Config {
             tail_mib: 16,
             disk_free_min_mib: 64,
             checkpoint_every: 500_000,
-            checkpoints_kept: 8,
+            deadlines_every_s: 1,
             streams_max: 10_000,
             stall_s: 30,
             tls_certificate: None,
@@ -91,29 +92,11 @@ pub enum ConfigError {
     Refused(Box<figment::Error>),
 }
 
-const KEYS: [&str; 17] = [
-    "listen",
-    "data",
-    "time_zone",
-    "sample_data",
-    "shutdown_deadline_s",
-    "queue_mib",
-    "cache_mib",
-    "tail_mib",
-    "disk_free_min_mib",
-    "checkpoint_every",
-    "checkpoints_kept",
-    "streams_max",
-    "stall_s",
-    "tls_certificate",
-    "tls_key",
-    "tls_client_authority",
-    "refusals_per_minute",
-];
-
 impl Config {
     /// Reads the configuration. `flags` is anything that serialises to a map of some of the keys.
     pub fn load(file: Option<&Path>, flags: impl Serialize) -> Result<Self, ConfigError> {
+        let defaults = Value::serialize(Self::default()).map_err(|error| ConfigError::Refused(Box::new(error)))?;
+        let keys: Vec<&str> = defaults.as_dict().into_iter().flat_map(|dict| dict.keys().map(String::as_str)).collect();
         let mut figment = Figment::from(Serialized::defaults(Self::default()));
         if let Some(file) = file {
             if !file.is_file() {
@@ -122,7 +105,7 @@ impl Config {
             figment = figment.merge(Toml::file_exact(file));
         }
         figment
-            .merge(Env::prefixed("SATGAS_").only(&KEYS))
+            .merge(Env::prefixed("SATGAS_").only(&keys))
             .merge(Serialized::defaults(flags))
             .extract()
             .map_err(|error| ConfigError::Refused(Box::new(error)))

@@ -30,8 +30,10 @@ pub(crate) struct Rows {
 fn columns(kind: CsvKind) -> Option<(&'static [&'static str], &'static [&'static str])> {
     match kind {
         CsvKind::Unspecified => None,
-        CsvKind::Areas => Some((&["code", "name", "valid_from"], &[])),
-        CsvKind::Schools => Some((&["institution_id", "name", "area_code", "valid_from"], &["valid_until"])),
+        CsvKind::Areas => Some((&["code", "name", "valid_from"], &["valid_until", "succeeds_codes", "effective_on"])),
+        CsvKind::Schools => {
+            Some((&["institution_id", "name", "area_code", "valid_from"], &["valid_until", "effective_on"]))
+        }
         CsvKind::Members => Some((
             &["member_id", "task_force_id", "joined_on"],
             &["left_on", "training_topic", "training_valid_from", "training_valid_until"],
@@ -132,7 +134,8 @@ fn add(rows: &mut Rows, kind: CsvKind, line: u32, f: &Fields<'_>) {
             code: f.get("code"),
             name: f.get("name"),
             valid_from: f.get("valid_from"),
-            ..Default::default()
+            valid_until: f.get("valid_until"),
+            succeeds_codes: f.get("succeeds_codes").split_whitespace().map(str::to_owned).collect(),
         }),
         CsvKind::Schools => Entry::Institution(v1::Institution {
             institution_id: f.get("institution_id"),
@@ -155,7 +158,8 @@ fn add(rows: &mut Rows, kind: CsvKind, line: u32, f: &Fields<'_>) {
         }
         CsvKind::Unspecified => return,
     };
-    rows.entries.push(Row { line, entry: v1::RegistryEntry { entry: Some(entry), ..Default::default() } });
+    let entry = v1::RegistryEntry { entry: Some(entry), effective_on: f.get("effective_on") };
+    rows.entries.push(Row { line, entry });
 }
 
 fn task_force(f: &Fields<'_>) -> Result<v1::TaskForce, &'static str> {

@@ -7,19 +7,20 @@ use std::{
 
 use satgas_domain::{
     id::Level,
-    rules::RuleSet,
-    time::{Instant, Period},
-    views::{ListQuery, Subject},
+    registry::Scope,
+    time::Period,
+    views::{EvaluatedBody, Known, ListQuery, Moment, Ranks, Subject, ranked_within, sort, subject_code},
 };
-use satgas_engine::{AsOf, Engine, Folded};
+use satgas_engine::{Engine, Folded};
 use satgas_proto::v1::{
-    self, AreaLevel, evaluation_service_server::EvaluationService, get_evaluation_request::Subject as Asked,
+    self, AreaLevel, evaluation_service_server::EvaluationService, explain_indicator_request as explain,
+    get_evaluation_request as get,
 };
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use crate::{
-    look::{Page, look, look_within, parse},
+    look::{Page, each, look, look_at, look_within, moment, parse},
     status,
     stream::{BoxStream, Gone, Sink, Streams},
     submission::{known_code, page_size},
@@ -41,18 +42,15 @@ impl EvaluationService for Evaluations {
         request: Request<v1::GetEvaluationRequest>,
     ) -> Result<Response<v1::GetEvaluationResponse>, Status> {
         let r = request.into_inner();
-        let period = parse_period(&r.period)?;
-        let (subject, what) = match &r.subject {
+        let (period, body) = (parse_period("period", &r.period)?, parse_body(r.body)?);
+        let subject = match &r.subject {
             None => return Err(no_subject()),
-            Some(Asked::AreaCode(code)) => (Subject::Area(code), "area"),
-            Some(Asked::InstitutionId(id)) => (Subject::Institution(id), "institution"),
+            Some(get::Subject::AreaCode(code)) => Subject::Area(code, body),
+            Some(get::Subject::InstitutionId(id)) => Subject::Institution(id),
         };
-        let evaluate = |folded: &Folded, now: Instant| {
-            let period = period.unwrap_or_else(|| current_month(folded, now));
-            folded.views.evaluate(subject, &period, now).map(|evaluation| with_head(evaluation, folded))
-        };
+        let evaluate = |known: Known<'_>| known.evaluate(subject, &period.unwrap_or_else(|| known.current_month()));
         let evaluation = look(&self.engine, r.min_position, r.as_of, evaluate).await?;
-        let evaluation = evaluation.ok_or_else(|| status::not_found(what))?;
+        let evaluation = evaluation.ok_or_else(|| not_registered(subject))?;
         Ok(Response::new(v1::GetEvaluationResponse { evaluation: Some(evaluation) }))
     }
 
@@ -61,19 +59,21 @@ impl EvaluationService for Evaluations {
         request: Request<v1::ListEvaluationsRequest>,
     ) -> Result<Response<v1::ListEvaluationsResponse>, Status> {
         let r = request.into_inner();
-        let size = page_size(r.page_size, 1_000, 10_000)?;
-        known_code::<AreaLevel>("level", r.level)?;
+        let (size, page) = (page_size(r.page_size, 1_000, 10_000)?, Page::parse(&r.page_token)?);
         known_code::<v1::EvaluationOrder>("order", r.order)?;
-        let period = parse_period(&r.period)?;
-        let (level, order) = (level(r.level()), r.order());
-        let list = |folded: &Folded, now: Instant| {
-            let period = period.unwrap_or_else(|| current_month(folded, now));
-            let list = folded.views.list(&ListQuery { period, prefix: &r.area_prefix, level, order, now, draft: None });
-            list.into_iter().map(|evaluation| with_head(evaluation, folded)).collect()
+        let asked = Asked::parse(&r.period, &r.area_prefix, r.level, r.body)?;
+        let moment = page.moment(&self.engine, r.min_position, r.as_of).await?;
+        let (query, subjects) = self.listed(&asked, moment).await?;
+        let evaluate = |known: Known<'_>, part: &[Scope]| known.evaluations(&query, part);
+        let (evaluations, next_page_token) = if r.order() == v1::EvaluationOrder::Unspecified {
+            // By code: only those of the page need figures.
+            let (subjects, next) = page.cut(subjects, size, moment);
+            (each(&self.engine, moment, &subjects, evaluate).await?, next)
+        } else {
+            let mut all = each(&self.engine, moment, &subjects, evaluate).await?;
+            sort(&mut all, r.order());
+            page.cut(all, size, moment)
         };
-        let list: Vec<v1::Evaluation> =
-            look_within(&self.engine, r.min_position, r.as_of, &r.area_prefix, list).await?;
-        let (evaluations, next_page_token) = offset_page(list, &r.page_token, size)?;
         Ok(Response::new(v1::ListEvaluationsResponse { evaluations, next_page_token }))
     }
 
@@ -81,39 +81,53 @@ impl EvaluationService for Evaluations {
         &self,
         request: Request<v1::ExplainIndicatorRequest>,
     ) -> Result<Response<v1::ExplainIndicatorResponse>, Status> {
-        use v1::explain_indicator_request::Subject as Asked;
         let r = request.into_inner();
-        let size = page_size(r.page_size, 1_000, 10_000)?;
-        let (page, period) = (Page::parse(&r.page_token)?, parse_period(&r.period)?);
+        let (size, page) = (page_size(r.page_size, 1_000, 10_000)?, Page::parse(&r.page_token)?);
+        let (period, body) = (parse_period("period", &r.period)?, parse_body(r.body)?);
         known_code::<v1::IndicatorKind>("indicator", r.indicator)?;
         if r.indicator() == v1::IndicatorKind::Unspecified {
             return Err(status::invalid_field("indicator", "is missing"));
         }
-        let (subject, what) = match &r.subject {
+        let subject = match &r.subject {
             None => return Err(no_subject()),
-            Some(Asked::AreaCode(code)) => (Subject::Area(code), "area"),
-            Some(Asked::InstitutionId(id)) => (Subject::Institution(id), "institution"),
+            Some(explain::Subject::AreaCode(code)) => Subject::Area(code, body),
+            Some(explain::Subject::InstitutionId(id)) => Subject::Institution(id),
         };
-        let explain = |folded: &Folded, now: Instant| {
-            let period = period.unwrap_or_else(|| current_month(folded, now));
-            let evaluation = with_head(folded.views.evaluate(subject, &period, now)?, folded);
-            let explained = folded.views.explain(subject, &period, r.indicator(), now)?;
-            let (items, next_page_token) = page.cut(explained.items, size, folded, now);
-            Some(v1::ExplainIndicatorResponse {
-                evaluation: Some(evaluation),
-                indicator: Some(explained.indicator),
-                weight: explained.weight,
-                cut: Some(explained.cut.to_proto()),
-                items,
-                next_page_token,
-            })
+        let moment = page.moment(&self.engine, r.min_position, r.as_of).await?;
+        let explain = |known: Known<'_>| {
+            let period = period.unwrap_or_else(|| known.current_month());
+            Some((known.evaluate(subject, &period)?, known.explain(subject, &period, r.indicator())?))
         };
-        let explained = page.look(&self.engine, r.min_position, r.as_of, explain).await?;
-        explained.map(Response::new).ok_or_else(|| status::not_found(what))
+        let explained = look_at(&self.engine, moment, explain).await?;
+        let (evaluation, explained) = explained.ok_or_else(|| not_registered(subject))?;
+        let (items, next_page_token) = page.cut(explained.items, size, moment);
+        Ok(Response::new(v1::ExplainIndicatorResponse {
+            evaluation: Some(evaluation),
+            indicator: Some(explained.indicator),
+            weight: explained.weight,
+            cut: Some(explained.cut.to_proto()),
+            items,
+            next_page_token,
+        }))
     }
 
-    async fn list_trends(&self, _: Request<v1::ListTrendsRequest>) -> Result<Response<v1::ListTrendsResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+    async fn list_trends(
+        &self,
+        request: Request<v1::ListTrendsRequest>,
+    ) -> Result<Response<v1::ListTrendsResponse>, Status> {
+        let r = request.into_inner();
+        let (size, page) = (page_size(r.page_size, 1_000, 10_000)?, Page::parse(&r.page_token)?);
+        let asked = Asked::parse(&r.period, &r.area_prefix, r.level, r.body)?;
+        let moment = page.moment(&self.engine, r.min_position, r.as_of).await?;
+        let (query, subjects) = self.listed(&asked, moment).await?;
+        // Ranks are among all of a kota, whatever part of it is asked for.
+        let all = ListQuery { prefix: ranked_within(query.prefix), ..query.clone() };
+        let ranked = look_at(&self.engine, moment, |known| known.listed(&all)).await?;
+        let placed = each(&self.engine, moment, &ranked, |known, part| known.placed(&all, part)).await?;
+        let ranks = Ranks::of(&placed);
+        let (subjects, next_page_token) = page.cut(subjects, size, moment);
+        let trends = each(&self.engine, moment, &subjects, |known, part| known.trends(&query, part, &ranks)).await?;
+        Ok(Response::new(v1::ListTrendsResponse { trends, next_page_token }))
     }
 
     async fn compare_evaluations(
@@ -121,45 +135,31 @@ impl EvaluationService for Evaluations {
         request: Request<v1::CompareEvaluationsRequest>,
     ) -> Result<Response<v1::CompareEvaluationsResponse>, Status> {
         let r = request.into_inner();
-        let size = page_size(r.page_size, 100, 1_000)?;
-        known_code::<AreaLevel>("level", r.level)?;
-        let (level, period) = (level(r.level()), parse_period(&r.period)?);
-        let page = Page::parse(&r.page_token)?;
+        let (size, page) = (page_size(r.page_size, 100, 1_000)?, Page::parse(&r.page_token)?);
+        let asked = Asked::parse(&r.period, &r.area_prefix, r.level, r.body)?;
         let then = parse(r.then, "then")?.ok_or_else(|| status::invalid_field("then", "is missing"))?;
-        let (now, made_at) = (parse(r.now, "now")?, page.made_at());
-        // Both moments of the past at once: who has one and waits for another keeps others waiting.
-        let moments: Vec<AsOf> =
-            [Some(then), made_at.map(|(position, _)| AsOf::Position(position)).or(now)].into_iter().flatten().collect();
-        let past = self.engine.as_of(&moments).await.map_err(status::query)?;
-        let Some((then, then_now)) = past.moments.first() else { return Err(status::stopping()) };
-        let compare = |folded: &Folded, now: Instant| {
-            if folded.views.position() < then.views.position() || now < *then_now {
-                return Err(status::invalid_field("then", "lies after now"));
-            }
-            let period = period.unwrap_or_else(|| current_month(folded, now));
-            let registry = folded.views.registry();
-            if !registry.has_within(&r.area_prefix) {
-                return Err(status::no_area_within());
-            }
-            let areas = registry.areas_within(&r.area_prefix, level).map(|area| &registry.area(area).message.code);
-            let mut changes: Vec<v1::EvaluationChange> = areas
-                .filter_map(|code| folded.views.change_since((&then.views, *then_now), code, &period, now))
-                .collect();
-            for change in &mut changes {
-                change.then = change.then.take().map(|evaluation| with_head(evaluation, then));
-                change.now = change.now.take().map(|evaluation| with_head(evaluation, folded));
-            }
-            let first_day = period.first.first_day();
-            let of = |folded: &Folded, now| basis(folded, now, folded.views.rule_sets().on(first_day));
-            let (changes, next_page_token) = page.cut(changes, size, folded, now);
-            let (then, now) = (Some(of(then, *then_now)), Some(of(folded, now)));
-            Ok(v1::CompareEvaluationsResponse { changes, next_page_token, then, now })
-        };
-        let compared = match past.moments.get(1) {
-            Some((folded, now)) => compare(folded, made_at.map_or(*now, |(_, now)| now)),
-            None => look(&self.engine, 0, None, compare).await?,
-        };
-        compared.map(Response::new)
+        parse(r.now, "now")?;
+        let now = page.moment(&self.engine, 0, r.now).await?;
+        let then = moment(&self.engine, 0, Some(then)).await?;
+        if now.position < then.position || now.now < then.now {
+            return Err(status::invalid_field("then", "lies after now"));
+        }
+        let (query, subjects) = self.listed(&asked, now).await?;
+        let (body, period) = (query.body, &query.period);
+        let mut changes = Vec::new();
+        for part in subjects.chunks(PART) {
+            let compare = |folded: &Folded| {
+                let (then, now) = (folded.views.at(then), folded.views.at(now));
+                let change = |subject: &Scope| now.change_since(&then, *subject, body, period);
+                part.iter().filter_map(change).collect::<Vec<_>>()
+            };
+            changes.extend(self.engine.query(now.position, compare).await.map_err(status::query)?);
+            tokio::task::consume_budget().await;
+        }
+        let (changes, next_page_token) = page.cut(changes, size, now);
+        let basis = |known: Known<'_>| known.basis(known.rules_of(period));
+        let (then, now) = (look_at(&self.engine, then, basis).await?, look_at(&self.engine, now, basis).await?);
+        Ok(Response::new(v1::CompareEvaluationsResponse { changes, next_page_token, then: Some(then), now: Some(now) }))
     }
 
     type WatchEvaluationsStream = BoxStream<v1::WatchEvaluationsResponse>;
@@ -169,18 +169,53 @@ impl EvaluationService for Evaluations {
         request: Request<v1::WatchEvaluationsRequest>,
     ) -> Result<Response<Self::WatchEvaluationsStream>, Status> {
         let r = request.into_inner();
-        known_code::<AreaLevel>("level", r.level)?;
-        let watch = Watch {
-            engine: self.engine.clone(),
-            period: parse_period(&r.period)?,
-            level: level(r.level()),
-            prefix: r.area_prefix,
-            seen: 0,
-            sent: HashMap::new(),
-        };
-        look_within(&self.engine, 0, None, &watch.prefix, |_, _| ()).await?;
+        let asked = Asked::parse(&r.period, &r.area_prefix, r.level, r.body)?;
+        let watch = Watch { engine: self.engine.clone(), asked, seen: None, sent: HashMap::new() };
+        look_within(&self.engine, 0, None, &watch.asked.prefix, |_| ()).await?;
         let stop = self.streams.stop.clone();
         self.streams.open(move |sink| watch.run(sink, stop)).map(Response::new)
+    }
+}
+
+impl Evaluations {
+    /// Those that are asked for, as of a moment.
+    async fn listed<'a>(&self, asked: &'a Asked, moment: Moment) -> Result<(ListQuery<'a>, Vec<Scope>), Status> {
+        let listed = |known: Known<'_>| {
+            let query = asked.query(known);
+            known.has_within(query.prefix).then(|| (query.clone(), known.listed(&query)))
+        };
+        look_at(&self.engine, moment, listed).await?.ok_or_else(status::no_area_within)
+    }
+}
+
+/// Subjects that a comparison looks at in one go.
+const PART: usize = 8;
+
+/// What a list of evaluations is asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    period: Option<Period>,
+    prefix: String,
+    level: Option<Level>,
+    body: EvaluatedBody,
+}
+
+impl Asked {
+    pub(crate) fn parse(period: &str, prefix: &str, level: i32, body: i32) -> Result<Self, Status> {
+        known_code::<AreaLevel>("level", level)?;
+        let level = match AreaLevel::try_from(level).unwrap_or_default() {
+            AreaLevel::Kota => Some(Level::Kota),
+            AreaLevel::Kecamatan => Some(Level::Kecamatan),
+            AreaLevel::Kelurahan | AreaLevel::Unspecified => Some(Level::Kelurahan),
+            AreaLevel::Institution => None,
+        };
+        let (period, body) = (parse_period("period", period)?, parse_body(body)?);
+        Ok(Self { period, prefix: prefix.to_owned(), level, body })
+    }
+
+    pub(crate) fn query(&self, known: Known<'_>) -> ListQuery<'_> {
+        let period = self.period.clone().unwrap_or_else(|| known.current_month());
+        ListQuery { period, prefix: &self.prefix, level: self.level, body: self.body, draft: None }
     }
 }
 
@@ -188,61 +223,39 @@ fn no_subject() -> Status {
     status::invalid_field("subject", "is missing: give area_code or institution_id")
 }
 
-/// What figures of a moment under some rules are made of.
-pub(crate) fn basis(folded: &Folded, now: Instant, rules: &RuleSet) -> v1::Basis {
-    v1::Basis { head_hash: folded.head.hash.to_vec().into(), ..folded.views.basis(now, rules) }
+fn not_registered(subject: Subject<'_>) -> Status {
+    status::not_found(match subject {
+        Subject::Area(..) => "area",
+        Subject::Institution(_) => "institution",
+    })
 }
 
 /// A period, or `None` for the current month.
-pub(crate) fn parse_period(code: &str) -> Result<Option<Period>, Status> {
+fn parse_period(field: &str, code: &str) -> Result<Option<Period>, Status> {
     if code.is_empty() {
         return Ok(None);
     }
     let period = Period::parse(code);
     period
         .map(Some)
-        .ok_or_else(|| status::invalid_field("period", "is not a period such as 2026, 2026-S1, 2026-Q1 or 2026-01"))
+        .ok_or_else(|| status::invalid_field(field, "is not a period such as 2026, 2026-S1, 2026-Q1 or 2026-01"))
 }
 
-pub(crate) fn current_month(folded: &Folded, now: Instant) -> Period {
-    Period::month(folded.views.calendar().month(now))
+fn parse_body(body: i32) -> Result<EvaluatedBody, Status> {
+    known_code::<v1::EvaluatedBody>("body", body)?;
+    Ok(match v1::EvaluatedBody::try_from(body).unwrap_or_default() {
+        v1::EvaluatedBody::Unspecified | v1::EvaluatedBody::Kelurahan => EvaluatedBody::Kelurahan,
+        v1::EvaluatedBody::Institution => EvaluatedBody::Institutions,
+    })
 }
 
-pub(crate) fn level(level: AreaLevel) -> Level {
-    match level {
-        AreaLevel::Kota => Level::Kota,
-        AreaLevel::Kecamatan => Level::Kecamatan,
-        AreaLevel::Kelurahan | AreaLevel::Unspecified | AreaLevel::Institution => Level::Kelurahan,
-    }
-}
-
-pub(crate) fn with_head(mut evaluation: v1::Evaluation, folded: &Folded) -> v1::Evaluation {
-    if let Some(basis) = &mut evaluation.basis {
-        basis.head_hash = folded.head.hash.to_vec().into();
-    }
-    evaluation
-}
-
-/// A page of a list by a token that is the offset of its first item; and the next token.
-pub(crate) fn offset_page<T>(list: Vec<T>, token: &str, size: usize) -> Result<(Vec<T>, String), Status> {
-    let first: usize = match token {
-        "" => 0,
-        token => token.parse().map_err(|_| status::invalid_field("page_token", "is not a token that was given out"))?,
-    };
-    let next = first.saturating_add(size);
-    let token = if next < list.len() { next.to_string() } else { String::new() };
-    Ok((list.into_iter().skip(first).take(size).collect(), token))
-}
-
-/// One client's watch: what it was told last, by area code.
+/// One client's watch: what it was told last, by area code or institution id.
 struct Watch {
     engine: Engine,
-    period: Option<Period>,
-    level: Level,
-    prefix: String,
-    /// The views' position when it was last told.
-    seen: u64,
-    /// Hash of the figures that were sent, by area code.
+    asked: Asked,
+    /// The position of what it was told last.
+    seen: Option<u64>,
+    /// Hash of the figures that were sent, by code or id.
     sent: HashMap<String, u64>,
 }
 
@@ -253,10 +266,11 @@ impl Watch {
             folded.borrow_and_update();
             let changes = match self.changes().await {
                 Ok(changes) => changes,
-                Err(error) => return Some(status::query(error)),
+                Err(status) => return Some(status),
             };
+            let seen = self.seen.unwrap_or_default();
             for change in changes {
-                if let Some(end) = send(&sink, change, self.seen).await {
+                if let Some(end) = send(&sink, change, seen).await {
                     return end;
                 }
             }
@@ -268,7 +282,7 @@ impl Watch {
                     tokio::time::sleep(GATHER).await;
                 }
                 () = tokio::time::sleep(HEARTBEAT) => {
-                    if let Some(end) = send(&sink, v1::WatchEvaluationsResponse::default(), self.seen).await {
+                    if let Some(end) = send(&sink, v1::WatchEvaluationsResponse::default(), seen).await {
                         return end;
                     }
                 }
@@ -279,53 +293,55 @@ impl Watch {
     }
 
     /// Evaluations that differ from what was sent: all of them at first.
-    async fn changes(&mut self) -> Result<Vec<v1::WatchEvaluationsResponse>, satgas_engine::QueryError> {
-        let engine = self.engine.clone();
-        let now = engine.now();
-        let (seen, level, first) = (self.seen, self.level, self.sent.is_empty());
-        let (prefix, period) = (&self.prefix, &self.period);
-        let look = |folded: &Folded| {
-            let period = period.clone().unwrap_or_else(|| current_month(folded, now));
-            // A change of a kelurahan changes what it rolls up to.
-            let mut causes: BTreeMap<&str, u64> = BTreeMap::new();
-            if first {
-                let areas = folded.views.registry().areas_within(prefix, level);
-                causes.extend(areas.map(|area| (folded.views.registry().area(area).message.code.as_str(), 0)));
-            } else {
-                for (code, position) in folded.views.changed_after(seen, prefix) {
-                    let cause = causes.entry(at_level(code, level)).or_default();
-                    *cause = position.max(*cause);
-                }
-            }
-            let evaluate = |(code, cause): (&str, u64)| {
-                let evaluation = folded.views.evaluate(Subject::Area(code), &period, now)?;
-                Some(v1::WatchEvaluationsResponse {
-                    evaluation: Some(with_head(evaluation, folded)),
-                    cause_position: cause,
-                })
-            };
-            (causes.into_iter().filter_map(evaluate).collect::<Vec<_>>(), folded.views.position())
-        };
-        let (mut changes, position) = engine.query(0, look).await?;
-        self.seen = position;
-        changes.retain(|change| self.is_news(change));
+    async fn changes(&mut self) -> Result<Vec<v1::WatchEvaluationsResponse>, Status> {
+        let moment = moment(&self.engine, 0, None).await?;
+        let (query, subjects) =
+            self.engine.query(0, |folded| self.changed(folded, moment)).await.map_err(status::query)?;
+        let scopes: Vec<Scope> = subjects.iter().map(|(scope, _)| *scope).collect();
+        let evaluations = each(&self.engine, moment, &scopes, |known, part| known.evaluations(&query, part)).await?;
+        self.seen = Some(moment.position);
+        let changes = evaluations.into_iter().zip(subjects).map(|(evaluation, (_, cause_position))| {
+            v1::WatchEvaluationsResponse { evaluation: Some(evaluation), cause_position }
+        });
+        let mut changes: Vec<_> = changes.collect();
+        changes.retain(|change| is_news(&mut self.sent, change));
         Ok(changes)
     }
 
-    fn is_news(&mut self, change: &v1::WatchEvaluationsResponse) -> bool {
-        use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-
-        use prost::Message as _;
-        let Some(evaluation) = &change.evaluation else { return false };
-        let Some(v1::evaluation::Subject::AreaCode(code)) = &evaluation.subject else { return false };
-        // Of the basis only the rules are news.
-        let rule_set = evaluation.basis.as_ref().map(|basis| basis.rule_set.clone()).unwrap_or_default();
-        let basis = Some(v1::Basis { rule_set, ..Default::default() });
-        let figures = v1::Evaluation { basis, ..evaluation.clone() };
-        let mut hasher = DefaultHasher::new();
-        figures.encode_to_vec().hash(&mut hasher);
-        self.sent.insert(code.clone(), hasher.finish()) != Some(hasher.finish())
+    /// Those whose evaluation may have changed since it was told last, and the position of the last event that may have.
+    fn changed(&self, folded: &Folded, moment: Moment) -> (ListQuery<'_>, Vec<(Scope, u64)>) {
+        let known = folded.views.at(moment);
+        let query = self.asked.query(known);
+        let Some(seen) = self.seen else {
+            let all = known.listed(&query);
+            return (query, all.into_iter().map(|scope| (scope, 0)).collect());
+        };
+        // A change of a kelurahan changes what it rolls up to, and what stands in it.
+        let mut causes: BTreeMap<&str, u64> = BTreeMap::new();
+        for (code, position) in folded.views.changed_after(seen, query.prefix) {
+            let cause = causes.entry(at_level(code, query.level.unwrap_or(Level::Kelurahan))).or_default();
+            *cause = position.max(*cause);
+        }
+        let changed = causes.into_iter().flat_map(|(prefix, cause)| {
+            known.listed(&ListQuery { prefix, ..query.clone() }).into_iter().map(move |scope| (scope, cause))
+        });
+        let changed = changed.collect();
+        (query, changed)
     }
+}
+
+fn is_news(sent: &mut HashMap<String, u64>, change: &v1::WatchEvaluationsResponse) -> bool {
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+    use prost::Message as _;
+    let Some(evaluation) = &change.evaluation else { return false };
+    // Of the basis only the rules are news.
+    let rule_set = evaluation.basis.as_ref().map(|basis| basis.rule_set.clone()).unwrap_or_default();
+    let basis = Some(v1::Basis { rule_set, ..Default::default() });
+    let figures = v1::Evaluation { basis, ..evaluation.clone() };
+    let mut hasher = DefaultHasher::new();
+    figures.encode_to_vec().hash(&mut hasher);
+    sent.insert(subject_code(evaluation).to_owned(), hasher.finish()) != Some(hasher.finish())
 }
 
 /// The code cut to a level.
@@ -359,13 +375,5 @@ mod tests {
     fn a_code_is_cut_to_its_level() {
         let cut = [Level::Kota, Level::Kecamatan, Level::Kelurahan].map(|level| at_level("53.71.04.1001", level));
         assert_eq!(cut, ["53.71", "53.71.04", "53.71.04.1001"]);
-    }
-
-    #[test]
-    fn the_last_page_has_no_token() {
-        let page = |token| offset_page(vec![1, 2, 3], token, 2).ok();
-        assert_eq!(page(""), Some((vec![1, 2], "2".to_owned())));
-        assert_eq!(page("2"), Some((vec![3], String::new())));
-        assert_eq!(page("x"), None);
     }
 }

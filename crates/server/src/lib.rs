@@ -19,6 +19,7 @@ mod look;
 mod registry;
 mod rules;
 mod server;
+mod statistics;
 mod status;
 mod stream;
 mod submission;

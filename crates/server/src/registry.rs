@@ -1,7 +1,7 @@
 //! `RegistryService`: areas, institutions, task forces, members.
 
-use satgas_domain::{id::is_within, registry::Registry};
-use satgas_engine::{Engine, Registered};
+use satgas_domain::views::Known;
+use satgas_engine::{Engine, Folded, Registered};
 use satgas_proto::v1::{self, registry_service_server::RegistryService};
 use tonic::{Request, Response, Status};
 
@@ -58,10 +58,7 @@ impl RegistryService for RegistryApi {
     ) -> Result<Response<v1::ListAreasResponse>, Status> {
         let r = request.into_inner();
         let size = page_size(r.page_size, 1_000, 10_000)?;
-        let list = |registry: &Registry| {
-            let areas = registry.all().0.iter().map(|a| &a.message).filter(|a| is_within(&a.code, &r.area_prefix));
-            page(areas, &r.page_token, size, |a: &v1::Area| &a.code)
-        };
+        let list = |known: Known<'_>| page(known.areas(&r.area_prefix), &r.page_token, size, |a: &v1::Area| &a.code);
         let (areas, next_page_token) = self.list(r.min_position, r.as_of, &r.area_prefix, list).await?;
         Ok(Response::new(v1::ListAreasResponse { areas, next_page_token }))
     }
@@ -72,9 +69,8 @@ impl RegistryService for RegistryApi {
     ) -> Result<Response<v1::ListInstitutionsResponse>, Status> {
         let r = request.into_inner();
         let size = page_size(r.page_size, 1_000, 10_000)?;
-        let list = |registry: &Registry| {
-            let all = registry.all().1.iter().map(|i| &i.message).filter(|i| is_within(&i.area_code, &r.area_prefix));
-            page(all, &r.page_token, size, |i: &v1::Institution| &i.institution_id)
+        let list = |known: Known<'_>| {
+            page(known.institutions(&r.area_prefix), &r.page_token, size, |i: &v1::Institution| &i.institution_id)
         };
         let (institutions, next_page_token) = self.list(r.min_position, r.as_of, &r.area_prefix, list).await?;
         Ok(Response::new(v1::ListInstitutionsResponse { institutions, next_page_token }))
@@ -86,11 +82,8 @@ impl RegistryService for RegistryApi {
     ) -> Result<Response<v1::ListTaskForcesResponse>, Status> {
         let r = request.into_inner();
         let size = page_size(r.page_size, 1_000, 10_000)?;
-        let list = |registry: &Registry| {
-            let within = |t: &&satgas_domain::registry::TaskForce| {
-                is_within(&registry.area(registry.area_of(t.home)).message.code, &r.area_prefix)
-            };
-            let all = registry.all().2.iter().filter(within).map(|t| &t.message);
+        let list = |known: Known<'_>| {
+            let all = known.task_forces(&r.area_prefix).cloned();
             page(all, &r.page_token, size, |t: &v1::TaskForce| &t.task_force_id)
         };
         let (task_forces, next_page_token) = self.list(r.min_position, r.as_of, &r.area_prefix, list).await?;
@@ -103,13 +96,8 @@ impl RegistryService for RegistryApi {
     ) -> Result<Response<v1::ListMembersResponse>, Status> {
         let r = request.into_inner();
         let size = page_size(r.page_size, 1_000, 10_000)?;
-        let list = |registry: &Registry| {
-            let within = |m: &&satgas_domain::registry::Member| {
-                let home = registry.task_force(m.task_force).home;
-                is_within(&registry.area(registry.area_of(home)).message.code, &r.area_prefix)
-            };
-            let all = registry.all().3.iter().filter(within).map(|m| &m.message);
-            page(all, &r.page_token, size, |m: &v1::Member| &m.member_id)
+        let list = |known: Known<'_>| {
+            page(known.members(&r.area_prefix).cloned(), &r.page_token, size, |m: &v1::Member| &m.member_id)
         };
         let (members, next_page_token) = self.list(r.min_position, r.as_of, &r.area_prefix, list).await?;
         Ok(Response::new(v1::ListMembersResponse { members, next_page_token }))
@@ -122,9 +110,9 @@ impl RegistryApi {
         min_position: u64,
         as_of: Option<v1::AsOf>,
         prefix: &str,
-        list: impl FnOnce(&Registry) -> T,
+        list: impl FnOnce(Known<'_>) -> T,
     ) -> Result<T, Status> {
-        look_within(&self.engine, min_position, as_of, prefix, |folded, _| list(folded.views.registry())).await
+        look_within(&self.engine, min_position, as_of, prefix, list).await
     }
 
     /// Registers rows, or only finds out what is wrong with them.
@@ -137,11 +125,9 @@ impl RegistryApi {
     ) -> Result<(v1::RegistrySummary, Vec<v1::RefusedRow>), Status> {
         let (lines, entries): (Vec<u32>, Vec<_>) = rows.into_iter().map(|row| (row.line, row.entry)).unzip();
         let Registered { summary, refused } = if only_look {
-            self.list(0, None, "", |registry| satgas_engine::Registered {
-                refused: registry.decide_all(&entries).refused,
-                ..Default::default()
-            })
-            .await?
+            let decide = |folded: &Folded| folded.views.registry().decide_all(&entries).refused;
+            let refused = self.engine.query(0, decide).await.map_err(status::query)?;
+            Registered { refused, ..Default::default() }
         } else {
             self.engine.register(entries, skip_bad).await.map_err(|error| status::write(&error))?
         };
@@ -154,16 +140,11 @@ impl RegistryApi {
 }
 
 /// A page of messages by id, after a token that is the last id of the page before; and the next token.
-fn page<'a, T: Clone + 'a>(
-    all: impl Iterator<Item = &'a T>,
-    token: &str,
-    size: usize,
-    id: impl Fn(&T) -> &String,
-) -> (Vec<T>, String) {
-    let mut list: Vec<&T> = all.filter(|item| id(item).as_str() > token).collect();
+fn page<T>(all: impl Iterator<Item = T>, token: &str, size: usize, id: impl Fn(&T) -> &String) -> (Vec<T>, String) {
+    let mut list: Vec<T> = all.filter(|item| id(item).as_str() > token).collect();
     list.sort_unstable_by(|a, b| id(a).cmp(id(b)));
     let more = list.len() > size;
     list.truncate(size);
     let next = list.last().filter(|_| more).map(|last| id(last).clone()).unwrap_or_default();
-    (list.into_iter().cloned().collect(), next)
+    (list, next)
 }

@@ -1,16 +1,20 @@
 //! `RuleService`: the rule sets, and what a period would be under others.
 
-use satgas_domain::{rules::RuleSet, time::Instant, views::ListQuery};
-use satgas_engine::{Engine, Folded};
-use satgas_proto::v1::{self, AreaLevel, rule_service_server::RuleService};
+use satgas_domain::{
+    registry::Scope,
+    rules::RuleSet,
+    views::{Known, ListQuery},
+};
+use satgas_engine::Engine;
+use satgas_proto::v1::{self, rule_service_server::RuleService};
 use tonic::{Request, Response, Status};
 
 use crate::{
-    evaluation::{current_month, level, parse_period, with_head},
-    look::{Page, look},
+    evaluation::Asked,
+    look::{Page, each, look, look_at},
     status,
     stream::Streams,
-    submission::{known_code, page_size},
+    submission::page_size,
 };
 
 pub(crate) struct Rules {
@@ -36,7 +40,7 @@ impl RuleService for Rules {
         request: Request<v1::ListRuleSetsRequest>,
     ) -> Result<Response<v1::ListRuleSetsResponse>, Status> {
         let r = request.into_inner();
-        let list = |folded: &Folded, now: Instant| folded.views.rule_sets().list(folded.views.calendar().day(now));
+        let list = |known: Known<'_>| known.rule_sets();
         let rule_sets = look(&self.engine, r.min_position, r.as_of, list).await?;
         Ok(Response::new(v1::ListRuleSetsResponse { rule_sets }))
     }
@@ -44,27 +48,25 @@ impl RuleService for Rules {
     async fn what_if(&self, request: Request<v1::WhatIfRequest>) -> Result<Response<v1::WhatIfResponse>, Status> {
         let r = request.into_inner();
         let (size, page) = (page_size(r.page_size, 1_000, 10_000)?, Page::parse(&r.page_token)?);
-        known_code::<AreaLevel>("level", r.level)?;
-        let (level, period) = (level(r.level()), parse_period(&r.period)?);
+        let asked = Asked::parse(&r.period, &r.area_prefix, r.level, 0)?;
         let draft = r.draft.as_ref().ok_or_else(|| status::invalid_field("draft", "is missing"))?;
         let draft = RuleSet::parse(draft, "draft").map_err(status::invalid)?;
-        let both = |folded: &Folded, now: Instant| {
-            let period = period.unwrap_or_else(|| current_month(folded, now));
-            let under = |draft| {
-                let order = v1::EvaluationOrder::Unspecified;
-                let query = ListQuery { period: period.clone(), prefix: &r.area_prefix, level, order, now, draft };
-                folded.views.list(&query).into_iter().map(|evaluation| with_head(evaluation, folded))
-            };
-            if !folded.views.registry().has_within(&r.area_prefix) {
-                return Err(status::no_area_within());
-            }
-            let all = under(None)
-                .zip(under(Some(&draft)))
-                .map(|(recorded, draft)| v1::WhatIfEvaluation { recorded: Some(recorded), draft: Some(draft) })
-                .collect();
-            let (evaluations, next_page_token) = page.cut(all, size, folded, now);
-            Ok(v1::WhatIfResponse { evaluations, next_page_token })
+        let moment = page.moment(&self.engine, r.min_position, r.as_of).await?;
+        let listed = |known: Known<'_>| {
+            let query = asked.query(known);
+            known.has_within(query.prefix).then(|| (query.clone(), known.listed(&query)))
         };
-        page.look(&self.engine, r.min_position, r.as_of, both).await?.map(Response::new)
+        let listed = look_at(&self.engine, moment, listed).await?;
+        let (recorded, subjects) = listed.ok_or_else(status::no_area_within)?;
+        let (subjects, next_page_token) = page.cut(subjects, size, moment);
+        let drafted = ListQuery { draft: Some(&draft), ..recorded.clone() };
+        let both = |known: Known<'_>, part: &[Scope]| {
+            let pairs = known.evaluations(&recorded, part).into_iter().zip(known.evaluations(&drafted, part));
+            pairs
+                .map(|(recorded, draft)| v1::WhatIfEvaluation { recorded: Some(recorded), draft: Some(draft) })
+                .collect()
+        };
+        let evaluations = each(&self.engine, moment, &subjects, both).await?;
+        Ok(Response::new(v1::WhatIfResponse { evaluations, next_page_token }))
     }
 }

@@ -21,6 +21,7 @@ use satgas_proto::{
         identity_service_server::IdentityServiceServer,
         registry_service_server::{self, RegistryServiceServer},
         rule_service_server::{self, RuleServiceServer},
+        statistics_service_server::{self, StatisticsServiceServer},
         submission_service_server::{self, SubmissionServiceServer},
         warning_service_server::{self, WarningServiceServer},
     },
@@ -47,6 +48,7 @@ use crate::{
     listen::connections,
     registry::RegistryApi,
     rules::Rules,
+    statistics::Statistics,
     status,
     stream::Streams,
     submission::Submissions,
@@ -192,6 +194,10 @@ impl Server {
             places: Arc::new(Semaphore::new(config.streams_max.clamp(1, Semaphore::MAX_PERMITS))),
             stall: Duration::from_secs(config.stall_s.max(1)),
         };
+        if config.deadlines_every_s > 0 {
+            let every = Duration::from_secs(config.deadlines_every_s);
+            tasks.spawn(watch_deadlines(engine.clone(), every, stop.clone()));
+        }
         let routes = routes(&gate, log, &streams).await?;
         let speaks_tls = tls.is_some();
         if let Some(tls) = &tls {
@@ -252,6 +258,11 @@ impl Server {
         let engine = self.engine.clone();
         let verified = tokio::task::spawn_blocking(move || engine.verify(&mut |_| {})).await;
         verified.unwrap_or_else(|error| Err(Fault { position: 0, what: format!("the check did not end: {error}") }))
+    }
+
+    /// Records the deadlines that have passed unmet by the server's clock, and how many: for those who set it not to look by itself.
+    pub async fn judge_deadlines(&self) -> Result<usize, satgas_engine::WriteError> {
+        self.engine.judge_deadlines().await
     }
 
     /// Ends in order within the deadline: no new work, calls in flight answered, subscribers told where to resume, checkpoints written.
@@ -324,7 +335,6 @@ fn open(config: &Config, clock: Arc<dyn Clock>, address: SocketAddr) -> Result<O
         queue_bytes_max: config.queue_mib.max(1) * MIB,
         tail_bytes_max: config.tail_mib * MIB,
         checkpoint_every: config.checkpoint_every,
-        checkpoints_kept: config.checkpoints_kept,
     };
     let keys = Keys::open(folder.keys())?;
     let access = Arc::new(AccessLog::open(&folder.access(), Arc::clone(&clock))?);
@@ -367,6 +377,7 @@ async fn routes(gate: &Gate, log: v1::LogOpened, streams: &Streams) -> Result<Ro
         .add_service(encoded::event_service_server::EventServiceServer::new(behind(gate, events)))
         .add_service(EvaluationServiceServer::new(behind(gate, evaluations)))
         .add_service(RuleServiceServer::new(behind(gate, rules)))
+        .add_service(StatisticsServiceServer::new(behind(gate, Statistics { engine: engine.clone() })))
         .add_service(WarningServiceServer::new(behind(gate, Warnings { engine: engine.clone() })))
         .add_service(IdentityServiceServer::new(behind(gate, identity)))
         .add_service(AuditServiceServer::new(behind(gate, audit)))
@@ -380,6 +391,23 @@ async fn routes(gate: &Gate, log: v1::LogOpened, streams: &Streams) -> Result<Ro
 /// A service behind its decisions.
 fn behind<S>(gate: &Gate, inner: S) -> Authorized<S> {
     Authorized { inner, gate: gate.clone() }
+}
+
+/// Records deadlines that pass unmet until the server stops. What cannot be written is tried again at the next look.
+async fn watch_deadlines(engine: Engine, every: Duration, stop: CancellationToken) {
+    let mut looks = tokio::time::interval(every);
+    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = looks.tick() => {}
+            () = stop.cancelled() => return,
+        }
+        match engine.judge_deadlines().await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "deadlines passed unmet"),
+            Err(error) => tracing::warn!(%error, "missed deadlines are not recorded yet"),
+        }
+    }
 }
 
 /// Keeps the health service true until the server stops.
@@ -412,6 +440,7 @@ async fn tell_health(health: &HealthReporter, writable: Writable) {
     for service in [
         event_service_server::SERVICE_NAME,
         evaluation_service_server::SERVICE_NAME,
+        statistics_service_server::SERVICE_NAME,
         warning_service_server::SERVICE_NAME,
     ] {
         health.set_service_status(service, ServingStatus::Serving).await;

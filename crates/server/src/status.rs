@@ -6,7 +6,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use satgas_domain::case::Refusal;
-use satgas_engine::{CaseError, QueryError, ReadError, WriteError};
+use satgas_engine::{CaseError, QueryError, ReadError, ResolveError, WriteError};
 use satgas_proto::v1::Violation;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
@@ -192,12 +192,7 @@ pub(crate) fn write(error: &WriteError) -> Status {
 pub(crate) fn case(error: CaseError) -> Status {
     match error {
         CaseError::Write(error) => write(&error),
-        CaseError::IdTaken { position } => {
-            let message = format!(
-                "the command's id was used for something else at position {position}: make a new id for a new step"
-            );
-            with_reason(Code::AlreadyExists, message, "ID_TAKEN", [("position", position.to_string())])
-        }
+        CaseError::IdTaken { position } => id_taken(position, "step"),
         CaseError::Refused(Refusal::UnknownCase) => not_found("case"),
         CaseError::Refused(Refusal::Invalid(violations)) => invalid(violations),
         CaseError::Refused(Refusal::StaleVersion { current }) => {
@@ -217,13 +212,27 @@ pub(crate) fn case(error: CaseError) -> Status {
     }
 }
 
+/// A conflict was not decided.
+pub(crate) fn resolution(error: ResolveError) -> Status {
+    match error {
+        ResolveError::Write(error) => write(&error),
+        ResolveError::Refused(violations) => invalid(violations),
+        ResolveError::IdTaken { position } => id_taken(position, "decision"),
+    }
+}
+
+fn id_taken(position: u64, what: &str) -> Status {
+    let message =
+        format!("the command's id was used for something else at position {position}: make a new id for a new {what}");
+    with_reason(Code::AlreadyExists, message, "ID_TAKEN", [("position", position.to_string())])
+}
+
 /// A query was not answered.
 pub(crate) fn query(error: QueryError) -> Status {
     match error {
         QueryError::BeyondHead { .. } | QueryError::Future | QueryError::BeforeLog => {
             Status::out_of_range(error.to_string())
         }
-        QueryError::Busy => retry(Code::ResourceExhausted, error.to_string(), "PAST_BUSY", RETRY),
         QueryError::Unreadable => Status::data_loss(format!("{error}: the operator must run `satgas verify`")),
         QueryError::Closed => stopping(),
     }

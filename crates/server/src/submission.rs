@@ -50,8 +50,8 @@ impl SubmissionService for Submissions {
     ) -> Result<Response<v1::ListConflictsResponse>, Status> {
         let r = request.into_inner();
         let size = page_size(r.page_size, 100, 1_000)?;
-        let conflicts: Vec<_> = look_within(&self.engine, r.min_position, r.as_of, &r.area_prefix, |folded, _| {
-            folded.views.conflicts(&r.area_prefix, r.after_position).take(size + 1).collect()
+        let conflicts: Vec<_> = look_within(&self.engine, r.min_position, r.as_of, &r.area_prefix, |known| {
+            known.conflicts(&r.area_prefix, r.after_position).take(size + 1).collect()
         })
         .await?;
         let (conflicts, next_after_position) = page(conflicts, size, |c: &v1::Conflict| c.position);
@@ -60,16 +60,20 @@ impl SubmissionService for Submissions {
 
     async fn resolve_conflict(
         &self,
-        _: Request<v1::ResolveConflictRequest>,
+        request: Request<v1::ResolveConflictRequest>,
     ) -> Result<Response<v1::ResolveConflictResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+        let _call = self.streams.tasks.token();
+        let resolution =
+            request.into_inner().resolution.ok_or_else(|| status::invalid_field("resolution", "is missing"))?;
+        let receipt = self.engine.resolve_conflict(resolution).await.map_err(status::resolution)?;
+        Ok(Response::new(v1::ResolveConflictResponse { receipt: Some(receipt) }))
     }
 
     async fn list_held(&self, request: Request<v1::ListHeldRequest>) -> Result<Response<v1::ListHeldResponse>, Status> {
         let r = request.into_inner();
         let size = page_size(r.page_size, 100, 1_000)?;
-        let held: Vec<_> = look_within(&self.engine, r.min_position, r.as_of, &r.area_prefix, |folded, _| {
-            folded.views.held(&r.area_prefix, r.after_position).take(size + 1).collect()
+        let held: Vec<_> = look_within(&self.engine, r.min_position, r.as_of, &r.area_prefix, |known| {
+            known.held(&r.area_prefix, r.after_position).take(size + 1).collect()
         })
         .await?;
         let (held, next_after_position) = page(held, size, |h: &v1::Held| h.position);

@@ -1,13 +1,13 @@
 //! `WarningService`: early warnings.
 
-use satgas_domain::time::Instant;
-use satgas_engine::{Engine, Folded};
+use satgas_domain::views::Known;
+use satgas_engine::Engine;
 use satgas_proto::v1::{self, warning_service_server::WarningService};
 use tonic::{Request, Response, Status};
 
 use crate::{
-    evaluation::{basis, offset_page},
-    look::look_within,
+    look::{Page, look_at},
+    status,
     submission::{known_code, page_size},
 };
 
@@ -26,12 +26,16 @@ impl WarningService for Warnings {
         for kind in &r.kinds {
             known_code::<v1::WarningKind>("kinds", *kind)?;
         }
-        let within = |folded: &Folded, now: Instant| {
-            (folded.views.warnings(&r.area_prefix, now), basis(folded, now, folded.views.rules_now(now)))
+        let page = Page::parse(&r.page_token)?;
+        let moment = page.moment(&self.engine, r.min_position, r.as_of).await?;
+        let within = |known: Known<'_>| {
+            let warnings = || (known.warnings(&r.area_prefix), known.basis(known.rules_now()));
+            known.has_within(&r.area_prefix).then(warnings)
         };
-        let (mut warnings, basis) = look_within(&self.engine, r.min_position, r.as_of, &r.area_prefix, within).await?;
+        let found = look_at(&self.engine, moment, within).await?;
+        let (mut warnings, basis) = found.ok_or_else(status::no_area_within)?;
         warnings.retain(|w| r.kinds.is_empty() || r.kinds.contains(&w.kind));
-        let (warnings, next_page_token) = offset_page(warnings, &r.page_token, size)?;
+        let (warnings, next_page_token) = page.cut(warnings, size, moment);
         Ok(Response::new(v1::ListWarningsResponse { warnings, next_page_token, basis: Some(basis) }))
     }
 }

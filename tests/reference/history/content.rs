@@ -1,7 +1,10 @@
 //! Contents of records by chance, well-formed unless they are meant not to be.
 
 use jiff::{Timestamp, ToSpan as _, civil::Date};
-use rand::{RngExt as _, seq::IndexedRandom as _};
+use rand::{
+    RngExt as _,
+    seq::{IndexedRandom as _, SliceRandom as _},
+};
 use satgas_proto::v1::{self, amendment::Replacement};
 
 use super::{people::some_day, world::World};
@@ -127,18 +130,25 @@ impl World {
     }
 
     fn case_report(&mut self) -> v1::CaseReport {
+        let rng = &mut self.rng;
+        let mut violence: Vec<i32> = (1..8).collect();
+        violence.shuffle(rng);
+        violence.truncate(rng.random_range(1..4));
+        let mut electronic = Vec::new();
+        if violence.contains(&v1::Violence::Seksual.into()) {
+            electronic = (1..4).collect();
+            electronic.shuffle(rng);
+            electronic.truncate(rng.random_range(0..3));
+        }
         v1::CaseReport {
-            violence: vec![v1::Violence::Seksual.into()],
-            electronic: vec![v1::ElectronicViolence::Transmisi.into()],
-            extortion: self.rng.random_bool(0.3),
-            place: v1::Place::Daring.into(),
-            victim_age: [v1::AgeGroup::AgeGroup1317, v1::AgeGroup::AgeGroup1824]
-                .choose(&mut self.rng)
-                .map(|age| (*age).into())
-                .expect("there are two"),
-            victim_sex: v1::Sex::Perempuan.into(),
-            victim_disability: false,
-            offender: v1::Offender::TidakDiketahui.into(),
+            violence,
+            electronic,
+            extortion: rng.random_bool(0.3),
+            place: rng.random_range(1..8),
+            victim_age: rng.random_range(1..8),
+            victim_sex: rng.random_range(1..3),
+            victim_disability: rng.random_bool(0.2),
+            offender: rng.random_range(1..11),
             school_id: String::new(),
         }
     }

@@ -4,6 +4,7 @@
 //! and the clients run side by side. Times cluster where counting goes wrong: at the ends of months, quarters and years in local
 //! time, at the deadlines of reports, on the leap day.
 
+mod changes;
 mod content;
 mod people;
 pub(crate) mod rules;
@@ -40,6 +41,20 @@ pub(crate) enum Action {
     OpenCase(v1::Submission),
     /// Takes a case one step on.
     Step(StepPlan),
+    /// Decides on a conflict.
+    Decide(DecisionPlan),
+}
+
+/// A decision that is made when the conflicts are known: which there are depends on how the clients were interleaved.
+#[derive(Clone, Debug)]
+pub(crate) struct DecisionPlan {
+    pub(crate) command_id: String,
+    /// Decide what must be refused.
+    pub(crate) wild: bool,
+    /// Send the same command a second time.
+    pub(crate) repeated: bool,
+    /// Seed of the choices that are left.
+    pub(crate) dice: u64,
 }
 
 /// A step that is chosen when the case is known: which are allowed depends on how the clients were interleaved.

@@ -1,10 +1,12 @@
-//! The registry of a history: two kecamatan, six kelurahan, schools, offices, task forces and their members, and what changes of
-//! them in mid-period. One kelurahan has neither a school nor a task force.
+//! The registry of a history: two kecamatan, six kelurahan, schools, offices, task forces and their members. One kelurahan has
+//! neither a school nor a task force.
 
 use jiff::{ToSpan as _, civil::Date};
 use rand::{RngExt as _, seq::IndexedRandom as _};
 use rand_chacha::ChaCha8Rng;
 use satgas_proto::v1::{self, registry_entry::Entry, task_force::Home};
+
+use super::changes::{LONG_AGO, now, within};
 
 /// The kelurahan of every history. The last one has no school and no task force.
 pub(crate) const KELURAHAN: [&str; 6] =
@@ -15,17 +17,25 @@ const KOTA: &str = "53.71";
 
 /// Who is there.
 pub(crate) struct People {
+    pub(crate) areas: Vec<v1::Area>,
     pub(crate) institutions: Vec<v1::Institution>,
     pub(crate) task_forces: Vec<v1::TaskForce>,
     pub(crate) members: Vec<v1::Member>,
-    first: Date,
-    last: Date,
+    pub(crate) first: Date,
+    pub(crate) last: Date,
 }
 
 impl People {
     /// Makes the registry of a history from `first` to `last`.
     pub(crate) fn new(rng: &mut ChaCha8Rng, first: Date, last: Date) -> Self {
-        let mut people = Self { institutions: Vec::new(), task_forces: Vec::new(), members: Vec::new(), first, last };
+        let mut people = Self {
+            areas: areas(),
+            institutions: Vec::new(),
+            task_forces: Vec::new(),
+            members: Vec::new(),
+            first,
+            last,
+        };
         people.found_institutions(rng);
         people.form_task_forces(rng);
         people.join_members(rng);
@@ -38,62 +48,31 @@ impl People {
         self.institutions.iter().filter(is_school).cloned().collect()
     }
 
-    /// Whether a task force and the institution in which it works existed on a day.
+    /// Whether a task force and the area or institution in which it works existed on a day.
     pub(crate) fn existed(&self, task_force: usize, day: &str) -> bool {
-        let within = |from: &str, until: &str| from <= day && (until.is_empty() || day <= until);
         let task_force = &self.task_forces[task_force];
-        let home = self.institutions.iter().find(|institution| {
-            task_force.home.as_ref() == Some(&Home::InstitutionId(institution.institution_id.clone()))
-        });
-        within(&task_force.formed_on, &task_force.dissolved_on)
-            && home.is_none_or(|home| within(&home.valid_from, &home.valid_until))
+        let home = match task_force.home.as_ref().expect("a history's task forces have homes") {
+            Home::AreaCode(code) => {
+                let home = self.areas.iter().find(|area| area.code == *code);
+                home.map(|home| (&home.valid_from, &home.valid_until))
+            }
+            Home::InstitutionId(id) => {
+                let home = self.institutions.iter().find(|institution| institution.institution_id == *id);
+                home.map(|home| (&home.valid_from, &home.valid_until))
+            }
+        };
+        within(&task_force.formed_on, &task_force.dissolved_on, day)
+            && home.is_some_and(|(from, until)| within(from, until, day))
     }
 
     /// Every entry, each after those it refers to.
     pub(crate) fn entries(&self) -> Vec<v1::RegistryEntry> {
-        let mut entries = vec![area(KOTA, "Kota Contoh")];
-        entries.extend(KECAMATAN.map(|code| area(code, &format!("Kecamatan Contoh {}", &code[6..]))));
-        for (index, code) in KELURAHAN.iter().enumerate() {
-            // Names run against the codes, so that an order by name is not one by code.
-            entries.push(area(code, &format!("Kelurahan Contoh {}", KELURAHAN.len() - index)));
-        }
-        entries.extend(self.institutions.iter().cloned().map(|entry| wrap(Entry::Institution(entry))));
-        entries.extend(self.task_forces.iter().cloned().map(|entry| wrap(Entry::TaskForce(entry))));
-        entries.extend(self.members.iter().cloned().map(|entry| wrap(Entry::Member(entry))));
+        let mut entries: Vec<v1::RegistryEntry> =
+            self.areas.iter().cloned().map(|entry| now(Entry::Area(entry))).collect();
+        entries.extend(self.institutions.iter().cloned().map(|entry| now(Entry::Institution(entry))));
+        entries.extend(self.task_forces.iter().cloned().map(|entry| now(Entry::TaskForce(entry))));
+        entries.extend(self.members.iter().cloned().map(|entry| now(Entry::Member(entry))));
         entries
-    }
-
-    /// Changes something: a task force is dissolved, a school moves or ends, a member is trained or leaves, or nothing is new.
-    pub(crate) fn change(&mut self, rng: &mut ChaCha8Rng) -> v1::RegistryEntry {
-        match rng.random_range(0..6) {
-            0 => {
-                let task_force = pick_mut(rng, &mut self.task_forces);
-                task_force.dissolved_on = some_day(rng, self.first, self.last);
-                wrap(Entry::TaskForce(task_force.clone()))
-            }
-            1 => {
-                let institution = pick_mut(rng, &mut self.institutions);
-                institution.area_code = KELURAHAN[rng.random_range(0..5)].to_owned();
-                wrap(Entry::Institution(institution.clone()))
-            }
-            2 => {
-                let institution = pick_mut(rng, &mut self.institutions);
-                institution.valid_until = some_day(rng, self.first, self.last);
-                wrap(Entry::Institution(institution.clone()))
-            }
-            3 => {
-                let member = pick_mut(rng, &mut self.members);
-                member.left_on = some_day(rng, self.first, self.last);
-                wrap(Entry::Member(member.clone()))
-            }
-            4 => {
-                let valid = training(rng, self.first, self.last);
-                let member = pick_mut(rng, &mut self.members);
-                member.trainings.push(valid);
-                wrap(Entry::Member(member.clone()))
-            }
-            _ => wrap(Entry::Member(pick_mut(rng, &mut self.members).clone())),
-        }
     }
 
     fn found_institutions(&mut self, rng: &mut ChaCha8Rng) {
@@ -175,22 +154,19 @@ impl People {
     }
 }
 
-fn wrap(entry: Entry) -> v1::RegistryEntry {
-    v1::RegistryEntry { entry: Some(entry), ..Default::default() }
+/// The areas, each after the one it lies in.
+fn areas() -> Vec<v1::Area> {
+    let mut areas = vec![area(KOTA, "Kota Contoh")];
+    areas.extend(KECAMATAN.map(|code| area(code, &format!("Kecamatan Contoh {}", &code[6..]))));
+    for (index, code) in KELURAHAN.iter().enumerate() {
+        // Names run against the codes, so that an order by name is not one by code.
+        areas.push(area(code, &format!("Kelurahan Contoh {}", KELURAHAN.len() - index)));
+    }
+    areas
 }
 
-fn area(code: &str, name: &str) -> v1::RegistryEntry {
-    wrap(Entry::Area(v1::Area {
-        code: code.to_owned(),
-        name: name.to_owned(),
-        valid_from: "2020-01-01".to_owned(),
-        ..Default::default()
-    }))
-}
-
-fn pick_mut<'a, T>(rng: &mut ChaCha8Rng, list: &'a mut [T]) -> &'a mut T {
-    let index = rng.random_range(0..list.len());
-    &mut list[index]
+fn area(code: &str, name: &str) -> v1::Area {
+    v1::Area { code: code.to_owned(), name: name.to_owned(), valid_from: LONG_AGO.to_string(), ..v1::Area::default() }
 }
 
 /// Some day between two, in half of all cases the first or last one of a month.
@@ -201,7 +177,8 @@ pub(crate) fn some_day(rng: &mut ChaCha8Rng, first: Date, last: Date) -> String 
     days.choose(rng).expect("there are four").to_string()
 }
 
-fn training(rng: &mut ChaCha8Rng, first: Date, last: Date) -> v1::Training {
+/// A training that is valid for some days around the history.
+pub(crate) fn training(rng: &mut ChaCha8Rng, first: Date, last: Date) -> v1::Training {
     let early = first.checked_sub(60.days()).expect("far from the ends of time");
     let mut days = [some_day(rng, early, last), some_day(rng, early, last)];
     days.sort();

@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use satgas_proto::v1::{self, amendment::Replacement, submission::Content, submission::Reporter, task_force::Home};
 
 use super::{
-    Action, CLIENTS, StepPlan, Wave,
+    Action, CLIENTS, DecisionPlan, StepPlan, Wave,
     content::{Agreed, KINDS, Kind},
     edges,
     people::{KELURAHAN, People},
@@ -87,14 +87,15 @@ impl World {
 
     fn action(&mut self, wave: usize, client: usize, at: Timestamp) -> Option<Action> {
         match self.rng.random_range(0..100) {
-            0..44 => self.record(wave, client, at),
-            44..58 => self.amendment(wave, client, at),
-            58..63 => self.retraction(client, at),
-            63..88 => self.step(at),
-            88..92 => self.repeat(),
-            92..95 => self.other_content(),
-            95..97 => self.invalid(client, at),
-            _ => Some(Action::Register(vec![self.people.change(&mut self.rng)])),
+            0..41 => self.record(wave, client, at),
+            41..55 => self.amendment(wave, client, at),
+            55..60 => self.retraction(client, at),
+            60..83 => self.step(at),
+            83..86 => self.repeat(),
+            86..90 => self.other_content(),
+            90..92 => self.invalid(client, at),
+            92..96 => Some(Action::Decide(self.decision(at))),
+            _ => Some(Action::Register(self.people.change(&mut self.rng))),
         }
     }
 
@@ -184,6 +185,15 @@ impl World {
             repeated: self.rng.random_bool(0.08),
             dice: self.rng.random(),
         }))
+    }
+
+    fn decision(&mut self, at: Timestamp) -> DecisionPlan {
+        DecisionPlan {
+            command_id: uuid(&mut self.rng, at),
+            wild: self.rng.random_bool(0.2),
+            repeated: self.rng.random_bool(0.2),
+            dice: self.rng.random(),
+        }
     }
 
     /// The same submission once more, perhaps by another client while the first is under way.

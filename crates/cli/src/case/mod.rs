@@ -17,7 +17,7 @@ use tonic::Status;
 use crate::{
     EXIT_PARTLY, as_of, codes,
     connect::{Connection, Log, unary},
-    failure,
+    failure, pages,
     print::{self, Format, ListFormat},
     time,
 };
@@ -143,25 +143,21 @@ async fn get(case_id: &str, as_of: Option<v1::AsOf>, server: &Connection) -> any
 }
 
 async fn list(args: List, server: &Connection, log: &Log) -> anyhow::Result<ExitCode> {
+    let as_of = args.as_of.moment(log)?;
     let mut client = server.cases();
-    let mut cases: Vec<v1::Case> = Vec::new();
-    let mut page_token = String::new();
-    loop {
+    let cases = pages::all(async |page_token| {
         let request = v1::ListCasesRequest {
             area_prefix: args.area.clone(),
             status: args.status.map_or(0, Into::into),
             page_size: 1_000,
             page_token,
             min_position: 0,
-            as_of: args.as_of.moment(log)?,
+            as_of,
         };
         let page = client.list_cases(unary(request)).await?.into_inner();
-        cases.extend(page.cases);
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            break;
-        }
-    }
+        Ok((page.cases, page.next_page_token))
+    });
+    let cases = cases.await?;
     print::list(args.format, &cases, &show::table(&cases, log), log.sample_data)?;
     Ok(ExitCode::SUCCESS)
 }

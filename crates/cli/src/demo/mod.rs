@@ -88,6 +88,8 @@ struct Played {
     seed: u64,
     clients: usize,
     counts: Counts,
+    /// Deadlines that passed unmet.
+    missed: u64,
     outcome: Outcome,
     playing: Duration,
     append_per_s: f64,
@@ -128,7 +130,14 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 async fn start(args: &Args, folder: &Folder, clock: Arc<ManualClock>) -> anyhow::Result<Server> {
-    let config = Config { listen: args.listen, data: folder.path().to_owned(), sample_data: true, ..Config::default() };
+    let config = Config {
+        listen: args.listen,
+        data: folder.path().to_owned(),
+        sample_data: true,
+        // The player says when: by itself the server would look at moments that are different each time.
+        deadlines_every_s: 0,
+        ..Config::default()
+    };
     match Server::start(config, clock).await {
         Err(StartError::Listen { address, error }) if error.kind() == io::ErrorKind::AddrInUse => {
             bail!(
@@ -153,18 +162,20 @@ async fn play(args: &Args, server: &Server, clock: &ManualClock) -> anyhow::Resu
     let mut player = Player::to(&url, clients, &tokens)?;
     player.register(cast.registered).await?;
     let before = player.counts.events();
-    player.play(script.waves, clock).await?;
+    player.play(script.waves, server, clock).await?;
     clock.set(END.timestamp());
+    player.judge(server).await?;
 
     let counts = player.counts;
     ensure!(counts == wanted, "the story wants {wanted:?}, the server's receipts say {counts:?}");
     let outcome = Outcome::ask(player.supervisor(), player.position).await?;
-    outcome.check(&counts, script.held_for_ever)?;
+    outcome.check(&counts, player.missed, script.held_for_ever)?;
     let appended = u32::try_from(counts.events() - before).unwrap_or(u32::MAX);
     Ok(Played {
         seed: args.seed,
         clients,
         counts,
+        missed: player.missed,
         outcome,
         playing: player.playing,
         append_per_s: f64::from(appended) / player.playing.as_secs_f64(),
@@ -213,7 +224,10 @@ async fn go_on(
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         tokio::select! {
-            _ = ticks.tick() => clock.set(END.timestamp() + begun.elapsed()),
+            _ = ticks.tick() => {
+                clock.set(END.timestamp() + begun.elapsed());
+                server.judge_deadlines().await?;
+            }
             () = stop.signalled() => return Ok(()),
         }
     }

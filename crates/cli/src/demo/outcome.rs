@@ -39,12 +39,12 @@ impl Outcome {
     }
 
     /// Checks that the server kept what it acknowledged and nothing else.
-    pub(crate) fn check(&self, counts: &Counts, held_for_ever: u64) -> anyhow::Result<()> {
+    pub(crate) fn check(&self, counts: &Counts, missed: u64, held_for_ever: u64) -> anyhow::Result<()> {
         // The opening of the log is an event of its own.
-        let events = counts.events() + 1;
+        let events = counts.events() + missed + 1;
         ensure!(
             self.basis.position == events,
-            "{events} events were acknowledged and the log ends at {}: does anybody else write to this server?",
+            "{events} events are known of and the log ends at {}: does anybody else write to this server?",
             self.basis.position
         );
         ensure!(self.conflicts == counts.conflicts, "{} conflicts and {} are listed", counts.conflicts, self.conflicts);

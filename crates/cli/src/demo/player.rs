@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use futures_util::{StreamExt as _, stream};
 use satgas_proto::v1::{self, ReceiptStatus};
-use satgas_server::ManualClock;
+use satgas_server::{ManualClock, Server};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
@@ -28,6 +28,8 @@ pub(crate) struct Player {
     clients: Vec<Client>,
     /// What the server answered.
     pub(crate) counts: Counts,
+    /// Deadlines that the server recorded as missed.
+    pub(crate) missed: u64,
     /// The highest position in any receipt.
     pub(crate) position: u64,
     /// How long each call with a single answer took.
@@ -68,7 +70,7 @@ impl Player {
         let client = |_| tokens.client(&Connection::to(url)?);
         let clients = (0..clients).map(client).collect::<anyhow::Result<Vec<_>>>()?;
         let (counts, latencies) = (Counts::default(), Vec::new());
-        Ok(Self { clients, counts, position: 0, latencies, playing: Duration::ZERO })
+        Ok(Self { clients, counts, missed: 0, position: 0, latencies, playing: Duration::ZERO })
     }
 
     /// The first client, as who sees everything.
@@ -84,7 +86,7 @@ impl Player {
     }
 
     /// Plays the waves, moving the clock, with a line on standard error for each month.
-    pub(crate) async fn play(&mut self, waves: Vec<Wave>, clock: &ManualClock) -> anyhow::Result<()> {
+    pub(crate) async fn play(&mut self, waves: Vec<Wave>, server: &Server, clock: &ManualClock) -> anyhow::Result<()> {
         let begun = Instant::now();
         let mut month = String::new();
         for wave in waves {
@@ -96,9 +98,16 @@ impl Player {
                 eprintln!("{month}: {events} records so far, {:.1} s", begun.elapsed().as_secs_f64());
             }
             clock.set(minute.timestamp());
+            self.judge(server).await?;
             self.wave(wave).await.with_context(|| format!("what arrives at {}", local_text(minute.timestamp())))?;
         }
         self.playing = begun.elapsed();
+        Ok(())
+    }
+
+    /// Has the server record the deadlines that passed unmet.
+    pub(crate) async fn judge(&mut self, server: &Server) -> anyhow::Result<()> {
+        self.missed += server.judge_deadlines().await? as u64;
         Ok(())
     }
 

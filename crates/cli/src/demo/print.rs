@@ -158,8 +158,8 @@ fn counts(out: &mut impl Write, played: &Played, verified: &Verified) -> io::Res
     let (counts, outcome) = (&played.counts, &played.outcome);
     writeln!(
         out,
-        "{} records in the log: {} of the registry, {} accepted, {} steps of cases, {} in conflict, 1 opening",
-        verified.records, counts.registered, counts.accepted, counts.steps, counts.conflicts
+        "{} records in the log: {} of the registry, {} accepted, {} steps of cases, {} in conflict, {} deadlines missed, 1 opening",
+        verified.records, counts.registered, counts.accepted, counts.steps, counts.conflicts, played.missed
     )?;
     writeln!(
         out,
@@ -249,6 +249,7 @@ struct Document<'a> {
     rejected: u64,
     refused_steps: u64,
     held: u64,
+    deadlines_missed: u64,
     evaluations: Vec<v1::Evaluation>,
     totals: Vec<v1::Evaluation>,
     warnings: Vec<v1::Warning>,
@@ -279,6 +280,7 @@ pub(crate) fn json(out: &mut impl Write, played: &Played, verified: &Verified) -
         rejected: counts.rejected,
         refused_steps: counts.refused_steps,
         held: outcome.held,
+        deadlines_missed: played.missed,
         evaluations: without_basis(&outcome.kelurahan),
         totals: without_basis(&outcome.totals),
         warnings: without_positions(&outcome.warnings),

@@ -2,10 +2,13 @@
 //!
 //! Invariant: each level is evaluated by the server. Levels that show one position stand on the very same events.
 
-use satgas_proto::v1::{self, AreaLevel};
+use satgas_proto::v1::{self, AreaLevel, EvaluatedBody};
 
 use super::basis;
-use crate::connect::{Connection, unary};
+use crate::{
+    connect::{Connection, unary},
+    pages,
+};
 
 /// Which areas, when, and which levels.
 #[derive(Clone, Debug)]
@@ -16,6 +19,8 @@ pub(crate) struct Selection {
     pub(crate) area: String,
     /// The level asked for.
     pub(crate) level: AreaLevel,
+    /// Whose figures an area shows.
+    pub(crate) body: EvaluatedBody,
     /// Whether the levels above it are wanted too.
     pub(crate) above: bool,
     /// Order within a level.
@@ -64,10 +69,22 @@ impl Selection {
         // At the same time: the shorter the while between them, the likelier that the log did not move on.
         let (asked, kecamatan, kota) = tokio::try_join!(
             list(self.level, true),
-            list(AreaLevel::Kecamatan, self.above && self.level == AreaLevel::Kelurahan),
+            list(
+                AreaLevel::Kecamatan,
+                self.above && matches!(self.level, AreaLevel::Kelurahan | AreaLevel::Institution)
+            ),
             list(AreaLevel::Kota, self.above && self.level != AreaLevel::Kota),
         )?;
         Ok(Levels { asked, kecamatan, kota })
+    }
+
+    /// Above institutions stand the sums over institutions.
+    fn body_of(&self, level: AreaLevel) -> EvaluatedBody {
+        match (self.level, level) {
+            (AreaLevel::Institution, AreaLevel::Institution) => EvaluatedBody::Unspecified,
+            (AreaLevel::Institution, _) => EvaluatedBody::Institution,
+            _ => self.body,
+        }
     }
 
     async fn list(
@@ -77,9 +94,7 @@ impl Selection {
         server: &Connection,
     ) -> anyhow::Result<Vec<v1::Evaluation>> {
         let mut client = server.evaluations();
-        let mut evaluations = Vec::new();
-        let mut page_token = String::new();
-        loop {
+        let evaluations = pages::all(async |page_token| {
             let request = v1::ListEvaluationsRequest {
                 period: self.period.clone(),
                 area_prefix: self.area.clone(),
@@ -89,15 +104,12 @@ impl Selection {
                 page_token,
                 min_position,
                 as_of: self.as_of,
-                ..Default::default()
+                body: self.body_of(level).into(),
             };
             let page = client.list_evaluations(unary(request)).await?.into_inner();
-            evaluations.extend(page.evaluations);
-            page_token = page.next_page_token;
-            if page_token.is_empty() {
-                return Ok(evaluations);
-            }
-        }
+            Ok((page.evaluations, page.next_page_token))
+        });
+        Ok(evaluations.await?)
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 };
 
 use clap::ValueEnum;
-use satgas_proto::v1::{self, AreaLevel, evaluation::Subject, get_evaluation_request};
+use satgas_proto::v1::{self, AreaLevel, EvaluatedBody, evaluation::Subject, get_evaluation_request};
 
 use crate::{
     as_of, codes,
@@ -37,11 +37,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PREFIX", default_value = "", hide_default_value = true)]
     area: String,
     /// An institution instead of areas
-    #[arg(long, value_name = "ID", conflicts_with_all = ["area", "level", "sort"])]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["area", "level", "sort", "body"])]
     institution: Option<String>,
-    /// kelurahan, kecamatan or kota
+    /// kelurahan, kecamatan or kota; institution lists each institution in the areas
     #[arg(long, default_value = "kelurahan", value_parser = codes::parse::<AreaLevel>)]
     level: AreaLevel,
+    #[command(flatten)]
+    body: Body,
     /// Order
     #[arg(long, value_enum, default_value_t = Order::Code, allow_hyphen_values = true)]
     sort: Order,
@@ -61,11 +63,28 @@ impl Args {
             period: self.period.clone(),
             area: self.area.clone(),
             level: self.level,
+            body: self.body.asked(),
             above: self.format == ListFormat::Table,
             order: self.sort.into(),
             min_position: self.min_position,
             as_of,
         }
+    }
+}
+
+/// Adds `--body` to a command that asks for figures of areas.
+#[derive(Clone, Copy, Debug, clap::Args)]
+#[group(skip)]
+pub(crate) struct Body {
+    /// Whose figures an area shows: those of the kelurahan's own task forces, or, with institution, the sums of the institutions in it
+    #[arg(long, default_value = "kelurahan", value_parser = codes::parse::<EvaluatedBody>)]
+    body: EvaluatedBody,
+}
+
+impl Body {
+    /// As the vocabulary carries it.
+    pub(crate) fn asked(self) -> EvaluatedBody {
+        self.body
     }
 }
 
@@ -110,7 +129,11 @@ pub(crate) async fn run(args: Args, server: &Connection) -> anyhow::Result<ExitC
             let mut out = io::stdout().lock();
             print::banner(&mut out, sample_data)?;
             writeln!(out, "{}", sheet::heading(&levels, &zone))?;
-            sheet::table(&levels, args.sort == Order::Code).write(&mut out)?;
+            let grouped = args.sort == Order::Code && args.level != AreaLevel::Institution;
+            sheet::table(&levels, grouped).write(&mut out)?;
+            if let Some(legend) = sheet::legend(&levels) {
+                writeln!(out, "\n{legend}")?;
+            }
         }
         format => print::list(format, &levels.asked, &sheet::flat(&levels.asked), sample_data)?,
     }

@@ -5,6 +5,7 @@ use satgas_proto::v1::{self, IndicatorKind};
 
 use super::{Levels, basis, code};
 use crate::{
+    codes::Code as _,
     print::{Align, SAMPLE, Table, hex, shorten},
     time,
 };
@@ -58,6 +59,7 @@ pub(super) fn table(levels: &Levels, grouped: bool) -> Table {
         ("cases", Align::Right),
         ("open", Align::Right),
         ("overdue", Align::Right),
+        ("missed", Align::Right),
     ]);
     if grouped {
         for group in levels.asked.chunk_by(|a, b| parent(a) == parent(b)) {
@@ -104,7 +106,23 @@ fn row(evaluation: &v1::Evaluation) -> Vec<String> {
     cells.push(activity.pupils_reached.to_string());
     cells.push(activity.days_since_last_activity.map_or_else(|| "-".to_owned(), |days| format!("{days} d")));
     cells.extend([cases.reported, cases.open, cases.overdue].map(|count| count.to_string()));
+    cells.push(missed(evaluation));
     cells
+}
+
+/// "2r 1f 3a": monthly reports, follow-ups and first answers that were missed, each when there are any; "-" when none.
+fn missed(evaluation: &v1::Evaluation) -> String {
+    let v1::MissedFigures { reports, follow_ups, responses } = evaluation.missed.unwrap_or_default();
+    let kinds = [(reports, 'r'), (follow_ups, 'f'), (responses, 'a')];
+    let some = kinds.iter().filter(|(count, _)| *count > 0).map(|(count, kind)| format!("{count}{kind}"));
+    let cell = some.collect::<Vec<_>>().join(" ");
+    if cell.is_empty() { "-".to_owned() } else { cell }
+}
+
+/// What stands in the last column, when anything does.
+pub(super) fn legend(levels: &Levels) -> Option<&'static str> {
+    let any = levels.all().any(|evaluation| evaluation.missed.unwrap_or_default() != v1::MissedFigures::default());
+    any.then_some("missed deadlines: r monthly reports, f follow-ups, a first answers to cases")
 }
 
 /// The indicator of a kind.
@@ -165,6 +183,10 @@ pub(super) fn flat(evaluations: &[v1::Evaluation]) -> Table {
             "first_response_median_s",
             "first_response_p90_s",
             "open_conflicts",
+            "missed_reports",
+            "missed_follow_ups",
+            "missed_responses",
+            "body",
             "as_of",
             "position",
             "head_hash",
@@ -200,6 +222,11 @@ fn flat_row(evaluation: &v1::Evaluation) -> Vec<String> {
     cells.push(absent_or(cases.first_response_median_s));
     cells.push(absent_or(cases.first_response_p90_s));
     cells.push(evaluation.open_conflicts.to_string());
+    let missed = evaluation.missed;
+    cells.push(absent_or(missed.map(|missed| missed.reports)));
+    cells.push(absent_or(missed.map(|missed| missed.follow_ups)));
+    cells.push(absent_or(missed.map(|missed| missed.responses)));
+    cells.push(body(evaluation));
     let basis = basis(evaluation);
     cells.push(basis.as_of.as_ref().and_then(time::from_proto).map(|time| time.to_string()).unwrap_or_default());
     cells.push(basis.position.to_string());
@@ -207,6 +234,15 @@ fn flat_row(evaluation: &v1::Evaluation) -> Vec<String> {
     cells.push(basis.rule_set);
     cells.push(if basis.sample_data { SAMPLE } else { "" }.to_owned());
     cells
+}
+
+/// Whose figures an area shows; empty for an institution.
+pub(crate) fn body(evaluation: &v1::Evaluation) -> String {
+    match (&evaluation.subject, evaluation.body()) {
+        (Some(v1::evaluation::Subject::InstitutionId(_)), _) => String::new(),
+        (_, v1::EvaluatedBody::Unspecified) => v1::EvaluatedBody::Kelurahan.word(),
+        (_, body) => body.word(),
+    }
 }
 
 fn absent_or<N: ToString>(figure: Option<N>) -> String {
@@ -281,6 +317,15 @@ mod tests {
     }
 
     #[test]
+    fn missed_deadlines_are_told_by_their_kind_and_explained_when_there_are_any() {
+        let mut levels = city();
+        assert_eq!((row(&levels.asked[0]).pop(), legend(&levels)), (Some("-".to_owned()), None));
+        levels.asked[0].missed = Some(v1::MissedFigures { reports: 2, follow_ups: 0, responses: 1 });
+        assert_eq!(row(&levels.asked[0]).pop(), Some("2r 1a".to_owned()));
+        assert!(legend(&levels).is_some());
+    }
+
+    #[test]
     fn the_heading_names_what_the_figures_are_made_of() {
         let mut levels = city();
         let text = heading(&levels, &TimeZone::UTC);
@@ -299,5 +344,6 @@ mod tests {
         let cell = |name: &str| &row[header.iter().position(|column| column == name).unwrap()];
         assert_eq!((cell("reporting_completeness_num"), cell("reporting_completeness_den")), ("2", "3"));
         assert_eq!((cell("school_coverage_num"), cell("data")), ("", "DATA CONTOH"));
+        assert_eq!((cell("missed_reports"), cell("body")), ("", "kelurahan"));
     }
 }

@@ -6,13 +6,14 @@ use std::io::{self, BufWriter, Write};
 
 use anyhow::bail;
 use clap::ValueEnum;
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::tz::TimeZone;
 use satgas_proto::v1::{self, AreaLevel};
 
 use super::{
     draft::{Draft, Target, target},
     figures,
     rows::Rows,
+    standing::Standing,
     table::Value,
     workbook,
 };
@@ -60,16 +61,8 @@ enum Kind {
 pub(super) struct Report {
     /// The evaluations of every level.
     pub(super) levels: Levels,
-    /// The period.
-    pub(super) period: v1::Period,
-    /// What the areas' codes begin with; empty for all.
-    pub(super) area: String,
-    /// What all of them are made of. As of the latest time at which one was.
-    pub(super) basis: v1::Basis,
-    /// The log's time zone.
-    pub(super) zone: TimeZone,
-    /// When this was exported.
-    pub(super) exported_at: Timestamp,
+    /// What all of them stand on. As of the latest time at which one was made.
+    pub(super) standing: Standing,
 }
 
 impl Report {
@@ -77,7 +70,8 @@ impl Report {
         let nanos = |basis: &v1::Basis| basis.as_of.as_ref().map(|time| (time.seconds, time.nanos));
         let latest = levels.all().map(basis).max_by_key(nanos).unwrap_or_default();
         let period = levels.all().find_map(|evaluation| evaluation.period.clone()).unwrap_or_default();
-        Self { levels, period, area: area.to_owned(), basis: latest, zone, exported_at: time::now() }
+        let standing = Standing { period, area: area.to_owned(), basis: latest, zone, exported_at: time::now() };
+        Self { levels, standing }
     }
 
     /// Each evaluation with its level: kelurahan, then kecamatan, then kota.
@@ -100,11 +94,12 @@ pub(super) async fn run(args: &Args, server: &Connection) -> anyhow::Result<()> 
     }
     draft.publish()?;
     let mut out = io::stdout().lock();
-    print::banner(&mut out, report.basis.sample_data)?;
+    let Standing { period, basis, .. } = &report.standing;
+    print::banner(&mut out, basis.sample_data)?;
     let Levels { asked, kecamatan, kota } = &report.levels;
     let parts = format!("{} kelurahan, {} kecamatan, {} kota", asked.len(), kecamatan.len(), kota.len());
-    let v1::Basis { position, head_hash, .. } = &report.basis;
-    let (file, period, head) = (args.to.path.display(), &report.period.code, hex(head_hash, 16));
+    let v1::Basis { position, head_hash, .. } = basis;
+    let (file, period, head) = (args.to.path.display(), &period.code, hex(head_hash, 16));
     writeln!(out, "{file}: {parts} of {period} at log position {position}, head {head}")?;
     Ok(())
 }
@@ -114,6 +109,7 @@ async fn read(args: &Args, server: &Connection) -> anyhow::Result<Report> {
         period: args.period.clone(),
         area: args.area.clone(),
         level: AreaLevel::Kelurahan,
+        body: v1::EvaluatedBody::Kelurahan,
         above: true,
         order: v1::EvaluationOrder::Unspecified,
         min_position: 0,
@@ -143,20 +139,8 @@ fn write_csv(report: &Report, out: impl Write) -> anyhow::Result<()> {
 }
 
 fn write_parquet(report: &Report, out: impl Write + Send) -> anyhow::Result<()> {
-    let v1::Basis { position, head_hash, as_of, rule_set, sample_data } = &report.basis;
-    let as_of = as_of.as_ref().and_then(time::from_proto);
-    let facts = vec![
-        ("schema", "satgas.v1.Evaluation".to_owned()),
-        ("schema_version", SCHEMA_VERSION.to_string()),
-        ("sample_data", sample_data.to_string()),
-        ("head_position", position.to_string()),
-        ("head_hash", hex(head_hash, 64)),
-        ("as_of", as_of.map(|time| time.to_string()).unwrap_or_default()),
-        ("rule_set", rule_set.clone()),
-        ("period", report.period.code.clone()),
-        ("area_prefix", report.area.clone()),
-        ("exported_at", report.exported_at.to_string()),
-    ];
+    let mut facts = vec![("schema", "satgas.v1.Evaluation".to_owned()), ("schema_version", SCHEMA_VERSION.to_string())];
+    facts.extend(report.standing.facts());
     let mut rows = Rows::new(out, "evaluation", &figures::fields(), facts)?;
     for (level, evaluation) in report.rows() {
         rows.push(figures::row(level, evaluation))?;

@@ -37,6 +37,7 @@ fn cells(level: AreaLevel, evaluation: &v1::Evaluation) -> Vec<(Field, Value)> {
     cells.extend(activity(evaluation.activity.unwrap_or_default()));
     cells.extend(cases(evaluation.cases.unwrap_or_default()));
     cells.push(count("open_conflicts", evaluation.open_conflicts));
+    cells.extend(missed(evaluation.missed));
     cells.extend(standing(evaluation));
     cells
 }
@@ -82,6 +83,15 @@ fn cases(figures: v1::CaseFigures) -> [(Field, Value); 7] {
         count("in_shelter", figures.in_shelter),
         maybe("first_response_median_s", figures.first_response_median_s),
         maybe("first_response_p90_s", figures.first_response_p90_s),
+    ]
+}
+
+/// Deadlines that passed unmet; absent where the server does not count them.
+fn missed(figures: Option<v1::MissedFigures>) -> [(Field, Value); 3] {
+    [
+        maybe("missed_reports", figures.map(|figures| figures.reports)),
+        maybe("missed_follow_ups", figures.map(|figures| figures.follow_ups)),
+        maybe("missed_responses", figures.map(|figures| figures.responses)),
     ]
 }
 

@@ -1,4 +1,4 @@
-//! `satgas export`: evaluations and records as files for offices, spreadsheets and analysts.
+//! `satgas export`: evaluations, statistics and records as files for offices, spreadsheets and analysts.
 //!
 //! Invariants: a file is there whole or not at all, whatever ends the export. Everything in one file stands on one log position,
 //! which the file names. No figure is added up here.
@@ -8,6 +8,8 @@ mod evaluations;
 mod figures;
 mod records;
 mod rows;
+mod standing;
+mod statistics;
 mod table;
 mod workbook;
 
@@ -24,6 +26,8 @@ use crate::connect::Connection;
 pub(crate) enum Command {
     /// The evaluations of a period: a workbook to print, CSV, or Parquet
     Evaluations(evaluations::Args),
+    /// Cases crossed in the categories of Simfoni PPA: a workbook to print, CSV, or Parquet
+    Statistics(statistics::Args),
     /// The events of the log: JSON lines, or Parquet
     Records(records::Args),
 }
@@ -35,6 +39,7 @@ pub(crate) async fn run(command: Command, server: &Connection) -> anyhow::Result
     let export = async {
         match command {
             Command::Evaluations(args) => evaluations::run(&args, server).await,
+            Command::Statistics(args) => statistics::run(&args, server).await,
             Command::Records(args) => records::run(&args, server).await,
         }
     };

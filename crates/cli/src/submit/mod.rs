@@ -66,6 +66,9 @@ pub(crate) struct Args {
     /// The file is a CSV export of a form; this TOML file says which of its columns gives which field
     #[arg(long, value_name = "FILE")]
     mapping: Option<PathBuf>,
+    /// File with the rows of a group that repeats, where it is none that the mapping names beside the export; may be repeated
+    #[arg(long, value_name = "NAME=FILE", requires = "mapping", value_parser = named_file)]
+    repeat: Vec<(String, PathBuf)>,
     /// Where rejected records go [default: FILE.rejected.jsonl, with --mapping FILE.rejected.csv]
     #[arg(long, value_name = "FILE")]
     rejected: Option<PathBuf>,
@@ -98,10 +101,16 @@ impl Args {
     /// How the file is read; a mapping is looked at here, before anything is sent.
     fn reading(&self) -> anyhow::Result<Reading> {
         Ok(match (&self.mapping, self.kind()) {
-            (Some(mapping), _) => Reading::Export(Form::of(mapping)?),
+            (Some(mapping), _) => Reading::Export(Form::of(mapping, self.folder(), &self.repeat)?),
             (None, Kind::Jsonl) => Reading::Jsonl,
             (None, Kind::Csv) => Reading::Csv,
         })
+    }
+
+    /// Where what belongs to the file lies.
+    fn folder(&self) -> &Path {
+        let folder = if self.is_stdin() { None } else { self.file.parent() };
+        folder.unwrap_or(Path::new(""))
     }
 
     fn rejected_path(&self) -> PathBuf {
@@ -111,6 +120,14 @@ impl Args {
         let mut name = if self.is_stdin() { "stdin".into() } else { self.file.clone().into_os_string() };
         name.push(if self.mapping.is_some() { ".rejected.csv" } else { ".rejected.jsonl" });
         name.into()
+    }
+}
+
+/// "tindak_lanjut=rows.csv".
+fn named_file(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, file)) if !name.is_empty() && !file.is_empty() => Ok((name.to_owned(), file.into())),
+        _ => Err("write it as NAME=FILE, such as tindak_lanjut=rows.csv".to_owned()),
     }
 }
 

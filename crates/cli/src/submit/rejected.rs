@@ -21,7 +21,9 @@ use serde_json::Value;
 use super::form::ExportRow;
 
 /// Columns that are added to a form's export; no question has such a name.
-const SHEET_COLUMNS: [&str; 2] = ["satgas_line", "satgas_reasons"];
+const SHEET_COLUMNS: [&str; 2] = [LINE_COLUMN, "satgas_reasons"];
+/// The first of them: a file that has it is one of rejected rows.
+pub(super) const LINE_COLUMN: &str = "satgas_line";
 
 /// Why a field is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -56,6 +58,9 @@ pub(super) enum Original {
     /// A row of a form's export, which is written as CSV.
     #[serde(skip)]
     Export(ExportRow),
+    /// A row of a repeat whose record is not in the export: it stays where it is.
+    #[serde(skip)]
+    Orphan,
 }
 
 /// A refused record.
@@ -144,9 +149,9 @@ fn begin(path: &Path, first: &Original) -> anyhow::Result<Writing> {
 }
 
 fn write_row(sheet: &mut csv::Writer<File>, refused: &Refused, row: &ExportRow) -> anyhow::Result<()> {
-    let reasons = refused.reasons.iter().map(|Reason { field, reason }| match row.column_of(field) {
+    let reasons = refused.reasons.iter().map(|Reason { field, reason }| match row.origin_of(field) {
         // The server knows fields; who mends the row knows columns.
-        Some(column) if !reason.starts_with("column `") => format!("{field}: column `{column}` {reason}"),
+        Some(origin) if !reason.starts_with("column `") => format!("{field}: {origin} {reason}"),
         _ if field.is_empty() => reason.clone(),
         _ => format!("{field}: {reason}"),
     });

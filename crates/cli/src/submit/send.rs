@@ -146,6 +146,8 @@ impl<'a> Sending<'a> {
                 self.window_bytes += bytes;
                 self.window.push_back(Pending { line, end_offset, bytes, submission, row });
             }
+            // There is no row to mend: it is told, and stays in its own file.
+            Err(Refused { original: Original::Orphan, reasons, .. }) => self.tally.orphan(&reasons),
             Err(refused) => {
                 self.tally.rejected += 1;
                 self.rejections.write(&refused)?;

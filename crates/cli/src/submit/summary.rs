@@ -7,10 +7,13 @@ use std::{
 
 use satgas_proto::v1::{Receipt, ReceiptStatus};
 
+use super::rejected::Reason;
 use crate::print::{self, Format};
 
 /// Conflicts that are listed one by one; `satgas conflicts` lists all.
 const CONFLICTS_LISTED_MAX: usize = 20;
+/// Rows of repeats without a record that are named one by one.
+const ORPHANS_LISTED_MAX: usize = 100;
 
 /// Counts of receipts.
 #[derive(Debug, Default)]
@@ -25,9 +28,12 @@ pub(super) struct Tally {
     pub(super) held: u64,
     /// Refused, here or by the server.
     pub(super) rejected: u64,
+    /// Rows of repeats whose record is not in the export.
+    pub(super) orphans: u64,
     /// The last position that a receipt named.
     pub(super) last_position: u64,
     listed: Vec<Conflict>,
+    listed_orphans: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -56,6 +62,15 @@ impl Tally {
         self.last_position = self.last_position.max(receipt.position);
     }
 
+    /// Counts a row of a repeat whose record is not in the export; the reasons say where it is.
+    pub(super) fn orphan(&mut self, reasons: &[Reason]) {
+        self.orphans += 1;
+        if self.listed_orphans.len() < ORPHANS_LISTED_MAX {
+            let lines = reasons.iter().map(|Reason { field, reason }| format!("{field} {reason}"));
+            self.listed_orphans.extend(lines);
+        }
+    }
+
     /// Whether nothing became of anything yet.
     pub(super) fn is_empty(&self) -> bool {
         self.accepted + self.already_known + self.conflicts + self.rejected == 0
@@ -63,7 +78,7 @@ impl Tally {
 
     /// Whether everything is recorded and stands.
     pub(super) fn all_good(&self) -> bool {
-        self.conflicts == 0 && self.rejected == 0
+        self.conflicts == 0 && self.rejected == 0 && self.orphans == 0
     }
 
     /// For the progress bar.
@@ -86,11 +101,13 @@ pub(super) fn print(
     sample_data: bool,
 ) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
-    let Tally { accepted, already_known, conflicts, held, rejected, last_position, listed } = tally;
+    let Tally { accepted, already_known, conflicts, held, rejected, last_position, orphans, listed, listed_orphans } =
+        tally;
     if format == Format::Json {
         let object = serde_json::json!({
             "file": file, "accepted": accepted, "already_known": already_known, "conflicts": conflicts, "held": held,
-            "rejected": rejected, "rejected_file": rejected_file, "last_position": last_position, "sample_data": sample_data,
+            "rejected": rejected, "rejected_file": rejected_file, "orphans": orphans, "orphans_listed": listed_orphans,
+            "last_position": last_position, "sample_data": sample_data,
         });
         return Ok(writeln!(out, "{object}")?);
     }
@@ -104,6 +121,15 @@ pub(super) fn print(
     writeln!(out, "last position  {last_position:>9}")?;
     for Conflict { line, submission_id, conflicts_with } in listed {
         writeln!(out, "conflict: line {line}, {submission_id}, with the record at position {conflicts_with}")?;
+    }
+    for orphan in listed_orphans {
+        writeln!(out, "orphan: {orphan}")?;
+    }
+    if *orphans > 0 {
+        writeln!(
+            out,
+            "{orphans} rows of repeats belong to no row of the export and were not sent; they are where they were"
+        )?;
     }
     if let Some(path) = rejected_file {
         let path = path.display();

@@ -1,13 +1,16 @@
 //! Evaluations: `docs/evaluation.md` in code.
 //!
-//! A [`Window`] holds what is the same for every subject of a query; a [`Tally`] adds up one subject, or all kelurahan of an area. What
-//! the indicators count stands in `indicators.rs`.
+//! A [`Window`] holds what is the same for every subject of a query; a [`Tally`] adds up one subject, or all that an area is the sum of.
+//! What the indicators count stands in `indicators.rs`.
 
 use std::ops::RangeInclusive;
 
 use satgas_proto::v1::{self, IndicatorKind, evaluation};
 
-use super::{Ledger, Views};
+use super::{
+    booking::{Cell, Counts, Ledger},
+    known::Known,
+};
 use crate::{
     case::Case,
     id::Level,
@@ -16,28 +19,36 @@ use crate::{
     time::{DAY_NS, Day, Instant, Month, Period},
 };
 
+/// Whose figures an area's evaluation adds up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Body {
+    /// Those of the kelurahan's own task forces.
+    #[default]
+    Kelurahan,
+    /// Those of the institutions that stand in the area.
+    Institutions,
+}
+
 /// Whom to evaluate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subject<'a> {
     /// An area of any level, by code.
-    Area(&'a str),
+    Area(&'a str, Body),
     /// An institution, by id.
     Institution(&'a str),
 }
 
-/// Which evaluations to list, and how.
+/// Which evaluations to list.
 #[derive(Clone, Debug)]
 pub struct ListQuery<'a> {
     /// The period.
     pub period: Period,
     /// Only areas within this prefix.
     pub prefix: &'a str,
-    /// Their level.
-    pub level: Level,
-    /// Their order.
-    pub order: v1::EvaluationOrder,
-    /// The time as of which deadlines are judged.
-    pub now: Instant,
+    /// The level of the areas; none for each institution that stands in them.
+    pub level: Option<Level>,
+    /// Whose figures an area's evaluation adds up.
+    pub body: Body,
     /// Rules to judge by instead of the recorded ones.
     pub draft: Option<&'a RuleSet>,
 }
@@ -56,8 +67,8 @@ pub(super) struct Window<'a> {
     pub(super) last_month: Month,
     pub(super) cut_month: Month,
     pub(super) cut_day: Day,
-    /// Months whose report is due by now, with first and last day and the deadline.
-    pub(super) months: Vec<(Month, Day, Day, Instant)>,
+    /// Months whose report is due by now, with the deadline.
+    pub(super) months: Vec<(Month, Instant)>,
 }
 
 /// Numerator and denominator.
@@ -93,52 +104,105 @@ impl Window<'_> {
     }
 }
 
-impl Views {
-    /// Evaluates one subject, or `None` if it is not registered. The basis lacks the head's hash, which only the log knows.
+impl<'a> Known<'a> {
+    /// Evaluates one subject, or `None` if it was not registered.
     #[must_use]
-    pub fn evaluate(&self, subject: Subject<'_>, period: &Period, now: Instant) -> Option<v1::Evaluation> {
-        let window = self.window(period, now, None);
+    pub fn evaluate(&self, subject: Subject<'_>, period: &Period) -> Option<v1::Evaluation> {
+        let (scope, body) = self.find(subject)?;
+        Some(self.evaluate_scope(scope, body, period, &self.window(period, None)))
+    }
+
+    /// The subject's index, if it was registered.
+    pub(super) fn find(&self, subject: Subject<'_>) -> Option<(Scope, Body)> {
+        let until = self.position();
         match subject {
-            Subject::Area(code) => Some(self.evaluate_area(self.registry.find_area(code)?, period, &window)),
+            Subject::Area(code, body) => {
+                let area = self.registry().find_area(code)?;
+                let known = self.registry().area(area).history.first().position <= until;
+                known.then_some((Scope::Area(area), body))
+            }
             Subject::Institution(id) => {
-                let index = self.registry.find_institution(id)?;
-                let mut tally = Tally::default();
-                self.tally(Scope::Institution(index), &window, &mut tally);
-                let institution = &self.registry.institution(index).message;
-                let subject = evaluation::Subject::InstitutionId(institution.institution_id.clone());
-                Some(self.evaluation(subject, &institution.name, period, &window, tally))
+                let institution = self.registry().find_institution(id)?;
+                let known = self.registry().institution(institution).history.first().position <= until;
+                known.then_some((Scope::Institution(institution), Body::Institutions))
             }
         }
     }
 
-    /// Evaluates all areas that a query asks for, in its order.
+    /// Those that a query asks for, by code or id. They can be evaluated a few at a time: what is known at a moment does not change.
     #[must_use]
-    pub fn list(&self, query: &ListQuery<'_>) -> Vec<v1::Evaluation> {
-        let window = self.window(&query.period, query.now, query.draft);
-        let areas = self.registry.areas_within(query.prefix, query.level);
-        let mut list: Vec<_> = areas.map(|area| self.evaluate_area(area, &query.period, &window)).collect();
-        sort(&mut list, query.order);
-        list
-    }
-
-    fn evaluate_area(&self, index: u32, period: &Period, window: &Window<'_>) -> v1::Evaluation {
-        let area = self.registry.area(index);
-        let mut tally = Tally::default();
-        for kelurahan in self.registry.areas_within(&area.message.code, Level::Kelurahan) {
-            self.tally(Scope::Area(kelurahan), window, &mut tally);
+    pub fn listed(&self, query: &ListQuery<'a>) -> Vec<Scope> {
+        let window = self.window(&query.period, query.draft);
+        match query.level {
+            Some(level) => self
+                .areas_within(query.prefix)
+                .filter(|(_, area)| area.level == level)
+                .filter(|(index, _)| self.exists_within(Scope::Area(*index), &window))
+                .map(|(index, _)| Scope::Area(index))
+                .collect(),
+            None => {
+                let areas = self.kelurahan_within(query.prefix);
+                let mut standing: Vec<u32> = areas
+                    .flat_map(|area| self.institutions_in(area, window.cut_day).map(|(index, _)| index))
+                    .filter(|index| self.exists_within(Scope::Institution(*index), &window))
+                    .collect();
+                standing.sort_by_key(|index| &self.registry().institution(*index).id);
+                standing.into_iter().map(Scope::Institution).collect()
+            }
         }
-        self.evaluation(
-            evaluation::Subject::AreaCode(area.message.code.clone()),
-            &area.message.name,
-            period,
-            window,
-            tally,
-        )
     }
 
-    pub(super) fn window<'a>(&'a self, period: &Period, now: Instant, draft: Option<&'a RuleSet>) -> Window<'a> {
-        let calendar = self.calendar();
-        let rules = draft.unwrap_or_else(|| self.rule_sets.on(period.first.first_day()));
+    /// Whether an area or institution exists at some time of a period.
+    pub(super) fn exists_within(&self, scope: Scope, window: &Window<'_>) -> bool {
+        let valid = match scope {
+            Scope::Area(area) => self.registry().area(area).history.known(self.position()).map(|s| s.state.valid),
+            Scope::Institution(institution) => {
+                self.registry().institution(institution).history.known(self.position()).map(|s| s.state.valid)
+            }
+        };
+        valid.is_some_and(|valid| valid.overlaps(self.calendar(), window.start, window.end))
+    }
+
+    /// Evaluates some of those that a query asks for, in their order.
+    #[must_use]
+    pub fn evaluations(&self, query: &ListQuery<'a>, listed: &[Scope]) -> Vec<v1::Evaluation> {
+        let window = self.window(&query.period, query.draft);
+        listed.iter().map(|scope| self.evaluate_scope(*scope, query.body, &query.period, &window)).collect()
+    }
+
+    pub(super) fn evaluate_scope(
+        &self,
+        scope: Scope,
+        body: Body,
+        period: &Period,
+        window: &Window<'_>,
+    ) -> v1::Evaluation {
+        let mut tally = Tally::default();
+        for (_, part) in self.parts(scope, body, window) {
+            self.tally(part, window, &mut tally);
+        }
+        self.evaluation(scope, body, period, window, tally)
+    }
+
+    /// What the figures of a subject are sums over, each with the kelurahan that it is counted in.
+    pub(super) fn parts(&self, scope: Scope, body: Body, window: &Window<'_>) -> Vec<(Option<u32>, Scope)> {
+        let Scope::Area(area) = scope else { return vec![(None, scope)] };
+        let kelurahan = self.kelurahan_within(self.code(area));
+        match body {
+            Body::Kelurahan => kelurahan.map(|area| (Some(area), Scope::Area(area))).collect(),
+            Body::Institutions => kelurahan
+                .flat_map(|area| self.institutions_in(area, window.cut_day).map(move |(index, _)| (area, index)))
+                .map(|(area, index)| (Some(area), Scope::Institution(index)))
+                .collect(),
+        }
+    }
+
+    pub(super) fn window<'w>(&self, period: &Period, draft: Option<&'w RuleSet>) -> Window<'w>
+    where
+        'a: 'w,
+    {
+        let (calendar, now) = (self.calendar(), self.now());
+        let rules = draft.unwrap_or_else(|| self.rules_of(period));
         let (first_day, after) = (period.first.first_day(), period.after().first_day());
         let (start, end) = (calendar.start(first_day), calendar.start(after));
         let cut = end.min(now);
@@ -146,7 +210,7 @@ impl Views {
         let months = period.each_month().filter_map(|month| {
             let next = month.next().first_day();
             let deadline = calendar.start(Day(next.0 + rules.report_days));
-            (deadline <= now).then_some((month, month.first_day(), Day(next.0 - 1), deadline))
+            (deadline <= now).then_some((month, deadline))
         });
         Window {
             rules,
@@ -166,40 +230,48 @@ impl Views {
     }
 
     fn tally(&self, scope: Scope, window: &Window<'_>, tally: &mut Tally) {
-        let ledger = self.ledger(scope);
+        let ledger = self.views.ledger(scope);
         self.count_items(scope, window, &mut tally.fractions);
         self.tally_activity(ledger, window, tally);
         self.tally_cases(ledger, window, tally);
-        tally.conflicts += ledger.conflicts;
+        tally.conflicts += self.open_conflicts(&ledger.conflicts);
     }
 
     fn tally_activity(&self, ledger: &Ledger, window: &Window<'_>, tally: &mut Tally) {
-        for cell in ledger.months.range(window.first_month..=window.last_month).map(|(_, cell)| cell) {
-            tally.visits += cell.visits;
-            tally.pupils += cell.pupils;
-            tally.signals += cell.signals;
+        for (month, cell) in ledger.months.range(window.first_month..=window.last_month) {
+            let counts = self.counts(*month, cell);
+            tally.visits += counts.visits;
+            tally.pupils += counts.pupils;
+            tally.signals += counts.signals;
         }
         tally.last = tally.last.max(self.last_activity(ledger, window.cut_month, window.cut));
     }
 
+    /// The counts of a cell: those of now when they were the same then.
+    fn counts(&self, month: Month, cell: &Cell) -> Counts {
+        if cell.changed_at <= self.position() {
+            cell.counts
+        } else {
+            self.views.counts_at(cell, month, self.position())
+        }
+    }
+
     /// Latest occurred of a standing record before `before`, which lies in or directly after `month`.
     pub(super) fn last_activity(&self, ledger: &Ledger, month: Month, before: Instant) -> Option<Instant> {
-        ledger.months.range(..=month).rev().find_map(|(_, cell)| {
-            let last = cell.last?;
+        ledger.months.range(..=month).rev().find_map(|(month, cell)| {
+            let last = self.counts(*month, cell).last?;
             if last < before {
                 return Some(last);
             }
-            cell.records.iter().map(|record| self.records.get(*record).occurred).filter(|at| *at < before).max()
+            let standing = cell.records.iter().filter_map(|record| self.standing(*record));
+            standing.filter(|v| v.month == *month && v.occurred < before).map(|v| v.occurred).max()
         })
     }
 
     fn tally_cases(&self, ledger: &Ledger, window: &Window<'_>, tally: &mut Tally) {
         let within = |at: Instant| window.start <= at && at < window.end;
         for index in &ledger.cases {
-            let case = self.cases.get(*index);
-            if case.is_merged() {
-                continue;
-            }
+            let Some(case) = self.case_by_index(*index).filter(|case| !case.is_merged()) else { continue };
             if within(case.reported) {
                 tally.reported += 1;
                 if let Some((at, _)) = case.first_response {
@@ -214,20 +286,16 @@ impl Views {
                 Some(at) => tally.closed += u64::from(within(at)),
                 None => {
                     tally.open += 1;
-                    tally.overdue += u64::from(self.is_overdue(case, window.rules, window.cut));
+                    tally.overdue += u64::from(self.is_overdue(&case, window.rules, window.cut));
                 }
             }
         }
     }
 
-    /// When the first response to a case is due by some rules.
-    pub(super) fn response_due(&self, case: &Case, rules: &RuleSet) -> Instant {
-        rules.response_due(self.calendar(), case.reported, case.risk())
-    }
-
     /// Whether a case had at `time` a response or follow-up overdue.
     fn is_overdue(&self, case: &Case, rules: &RuleSet, time: Instant) -> bool {
-        let response = self.response_due(case, rules) <= time && case.first_response.is_none_or(|(at, _)| at >= time);
+        let due = rules.response_due(self.calendar(), case.reported, case.risk());
+        let response = due <= time && case.first_response.is_none_or(|(at, _)| at >= time);
         response
             || case
                 .follow_ups
@@ -237,17 +305,28 @@ impl Views {
 
     fn evaluation(
         &self,
-        subject: evaluation::Subject,
-        name: &str,
+        scope: Scope,
+        body: Body,
         period: &Period,
         window: &Window<'_>,
         mut tally: Tally,
     ) -> v1::Evaluation {
         tally.response_times_s.sort_unstable();
         let score = score(&tally.fractions, window.rules);
+        let (subject, name, body) = self.subject(scope, body, window.cut_day);
+        let missed = |kind: IndicatorKind| {
+            let (met, due) = tally.fractions[kind as usize - IndicatorKind::ReportingCompleteness as usize];
+            due - met
+        };
         v1::Evaluation {
             subject: Some(subject),
-            name: name.to_owned(),
+            name,
+            body: body.into(),
+            missed: Some(v1::MissedFigures {
+                reports: missed(IndicatorKind::ReportingTimeliness),
+                follow_ups: missed(IndicatorKind::FollowUpDiscipline),
+                responses: missed(IndicatorKind::ResponseWithinTarget),
+            }),
             period: Some(period.to_proto(self.calendar())),
             indicators: (IndicatorKind::ReportingCompleteness as i32..)
                 .zip(tally.fractions)
@@ -273,21 +352,29 @@ impl Views {
                 first_response_p90_s: nearest_rank(&tally.response_times_s, 90),
             }),
             open_conflicts: tally.conflicts,
-            basis: Some(self.basis(window.now, window.rules)),
-            body: 0,
-            missed: None,
+            basis: Some(self.basis(window.rules)),
         }
     }
 
-    /// What figures of now are made of. The head's hash is for the caller to add.
-    #[must_use]
-    pub fn basis(&self, now: Instant, rules: &RuleSet) -> v1::Basis {
-        v1::Basis {
-            position: self.position,
-            head_hash: Vec::new().into(),
-            as_of: Some(now.to_proto()),
-            rule_set: rules.name.clone(),
-            sample_data: self.sample_data,
+    /// Who is evaluated, by what it is called on a day.
+    fn subject(&self, scope: Scope, body: Body, day: Day) -> (evaluation::Subject, String, v1::EvaluatedBody) {
+        let until = self.position();
+        match scope {
+            Scope::Area(index) => {
+                let area = self.registry().area(index);
+                let name = area.history.on(day, until).map(|stated| stated.state.message.name.clone());
+                let body = match body {
+                    Body::Kelurahan => v1::EvaluatedBody::Kelurahan,
+                    Body::Institutions => v1::EvaluatedBody::Institution,
+                };
+                (evaluation::Subject::AreaCode(area.code.clone()), name.unwrap_or_default(), body)
+            }
+            Scope::Institution(index) => {
+                let institution = self.registry().institution(index);
+                let name = institution.history.on(day, until).map(|stated| stated.state.message.name.clone());
+                let subject = evaluation::Subject::InstitutionId(institution.id.clone());
+                (subject, name.unwrap_or_default(), v1::EvaluatedBody::Unspecified)
+            }
         }
     }
 }
@@ -310,7 +397,8 @@ fn nearest_rank(sorted: &[u64], percent: usize) -> Option<u64> {
     sorted.get(rank.checked_sub(1)?).copied()
 }
 
-fn sort(list: &mut [v1::Evaluation], order: v1::EvaluationOrder) {
+/// Puts evaluations that come by code into an order.
+pub fn sort(list: &mut [v1::Evaluation], order: v1::EvaluationOrder) {
     use v1::EvaluationOrder as Order;
     // The list comes by code and the sort is stable, so equal ones stay by code; those without the figure come last.
     let silent = |e: &v1::Evaluation| e.activity.as_ref().and_then(|a| a.days_since_last_activity);

@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use satgas_proto::v1::{self, IndicatorKind};
+use satgas_proto::v1::{self, IndicatorKind, evaluation};
 
-use super::{Subject, Views, evaluate::indicator, indicators::Items};
+use super::{
+    evaluate::{Body, Subject, indicator},
+    indicators::Items,
+    known::Known,
+};
 use crate::{
-    id::Level,
+    id::SubmissionId,
     registry::Scope,
     time::{Instant, Period},
 };
@@ -40,19 +44,14 @@ impl Items for Kept {
     }
 }
 
-impl Views {
-    /// Explains one indicator of a subject, or `None` if the subject is not registered.
+impl Known<'_> {
+    /// Explains one indicator of a subject, or `None` if the subject was not registered.
     #[must_use]
-    pub fn explain(
-        &self,
-        subject: Subject<'_>,
-        period: &Period,
-        kind: IndicatorKind,
-        now: Instant,
-    ) -> Option<Explained> {
-        let items = self.items(subject, period, Some(kind), now)?;
+    pub fn explain(&self, subject: Subject<'_>, period: &Period, kind: IndicatorKind) -> Option<Explained> {
+        let (scope, body) = self.find(subject)?;
+        let items = self.items(scope, body, period, Some(kind));
         let counts = items.iter().filter(|(_, item)| item.counts).count() as u64;
-        let window = self.window(period, now, None);
+        let window = self.window(period, None);
         Some(Explained {
             indicator: indicator(kind.into(), (counts, items.len() as u64)),
             weight: window.rules.weight(kind),
@@ -63,62 +62,100 @@ impl Views {
 
     fn items(
         &self,
-        subject: Subject<'_>,
+        scope: Scope,
+        body: Body,
         period: &Period,
         only: Option<IndicatorKind>,
-        now: Instant,
-    ) -> Option<Vec<(IndicatorKind, v1::Item)>> {
-        let window = self.window(period, now, None);
+    ) -> Vec<(IndicatorKind, v1::Item)> {
+        let window = self.window(period, None);
         let mut kept = Kept { only, area_code: String::new(), items: Vec::new() };
-        match subject {
-            Subject::Area(code) => {
-                self.registry.find_area(code)?;
-                for kelurahan in self.registry.areas_within(code, Level::Kelurahan) {
-                    kept.area_code.clone_from(&self.registry.area(kelurahan).message.code);
-                    self.count_items(Scope::Area(kelurahan), &window, &mut kept);
-                }
-            }
-            Subject::Institution(id) => {
-                let institution = self.registry.find_institution(id)?;
-                self.count_items(Scope::Institution(institution), &window, &mut kept);
-            }
+        for (area, part) in self.parts(scope, body, &window) {
+            kept.area_code = area.map(|area| self.code(area).to_owned()).unwrap_or_default();
+            self.count_items(part, &window, &mut kept);
         }
-        Some(kept.items)
+        kept.items
     }
 
-    /// How an area's evaluation differs from what it was in `then`, at that time; `None` when it does not, or is not registered.
+    /// How the evaluation of a subject differs from what it was `then`; `None` when it does not.
     #[must_use]
     pub fn change_since(
         &self,
-        (then, then_now): (&Self, Instant),
-        code: &str,
+        then: &Known<'_>,
+        subject: Scope,
+        body: Body,
         period: &Period,
-        now: Instant,
     ) -> Option<v1::EvaluationChange> {
-        let subject = Subject::Area(code);
-        let (before, after) = (then.evaluate(subject, period, then_now), self.evaluate(subject, period, now)?);
-        let (old, new) =
-            (then.items(subject, period, None, then_now).unwrap_or_default(), self.items(subject, period, None, now)?);
-        let items = changes(old, new);
-        // The basis always differs; of it only the rules are part of what is compared.
+        let after = self.evaluate_scope(subject, body, period, &self.window(period, None));
+        let was_known = match &after.subject {
+            Some(evaluation::Subject::AreaCode(code)) => then.find(Subject::Area(code, body)).is_some(),
+            Some(evaluation::Subject::InstitutionId(id)) => then.find(Subject::Institution(id)).is_some(),
+            None => false,
+        };
+        let before = was_known.then(|| then.evaluate_scope(subject, body, period, &then.window(period, None)));
+        let old = if was_known { then.items(subject, body, period, None) } else { Vec::new() };
+        let items = changes(old, self.items(subject, body, period, None));
+        // The basis always differs; of it only the rules are part of what is compared. Another name is no other figure.
         let figures = |e: &v1::Evaluation| {
             let rule_set = e.basis.as_ref().map(|basis| basis.rule_set.clone());
-            (rule_set, v1::Evaluation { basis: None, ..e.clone() })
+            (rule_set, v1::Evaluation { basis: None, name: String::new(), ..e.clone() })
         };
         if items.is_empty() && before.as_ref().map(figures) == Some(figures(&after)) {
             return None;
         }
-        let mut causes: Vec<u64> = items
-            .iter()
-            .flat_map(|change| [&change.then, &change.now])
-            .flatten()
-            .flat_map(|item| item.because_positions.iter().chain(&item.evidence_positions))
-            .copied()
-            .filter(|position| *position > then.position())
-            .collect();
+        let cause_positions = self.causes(&items, then.position());
+        Some(v1::EvaluationChange { then: before, now: Some(after), items, cause_positions })
+    }
+
+    /// Positions after `since` of what changed items: the events behind them, and the latest change of what they are about.
+    fn causes(&self, changes: &[v1::ItemChange], since: u64) -> Vec<u64> {
+        let mut causes = Vec::new();
+        for change in changes {
+            for item in [&change.then, &change.now].into_iter().flatten() {
+                causes.extend(item.because_positions.iter().chain(&item.evidence_positions));
+                self.changes_of(change.indicator(), item, since, &mut causes);
+            }
+        }
+        causes.retain(|position| *position > since && *position <= self.position());
         causes.sort_unstable();
         causes.dedup();
-        Some(v1::EvaluationChange { then: before, now: Some(after), items, cause_positions: causes })
+        causes
+    }
+
+    /// Adds what became of that which an item is about, and of the records behind it: a withdrawal leaves no other trace in the figures.
+    fn changes_of(&self, kind: IndicatorKind, item: &v1::Item, since: u64, causes: &mut Vec<u64>) {
+        let (views, until) = (self.views, self.position());
+        let registry = self.registry();
+        match kind {
+            IndicatorKind::ReportingCompleteness | IndicatorKind::ReportingTimeliness => {
+                let task_force = registry.find_task_force(&item.item_id).map(|index| registry.task_force(index));
+                causes.extend(task_force.and_then(|t| t.history.known(until)).map(|stated| stated.position));
+            }
+            IndicatorKind::SchoolCoverage => {
+                let school = registry.find_institution(&item.item_id).map(|index| registry.institution(index));
+                causes.extend(school.and_then(|s| s.history.known(until)).map(|stated| stated.position));
+            }
+            IndicatorKind::Training => {
+                let member = registry.find_member(&item.item_id).map(|index| registry.member(index));
+                causes.extend(member.and_then(|m| m.history.known(until)).map(|stated| stated.position));
+                let task_force = member.map(|member| registry.task_force(member.task_force));
+                causes.extend(task_force.and_then(|t| t.history.known(until)).map(|stated| stated.position));
+            }
+            IndicatorKind::FollowUpDiscipline | IndicatorKind::ResponseWithinTarget => {
+                let id = SubmissionId::parse(&item.item_id).ok();
+                let case = id.and_then(|id| views.cases.find(id));
+                causes.extend(case.map(|index| views.case_files[index as usize].last_up_to(until)));
+                causes.extend(
+                    id.and_then(|id| views.records.find(id))
+                        .into_iter()
+                        .flat_map(|record| views.records.changed_after(record, since)),
+                );
+            }
+            IndicatorKind::Unspecified => {}
+        }
+        let behind = item.because_positions.iter().chain(&item.evidence_positions);
+        for record in behind.filter_map(|position| views.records.find_position(*position)) {
+            causes.extend(views.records.changed_after(record, since));
+        }
     }
 }
 
@@ -136,8 +173,10 @@ fn changes(old: Vec<(IndicatorKind, v1::Item)>, new: Vec<(IndicatorKind, v1::Ite
         let key = key(kind, &item);
         both.entry(key).or_default().1 = Some(item);
     }
+    // That a missed deadline was recorded changes nothing about the item.
+    let said = |item: &Option<v1::Item>| item.as_ref().map(|item| v1::Item { missed_position: 0, ..item.clone() });
     both.into_iter()
-        .filter(|(_, (then, now))| then != now)
+        .filter(|(_, (then, now))| said(then) != said(now))
         .map(|((kind, ..), (then, now))| v1::ItemChange { indicator: kind.into(), then, now })
         .collect()
 }

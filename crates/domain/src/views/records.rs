@@ -1,10 +1,11 @@
-//! Records as the fold keeps them: what counts, by index, and nothing else.
+//! Records as the fold keeps them: what counts of each version, by index, and nothing else.
 
 use hashbrown::HashTable;
-use satgas_proto::v1;
+use satgas_proto::v1::{self, amendment::Replacement, submission};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    Map,
     id::{SubmissionId, parse_hash},
     registry::{Registry, Scope},
     time::{Day, Instant, Month},
@@ -18,50 +19,87 @@ pub(super) struct Done {
     pub(super) on: Day,
 }
 
-/// What counts of a record's current version.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// Follow-ups that a record agrees, and those that it says were done. Most records have none.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct FollowUps {
+    agreed: Vec<(u32, Day)>,
+    done: Vec<Done>,
+}
+
+/// What counts of a record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) enum Content {
-    Monitoring { task_force: u32, month: Month, done: Box<[Done]> },
-    Visit { school: u32, pupils: u32, follow_ups: Box<[(u32, Day)]>, done: Box<[Done]> },
+    Monitoring { task_force: u32, month: Month, follow_ups: Option<Box<FollowUps>> },
+    Visit { school: u32, pupils: u32, follow_ups: Option<Box<FollowUps>> },
     Signal(Box<Signal>),
     CaseReport,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Signal {
     pub(super) fingerprint: [u8; 32],
-    pub(super) schools: Box<[u32]>,
+    pub(super) schools: Vec<u32>,
 }
 
 impl Content {
-    pub(super) fn monitoring(registry: &Registry, r: &v1::MonitoringReport) -> Option<Self> {
+    /// Of a submission that is a record.
+    pub(super) fn submitted(registry: &Registry, content: &submission::Content) -> Option<Self> {
+        match content {
+            submission::Content::MonitoringReport(r) => Self::monitoring(registry, r),
+            submission::Content::SchoolVisit(r) => Self::visit(registry, r),
+            submission::Content::ExposureSignal(r) => Self::signal(registry, r),
+            submission::Content::CaseReport(_) => Some(Self::CaseReport),
+            submission::Content::Amendment(_) | submission::Content::Retraction(_) => None,
+        }
+    }
+
+    /// Of what an amendment puts in the record's place.
+    pub(super) fn replacement(registry: &Registry, replacement: &Replacement) -> Option<Self> {
+        match replacement {
+            Replacement::MonitoringReport(r) => Self::monitoring(registry, r),
+            Replacement::SchoolVisit(r) => Self::visit(registry, r),
+            Replacement::ExposureSignal(r) => Self::signal(registry, r),
+            Replacement::CaseReport(_) => Some(Self::CaseReport),
+        }
+    }
+
+    fn monitoring(registry: &Registry, r: &v1::MonitoringReport) -> Option<Self> {
         Some(Self::Monitoring {
             task_force: registry.find_task_force(&r.task_force_id)?,
             month: Month::parse(&r.month)?,
-            done: done(&r.follow_ups_done),
+            follow_ups: follow_ups(&[], &r.follow_ups_done),
         })
     }
 
-    pub(super) fn visit(registry: &Registry, r: &v1::SchoolVisit) -> Option<Self> {
+    fn visit(registry: &Registry, r: &v1::SchoolVisit) -> Option<Self> {
         let reach = r.reach.as_ref()?;
         Some(Self::Visit {
             school: registry.find_institution(&r.school_id)?,
             pupils: reach.pupils_female.unsigned_abs() + reach.pupils_male.unsigned_abs(),
-            follow_ups: r.follow_ups.iter().filter_map(|f| Some((f.number, Day::parse(&f.due_on)?))).collect(),
-            done: done(&r.follow_ups_done),
+            follow_ups: follow_ups(&r.follow_ups, &r.follow_ups_done),
         })
     }
 
-    pub(super) fn signal(registry: &Registry, r: &v1::ExposureSignal) -> Option<Self> {
+    fn signal(registry: &Registry, r: &v1::ExposureSignal) -> Option<Self> {
         let schools = r.school_ids.iter().filter_map(|id| registry.find_institution(id)).collect();
         Some(Self::Signal(Box::new(Signal { fingerprint: parse_hash(&r.group_fingerprint)?, schools })))
     }
 
-    pub(super) fn done(&self) -> &[Done] {
+    fn follow_ups(&self) -> Option<&FollowUps> {
         match self {
-            Self::Monitoring { done, .. } | Self::Visit { done, .. } => done,
-            Self::Signal(_) | Self::CaseReport => &[],
+            Self::Monitoring { follow_ups, .. } | Self::Visit { follow_ups, .. } => follow_ups.as_deref(),
+            Self::Signal(_) | Self::CaseReport => None,
         }
+    }
+
+    /// Follow-ups that it agrees: number and last day.
+    pub(super) fn agreed(&self) -> &[(u32, Day)] {
+        self.follow_ups().map_or(&[], |follow_ups| &follow_ups.agreed)
+    }
+
+    /// Follow-ups that it says were done.
+    pub(super) fn done(&self) -> &[Done] {
+        self.follow_ups().map_or(&[], |follow_ups| &follow_ups.done)
     }
 
     pub(super) fn is_kind_of(&self, other: &Self) -> bool {
@@ -69,12 +107,22 @@ impl Content {
     }
 }
 
-fn done(done: &[v1::FollowUpDone]) -> Box<[Done]> {
-    done.iter()
-        .filter_map(|d| {
-            Some(Done { visit: SubmissionId::parse(&d.visit_id).ok()?, number: d.number, on: Day::parse(&d.done_on)? })
-        })
-        .collect()
+fn follow_ups(agreed: &[v1::FollowUp], done: &[v1::FollowUpDone]) -> Option<Box<FollowUps>> {
+    let done = done.iter().filter_map(|d| {
+        Some(Done { visit: SubmissionId::parse(&d.visit_id).ok()?, number: d.number, on: Day::parse(&d.done_on)? })
+    });
+    let agreed = agreed.iter().filter_map(|f| Some((f.number, Day::parse(&f.due_on)?)));
+    let follow_ups = FollowUps { agreed: agreed.collect(), done: done.collect() };
+    (!follow_ups.agreed.is_empty() || !follow_ups.done.is_empty()).then(|| Box::new(follow_ups))
+}
+
+/// What can change about a record.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Version {
+    pub(super) occurred: Instant,
+    /// Local month of `occurred`: where its effects are booked.
+    pub(super) month: Month,
+    pub(super) content: Content,
 }
 
 /// An accepted record.
@@ -82,19 +130,42 @@ fn done(done: &[v1::FollowUpDone]) -> Box<[Done]> {
 pub(super) struct Record {
     pub(super) id: SubmissionId,
     pub(super) position: u64,
-    pub(super) occurred: Instant,
-    /// Local month of `occurred`: where its effects are booked.
-    pub(super) month: Month,
     pub(super) received: Instant,
     pub(super) scope: Scope,
-    pub(super) retracted: bool,
-    pub(super) content: Content,
+    /// Whether there is more than the original.
+    changed: bool,
+    pub(super) original: Version,
+}
+
+/// A change of a record.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Change {
+    /// Position of the event with which it took effect.
+    pub(super) since: u64,
+    /// Position of the amendment, withdrawal or decision itself.
+    pub(super) position: u64,
+    /// Id of the version; that of the version before when it was withdrawn.
+    pub(super) id: SubmissionId,
+    /// The version; none when the record was withdrawn.
+    pub(super) version: Option<Version>,
+}
+
+/// What a record was at a position.
+#[derive(Clone, Copy)]
+pub(super) struct AsKnown<'a> {
+    /// The version that stands; none of a record that was withdrawn.
+    pub(super) version: Option<&'a Version>,
+    /// Its id, and the position of the event that it came with.
+    pub(super) id: SubmissionId,
+    pub(super) position: u64,
 }
 
 /// All records in log order, found by id through a table of indexes: five bytes a record.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Records {
     records: Vec<Record>,
+    /// Of the records that were changed: how, in log order.
+    changes: Map<u32, Vec<Change>>,
     #[serde(skip)]
     index: HashTable<u32>,
     #[serde(skip)]
@@ -102,9 +173,16 @@ pub(super) struct Records {
 }
 
 impl Records {
-    pub(super) fn push(&mut self, record: Record) -> u32 {
+    pub(super) fn add(
+        &mut self,
+        id: SubmissionId,
+        position: u64,
+        received: Instant,
+        scope: Scope,
+        original: Version,
+    ) -> u32 {
         let index = u32::try_from(self.records.len()).expect("fewer than 2^32 records");
-        self.records.push(record);
+        self.records.push(Record { id, position, received, scope, changed: false, original });
         self.enter(index);
         index
     }
@@ -128,12 +206,61 @@ impl Records {
         self.index.find(self.hasher.hash_one(id), |index| self.records[*index as usize].id == id).copied()
     }
 
+    /// The record that came at a position.
+    pub(super) fn find_position(&self, position: u64) -> Option<u32> {
+        let index = self.records.binary_search_by_key(&position, |record| record.position).ok()?;
+        u32::try_from(index).ok()
+    }
+
     pub(super) fn get(&self, index: u32) -> &Record {
         &self.records[index as usize]
     }
 
-    pub(super) fn get_mut(&mut self, index: u32) -> &mut Record {
-        &mut self.records[index as usize]
+    pub(super) fn change(&mut self, index: u32, change: Change) {
+        self.records[index as usize].changed = true;
+        self.changes.entry(index).or_default().push(change);
+    }
+
+    fn changes(&self, index: u32) -> &[Change] {
+        if self.get(index).changed { self.changes.get(&index).map_or(&[], Vec::as_slice) } else { &[] }
+    }
+
+    /// What a record was at a position; `None` when it had not come.
+    pub(super) fn known(&self, index: u32, until: u64) -> Option<AsKnown<'_>> {
+        let record = self.get(index);
+        if record.position > until {
+            return None;
+        }
+        let known = match self.changes(index).iter().rev().find(|change| change.since <= until) {
+            None => AsKnown { version: Some(&record.original), id: record.id, position: record.position },
+            Some(change) => AsKnown { version: change.version.as_ref(), id: change.id, position: change.position },
+        };
+        Some(known)
+    }
+
+    /// Whether a record or one of its versions had an id at a position.
+    pub(super) fn had_id(&self, index: u32, id: SubmissionId, until: u64) -> bool {
+        let record = self.get(index);
+        let in_effect = |change: &Change| change.id == id && change.since <= until;
+        (record.id == id && record.position <= until) || self.changes(index).iter().any(in_effect)
+    }
+
+    /// The version of a record that stood at a position.
+    pub(super) fn standing(&self, index: u32, until: u64) -> Option<&Version> {
+        self.known(index, until)?.version
+    }
+
+    /// The last version of a record, whether it was withdrawn since or not, and the position of the event that it came with.
+    pub(super) fn last_version(&self, index: u32) -> (&Version, u64) {
+        let record = self.get(index);
+        let mut changes = self.changes(index).iter().rev();
+        let changed = changes.find_map(|change| Some((change.version.as_ref()?, change.position)));
+        changed.unwrap_or((&record.original, record.position))
+    }
+
+    /// Positions of what changed a record after a position.
+    pub(super) fn changed_after(&self, index: u32, position: u64) -> impl Iterator<Item = u64> + '_ {
+        self.changes(index).iter().filter(move |change| change.since > position).map(|change| change.position)
     }
 
     pub(super) fn len(&self) -> usize {

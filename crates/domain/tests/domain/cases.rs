@@ -108,7 +108,7 @@ fn a_correction_taken_back_with_its_failed_write_bars_nothing() {
         body: Some(v1::event::Body::Submitted(correction)),
         ..v1::Event::default()
     };
-    let undo = log.state.apply(&event);
+    let undo = log.state.apply(&log.calendar, &event);
     assert_refused(&log, mediation(), "against a child");
     log.state.undo(undo);
     ask(&log, mediation()).then(Answer::Advances { version: 3 });
@@ -125,11 +125,12 @@ fn a_report_and_a_step_taken_back_leave_the_cases_as_they_were() {
         ..v1::Event::default()
     };
     let report = submission(2, TAKEN, Content::CaseReport(case_report()));
-    let first = log.state.apply(&event(v1::event::Body::Submitted(report)));
+    let first = log.state.apply(&log.calendar, &event(v1::event::Body::Submitted(report)));
     let step = command(300, 2, 1, TAKEN, assess(v1::Risk::Tinggi));
-    let second = log
-        .state
-        .apply(&event(v1::event::Body::CaseAdvanced(v1::CaseAdvanced { command: Some(step.clone()), version: 2 })));
+    let second = log.state.apply(
+        &log.calendar,
+        &event(v1::event::Body::CaseAdvanced(v1::CaseAdvanced { command: Some(step.clone()), version: 2 })),
+    );
     log.when(step.clone(), NOW).then(Answer::Stays(Refusal::StaleVersion { current: 2 }));
     log.state.undo(second);
     log.when(step.clone(), NOW).then(Answer::Advances { version: 2 });

@@ -1,6 +1,6 @@
 //! Amendments, retractions and conflicts, by the rules of `docs/evaluation.md`.
 
-use satgas_domain::views::{Fate, Subject};
+use satgas_domain::views::Fate;
 use satgas_proto::v1::{self, ConflictCause, IndicatorKind, amendment::Replacement, event::Body, submission::Content};
 
 use crate::support::*;
@@ -22,7 +22,7 @@ fn amends_visit(n: u32, corrects: u32, pupils: i32) -> v1::Submission {
 
 /// Visits and pupils reached of `SATU` in February.
 fn reached(log: &Log) -> (u64, u64) {
-    let activity = log.evaluation(Subject::Area(SATU), "2028-02", NOW).activity.expect("always there");
+    let activity = log.evaluation(kelurahan(SATU), "2028-02", NOW).activity.expect("always there");
     (activity.visits, activity.pupils_reached)
 }
 
@@ -49,7 +49,7 @@ fn rule_1_an_amendment_moves_a_record_only_when_it_says_when() {
     assert_eq!(reached(&log), (0, 0));
     // The next one says nothing of the time: the record stays where the last one put it.
     log.then_goes_on(amends_visit(3, 2, 11), NOW);
-    let january = log.evaluation(Subject::Area(SATU), "2028-01", NOW).activity.unwrap();
+    let january = log.evaluation(kelurahan(SATU), "2028-01", NOW).activity.unwrap();
     assert_eq!((january.visits, january.pupils_reached), (1, 11));
 }
 
@@ -168,7 +168,7 @@ fn rule_4_a_case_report_is_not_withdrawn_and_the_reporter_is_checked_first() {
         log.conflicts(),
         [(own, ConflictCause::CaseReportRetracted), (stranger, ConflictCause::TargetDoesNotFit)]
     );
-    let cases = log.evaluation(Subject::Area(SATU), "2028-02", NOW).cases.unwrap();
+    let cases = log.evaluation(kelurahan(SATU), "2028-02", NOW).cases.unwrap();
     assert_eq!(cases.reported, 1);
 }
 
@@ -191,7 +191,7 @@ fn rule_5_other_content_under_a_known_id_never_counts() {
     let aside = log.tell(Body::Conflicting(conflicting), NOW);
     assert_eq!((log.conflicts(), reached(&log)), (vec![(aside, cause)], (1, 10)));
     assert_eq!(log.views.fate(aside), Fate::Conflict(stands_position));
-    let listed = log.views.conflicts("", 0).next().unwrap();
+    let listed = log.known(NOW).conflicts("", 0).next().unwrap();
     assert_eq!((listed.submission, listed.stands_position), (Some(visits(1, 99)), stands_position));
 }
 
@@ -223,7 +223,7 @@ fn rule_6_an_amendment_of_a_case_report_replaces_the_report_and_its_time_and_is_
     assert_eq!((case.version, case.area_code.as_str(), case.report), (2, SATU, Some(child_case_report())));
     assert_eq!(case.reported_at, Some(at("2028-01-31T23:59:59.999").to_proto()));
     assert_eq!(case.response_due_at, Some(at("2028-02-01T00:59:59.999").to_proto()), "the target moves along");
-    let reported = |month| log.evaluation(Subject::Area(SATU), month, NOW).cases.unwrap().reported;
+    let reported = |month| log.evaluation(kelurahan(SATU), month, NOW).cases.unwrap().reported;
     assert_eq!((reported("2028-01"), reported("2028-02")), (1, 0));
 }
 
@@ -233,14 +233,14 @@ fn an_amendment_takes_the_old_versions_effects_out() {
     let first = v1::SchoolVisit { follow_ups_done: vec![done(9, 1, "2028-02-05")], ..visit(&["2028-02-12"]) };
     log.then_goes_on(submission(9, "2028-02-02T09:00:00", Content::SchoolVisit(visit(&["2028-02-05"]))), NOW);
     log.then_goes_on(submission(1, DAY, Content::SchoolVisit(first)), NOW);
-    let discipline = |log: &Log| log.fraction(IndicatorKind::FollowUpDiscipline, Subject::Area(SATU), "2028-02", NOW);
+    let discipline = |log: &Log| log.fraction(IndicatorKind::FollowUpDiscipline, kelurahan(SATU), "2028-02", NOW);
     assert_eq!(discipline(&log), Some((1, 2)));
     let elsewhere = v1::SchoolVisit { school_id: OTHER_SCHOOL.into(), ..visit(&[]) };
     log.then_goes_on(submission(2, DAY, amends(1, Replacement::SchoolVisit(elsewhere))), NOW);
     assert_eq!(discipline(&log), Some((0, 1)), "neither what it did nor what it agreed stands any more");
-    assert_eq!(log.fraction(IndicatorKind::SchoolCoverage, Subject::Area(SATU), "2028-02", NOW), Some((2, 2)));
+    assert_eq!(log.fraction(IndicatorKind::SchoolCoverage, kelurahan(SATU), "2028-02", NOW), Some((2, 2)));
     log.then_goes_on(submission(3, DAY, retracts(2)), NOW);
-    assert_eq!(log.fraction(IndicatorKind::SchoolCoverage, Subject::Area(SATU), "2028-02", NOW), Some((1, 2)));
+    assert_eq!(log.fraction(IndicatorKind::SchoolCoverage, kelurahan(SATU), "2028-02", NOW), Some((1, 2)));
 }
 
 #[test]
@@ -248,9 +248,63 @@ fn conflicts_and_what_waits_are_listed_within_an_area_and_after_a_position() {
     let mut log = given([]);
     let first = log.then_goes_on(amends_visit(1, 77, 0), NOW);
     let second = log.then_goes_on(by(TIGA, amends_visit(2, 78, 0)), NOW);
-    let held = |prefix: &str, after| log.views.held(prefix, after).map(|h| h.position).collect::<Vec<_>>();
+    let held = |prefix: &str, after| log.known(NOW).held(prefix, after).map(|h| h.position).collect::<Vec<_>>();
     assert_eq!(held("", 0), [first, second]);
     assert_eq!(held("53.71.04", 0), [first]);
     assert_eq!(held("53.71.0", 0), Vec::<u64>::new(), "a prefix is made of whole segments");
     assert_eq!(held("", first), [second]);
+}
+
+fn decides(n: u32, conflict_position: u64, decision: v1::ConflictDecision) -> Body {
+    Body::ConflictResolved(v1::ConflictResolution {
+        command_id: id(n),
+        conflict_position,
+        decision: decision.into(),
+        reason: "Keputusan contoh".into(),
+    })
+}
+
+#[test]
+fn rule_6_the_version_that_is_taken_stands_and_what_is_kept_changes_nothing() {
+    let mut log = given([]);
+    log.then_goes_on(visits(1, 10), NOW);
+    log.then_goes_on(amends_visit(2, 1, 20), NOW);
+    let third = log.then_goes_on(amends_visit(3, 1, 30), NOW);
+    let fourth = log.then_goes_on(amends_visit(4, 1, 40), NOW);
+    let open = log.tell(decides(5, fourth, v1::ConflictDecision::Keep), NOW) - 1;
+    assert_eq!((reached(&log), log.views.fate(fourth)), ((1, 20), Fate::Resolved));
+    log.tell(decides(6, third, v1::ConflictDecision::Take), NOW);
+    assert_eq!((reached(&log), log.conflicts()), ((1, 30), vec![]));
+    // Its id is the version that the next amendment has to name.
+    log.then_goes_on(amends_visit(7, 3, 70), NOW);
+    assert_eq!(reached(&log), (1, 70));
+    assert_eq!(log.known_at(open, NOW).conflicts("", 0).count(), 2, "both were open then");
+}
+
+#[test]
+fn rule_6_a_taken_version_of_a_withdrawn_record_stands_again() {
+    let mut log = given([]);
+    log.then_goes_on(visits(1, 10), NOW);
+    log.then_goes_on(submission(2, DAY, retracts(1)), NOW);
+    let late = log.then_goes_on(amends_visit(3, 1, 30), NOW);
+    assert_eq!(reached(&log), (0, 0));
+    log.tell(decides(4, late, v1::ConflictDecision::Take), NOW);
+    assert_eq!(reached(&log), (1, 30));
+}
+
+#[test]
+fn rule_6_what_has_another_kind_or_reporter_cannot_be_taken() {
+    let mut log = given([]);
+    log.then_goes_on(visits(1, 10), NOW);
+    log.then_goes_on(by(TIGA, amends_visit(2, 1, 20)), NOW);
+    log.then_goes_on(submission(3, DAY, amends(1, Replacement::CaseReport(case_report()))), NOW);
+    let can_be_taken = |log: &Log| log.known(NOW).conflicts("", 0).map(|c| c.can_be_taken).collect::<Vec<_>>();
+    assert_eq!(can_be_taken(&log), [false, false]);
+    let same_id = v1::ConflictingSubmission {
+        submission: Some(visits(1, 11)),
+        cause: ConflictCause::SameIdOtherContent.into(),
+        stands_position: 13,
+    };
+    log.tell(Body::Conflicting(same_id), NOW);
+    assert_eq!(can_be_taken(&log), [false, false, true]);
 }

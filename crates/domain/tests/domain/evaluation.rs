@@ -14,7 +14,7 @@ fn reports(n: u32, month: &str, recorded: &str, log: &mut Log) {
 }
 
 fn satu(log: &Log, kind: IndicatorKind, period: &str, now: &str) -> Fraction {
-    log.fraction(kind, Subject::Area(SATU), period, now)
+    log.fraction(kind, kelurahan(SATU), period, now)
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn a_task_force_is_expected_to_report_on_the_months_in_which_it_existed_for_a_da
         let mut log = given([]);
         log.then_goes_on(task_force("tf-3", of_area(TIGA), formed, dissolved), NOW);
         let completeness =
-            log.fraction(IndicatorKind::ReportingCompleteness, Subject::Area(TIGA), "2028-02", "2028-03-06T00:00:00");
+            log.fraction(IndicatorKind::ReportingCompleteness, kelurahan(TIGA), "2028-02", "2028-03-06T00:00:00");
         assert_eq!(completeness, expected, "{formed} to {dissolved:?}");
     }
 }
@@ -90,14 +90,14 @@ fn a_school_is_covered_by_a_visit_of_anybody_while_the_visit_is_the_visitors() {
     let mut log = given([]);
     log.then_goes_on(by(TIGA, submission(1, LAST_OF_LEAP_DAY, Content::SchoolVisit(visit(&[])))), NOW);
     assert_eq!(satu(&log, IndicatorKind::SchoolCoverage, "2028-02", NOW), Some((1, 2)));
-    let visits = |code| log.evaluation(Subject::Area(code), "2028-02", NOW).activity.unwrap().visits;
+    let visits = |code| log.evaluation(kelurahan(code), "2028-02", NOW).activity.unwrap().visits;
     assert_eq!((visits(SATU), visits(TIGA)), (0, 1));
 }
 
 #[test]
 fn coverage_does_not_apply_without_a_school_nor_to_an_institution() {
     let log = given([]);
-    assert_eq!(log.fraction(IndicatorKind::SchoolCoverage, Subject::Area(DUA), "2028-02", NOW), None, "an office only");
+    assert_eq!(log.fraction(IndicatorKind::SchoolCoverage, kelurahan(DUA), "2028-02", NOW), None, "an office only");
     assert_eq!(log.fraction(IndicatorKind::SchoolCoverage, Subject::Institution(SCHOOL), "2028-02", NOW), None);
 }
 
@@ -111,7 +111,7 @@ fn a_school_is_registered_in_a_period_when_it_existed_within_it_before_the_cut()
             ..institution("90000003", v1::InstitutionKind::Sekolah, TIGA)
         };
         log.then_goes_on(entry(Entry::Institution(school)), NOW);
-        log.fraction(IndicatorKind::SchoolCoverage, Subject::Area(TIGA), "2028-02", now)
+        log.fraction(IndicatorKind::SchoolCoverage, kelurahan(TIGA), "2028-02", now)
     };
     assert_eq!(with("2027-01-01", "2028-01-31", NOW), None);
     assert_eq!(with("2027-01-01", "2028-02-01", NOW), Some((0, 1)));
@@ -208,7 +208,7 @@ fn the_first_response_is_the_earliest_service_or_admission_whenever_it_was_recor
     let admit = Step::AdmitToShelter(v1::AdmitToShelter {});
     log.then_goes_on(command(103, 1, 3, "2028-02-10T08:45:00", admit), NOW);
     assert_eq!(within(&log), Some((1, 1)));
-    assert_eq!(log.evaluation(Subject::Area(SATU), "2028-02", NOW).cases.unwrap().first_response_median_s, Some(2_700));
+    assert_eq!(log.evaluation(kelurahan(SATU), "2028-02", NOW).cases.unwrap().first_response_median_s, Some(2_700));
 }
 
 #[test]
@@ -239,13 +239,13 @@ fn the_score_is_the_weighted_mean_of_what_applies() {
     let late = Content::MonitoringReport(report("tf-1", "2028-02"));
     log.then_goes_on(submission(2, "2028-03-06T09:00:00", late), "2028-03-06T09:00:00");
     // Completeness 1/1 of 20, timeliness 0/1 of 10, coverage 1/2 of 25: 32.5 of 55.
-    assert_eq!(log.evaluation(Subject::Area(SATU), "2028-02", NOW).score, Some(59.09));
+    assert_eq!(log.evaluation(kelurahan(SATU), "2028-02", NOW).score, Some(59.09));
     log.then_goes_on(member("m-1", "2027-01-01", "", &[("2027-03-01", "2028-12-31")]), NOW);
     // And training 1/1 of 10: 42.5 of 65.
-    let evaluation = log.evaluation(Subject::Area(SATU), "2028-02", NOW);
+    let evaluation = log.evaluation(kelurahan(SATU), "2028-02", NOW);
     assert_eq!(evaluation.score, Some(65.38));
     assert_eq!(evaluation.indicators.len(), 6);
-    assert_eq!(log.evaluation(Subject::Area(TIGA), "2028-02", NOW).score, None, "nothing applies");
+    assert_eq!(log.evaluation(kelurahan(TIGA), "2028-02", NOW).score, None, "nothing applies");
     assert_eq!(evaluation.basis.unwrap().rule_set, "bawaan-1");
 }
 
@@ -254,8 +254,7 @@ fn days_since_the_last_activity_are_whole_days_to_the_cut() {
     let mut log = given([]);
     let signal = Content::ExposureSignal(signal('a', &[SCHOOL]));
     log.then_goes_on(submission(1, "2028-02-28T12:00:00", signal), NOW);
-    let days =
-        |period, now| log.evaluation(Subject::Area(SATU), period, now).activity.unwrap().days_since_last_activity;
+    let days = |period, now| log.evaluation(kelurahan(SATU), period, now).activity.unwrap().days_since_last_activity;
     assert_eq!(days("2028-02", "2028-02-28T12:00:00"), None, "not before the cut");
     assert_eq!(days("2028-02", "2028-02-29T11:59:59.999"), Some(0));
     assert_eq!(days("2028-02", "2028-02-29T12:00:00"), Some(1));
@@ -270,7 +269,7 @@ fn what_an_institution_does_is_its_own_and_its_cases_are_its_kelurahans_too() {
     log.then_goes_on(by(SCHOOL, submission(1, LAST_OF_LEAP_DAY, Content::ExposureSignal(signal('a', &[SCHOOL])))), NOW);
     log.then_goes_on(by(SCHOOL, submission(2, LAST_OF_LEAP_DAY, Content::CaseReport(case_report()))), NOW);
     let school = log.evaluation(Subject::Institution(SCHOOL), "2028-02", NOW);
-    let area = log.evaluation(Subject::Area(SATU), "2028-02", NOW);
+    let area = log.evaluation(kelurahan(SATU), "2028-02", NOW);
     let figures = |e: &v1::Evaluation| (e.activity.unwrap().exposure_signals, e.cases.unwrap().reported);
     assert_eq!((figures(&school), figures(&area)), ((1, 1), (0, 1)));
     assert_eq!(area.activity.unwrap().days_since_last_activity, None);
@@ -284,7 +283,7 @@ fn an_open_case_is_overdue_by_its_response_or_a_follow_up() {
     log.then_goes_on(command(102, 1, 2, "2028-03-05T10:00:00", serve(v1::Service::Kesehatan)), NOW);
     log.then_goes_on(command(103, 1, 3, "2028-03-05T10:00:00", plan(1, "2028-03-10")), NOW);
     let figures = |now| {
-        let cases = log.evaluation(Subject::Area(SATU), "2028-Q1", now).cases.unwrap();
+        let cases = log.evaluation(kelurahan(SATU), "2028-Q1", now).cases.unwrap();
         (cases.open, cases.overdue)
     };
     assert_eq!(figures("2028-02-29T22:00:00"), (0, 0), "reported before the cut, not at it");
@@ -310,7 +309,7 @@ fn a_case_is_closed_in_the_period_of_its_last_close_before_the_cut() {
         log.then_goes_on(command(n, 1, version, occurred, step), NOW);
     }
     let figures = |period| {
-        let cases = log.evaluation(Subject::Area(SATU), period, NOW).cases.unwrap();
+        let cases = log.evaluation(kelurahan(SATU), period, NOW).cases.unwrap();
         (cases.reported, cases.open, cases.closed)
     };
     assert_eq!(figures("2028-02"), (1, 0, 1));
@@ -326,7 +325,7 @@ fn a_victim_is_in_the_shelter_between_admission_and_discharge() {
     log.then_goes_on(command(103, 1, 3, LAST_OF_LEAP_DAY, Step::AdmitToShelter(v1::AdmitToShelter {})), NOW);
     let discharge = Step::DischargeFromShelter(v1::DischargeFromShelter {});
     log.then_goes_on(command(104, 1, 4, "2028-04-01T00:00:00", discharge), NOW);
-    let sheltered = |period| log.evaluation(Subject::Area(SATU), period, NOW).cases.unwrap().in_shelter;
+    let sheltered = |period| log.evaluation(kelurahan(SATU), period, NOW).cases.unwrap().in_shelter;
     assert_eq!([sheltered("2028-01"), sheltered("2028-02"), sheltered("2028-03"), sheltered("2028-04")], [0, 1, 1, 0]);
 }
 
@@ -335,6 +334,6 @@ fn a_merged_case_never_counts() {
     let mut log = served("2028-02-10T08:00:00", v1::Risk::Tinggi, "2028-02-10T12:00:00");
     log.then_goes_on(submission(2, "2028-02-09T08:00:00", Content::CaseReport(case_report())), NOW);
     log.then_goes_on(command(103, 1, 3, "2028-04-10T12:00:00", merge_into(2)), NOW);
-    let cases = log.evaluation(Subject::Area(SATU), "2028-02", NOW).cases.unwrap();
+    let cases = log.evaluation(kelurahan(SATU), "2028-02", NOW).cases.unwrap();
     assert_eq!((cases.reported, cases.open, cases.first_response_median_s), (1, 1, None));
 }

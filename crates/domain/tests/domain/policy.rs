@@ -126,6 +126,9 @@ fn an_assignment_names_an_own_where_the_role_has_one_and_nowhere_else() {
     let area = |code: &str| Some(Own::AreaCode(code.to_owned()));
     let of = |role, own| Caller::of(&assignment(role, own)).is_ok();
     assert!(of(Role::Satgas, area("53.71.03.1010")) && of(Role::Satgas, area("53.71")));
+    let office = Caller::of(&assignment(Role::Satgas, area("*"))).unwrap();
+    assert!(decide(&office, Rpc::Submit, Resource::ReportedBy { area: "11.01.01.2001", institution: "" }).is_ok());
+    assert_eq!(decide(&office, Rpc::Register, Resource::Unnamed), Err(Refusal::Role), "all areas, not all calls");
     assert!(!of(Role::Satgas, area("53.71.0")) && !of(Role::Satgas, area("")) && !of(Role::Satgas, None));
     assert!(of(Role::Institution, Some(Own::InstitutionId("99900001".to_owned()))));
     assert!(!of(Role::Institution, area("53.71")) && !of(Role::Supervisor, area("53.71")));

@@ -109,7 +109,7 @@ fn a_school_that_moved_counts_where_it_stands_now() {
     let mut log = given([]);
     log.then_goes_on(school(OTHER_SCHOOL, TIGA), NOW);
     let coverage = |code| {
-        let subject = satgas_domain::views::Subject::Area(code);
+        let subject = kelurahan(code);
         log.fraction(v1::IndicatorKind::SchoolCoverage, subject, "2028-02", NOW)
     };
     assert_eq!((coverage(SATU), coverage(TIGA)), (Some((0, 1)), Some((0, 1))));

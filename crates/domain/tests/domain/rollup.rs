@@ -3,7 +3,7 @@
 use satgas_domain::{
     id::Level,
     time::Period,
-    views::{ListQuery, Subject},
+    views::{EvaluatedBody, ListQuery, Subject, sort},
 };
 use satgas_proto::v1::{self, EvaluationOrder, IndicatorKind, evaluation, submission::Content};
 
@@ -34,7 +34,7 @@ fn february() -> Log {
 #[test]
 fn every_numerator_denominator_and_count_is_the_sum_over_the_kelurahan_inside() {
     let log = february();
-    let of = |code| log.evaluation(Subject::Area(code), "2028-02", NOW);
+    let of = |code| log.evaluation(kelurahan(code), "2028-02", NOW);
     for (above, inside) in [("53.71.04", &[SATU, DUA][..]), ("53.71.03", &[TIGA]), ("53.71", &[SATU, DUA, TIGA])] {
         let (sum, parts): (_, Vec<_>) = (of(above), inside.iter().map(|code| of(code)).collect());
         for (index, indicator) in sum.indicators.iter().enumerate() {
@@ -57,7 +57,7 @@ fn every_numerator_denominator_and_count_is_the_sum_over_the_kelurahan_inside() 
 #[test]
 fn the_score_of_an_area_comes_from_the_sums_and_is_no_mean_of_scores() {
     let log = february();
-    let score = |code| log.evaluation(Subject::Area(code), "2028-02", NOW).score;
+    let score = |code| log.evaluation(kelurahan(code), "2028-02", NOW).score;
     // 20 x 1/1 + 10 x 1/1 + 25 x 1/2 + 20 x 0/1 + 15 x 2/2 = 57.5 of 90.
     assert_eq!(score(SATU), Some(63.89));
     // 20 x 1/1 + 10 x 0/1 + 15 x 0/1 = 20 of 45.
@@ -72,7 +72,7 @@ fn the_score_of_an_area_comes_from_the_sums_and_is_no_mean_of_scores() {
 fn median_and_p90_are_taken_over_the_joined_lists_by_nearest_rank() {
     let log = february();
     let of = |code| {
-        let cases = log.evaluation(Subject::Area(code), "2028-02", NOW).cases.unwrap();
+        let cases = log.evaluation(kelurahan(code), "2028-02", NOW).cases.unwrap();
         (cases.first_response_median_s, cases.first_response_p90_s)
     };
     assert_eq!(of(SATU), (Some(600), Some(1_200)));
@@ -89,13 +89,16 @@ fn conflicts_of_an_institution_count_for_its_kelurahan_as_well() {
     }
     let open = |subject| log.evaluation(subject, "2028-02", NOW).open_conflicts;
     assert_eq!(open(Subject::Institution(SCHOOL)), 1);
-    assert_eq!(open(Subject::Area(SATU)), 2);
-    assert_eq!((open(Subject::Area("53.71.04")), open(Subject::Area("53.71"))), (2, 3));
+    assert_eq!(open(kelurahan(SATU)), 2);
+    assert_eq!((open(kelurahan("53.71.04")), open(kelurahan("53.71"))), (2, 3));
 }
 
 fn codes(log: &Log, prefix: &str, level: Level, order: EvaluationOrder) -> Vec<String> {
     let period = Period::parse("2028-02").expect("a period");
-    let list = log.views.list(&ListQuery { period, prefix, level, order, now: at(NOW), draft: None });
+    let known = log.known(NOW);
+    let query = ListQuery { period, prefix, level: Some(level), body: EvaluatedBody::Kelurahan, draft: None };
+    let mut list = known.evaluations(&query, &known.listed(&query));
+    sort(&mut list, order);
     list.into_iter()
         .map(|e| match e.subject {
             Some(evaluation::Subject::AreaCode(code)) => code,
@@ -131,6 +134,6 @@ fn what_touched_an_area_is_told_with_the_position_that_did() {
     changed.sort_unstable();
     assert_eq!(changed, [(TIGA, position), (SATU, position)]);
     assert_eq!(log.views.changed_after(before, "53.71.03").collect::<Vec<_>>(), [(TIGA, position)]);
-    let coverage = log.fraction(IndicatorKind::SchoolCoverage, Subject::Area(SATU), "2028-02", NOW);
+    let coverage = log.fraction(IndicatorKind::SchoolCoverage, kelurahan(SATU), "2028-02", NOW);
     assert_eq!(coverage, Some((1, 2)));
 }

@@ -26,7 +26,7 @@ fn a_group_spreads_when_it_is_seen_at_two_schools_within_90_days() {
     assert_eq!(spreads("2028-05-31T23:59:59.999"), [group.as_str()]);
     assert_eq!(spreads("2028-06-01T00:00:00"), Vec::<String>::new());
 
-    let warnings = log.views.warnings("", at("2028-03-20T00:00:00"));
+    let warnings = log.known("2028-03-20T00:00:00").warnings("");
     let warning = &warnings[0];
     assert_eq!(warning.kind(), WarningKind::GroupSpreads, "the most urgent comes first");
     assert_eq!(warning.institution_ids, [SCHOOL, OTHER_SCHOOL]);
@@ -65,7 +65,7 @@ fn a_response_is_overdue_from_its_target_until_the_first_response() {
     let overdue = |log: &Log, now| log.warned(WarningKind::ResponseOverdue, now);
     assert_eq!(overdue(&log, "2028-03-01T08:59:59.999"), Vec::<String>::new());
     assert_eq!(overdue(&log, "2028-03-01T09:00:00"), [id(1)]);
-    let warning = log.views.warnings("", at("2028-03-01T09:00:00")).remove(0);
+    let warning = log.known("2028-03-01T09:00:00").warnings("").remove(0);
     assert_eq!((warning.since, warning.positions), (Some(at("2028-03-01T09:00:00").to_proto()), vec![report]));
     log.then_goes_on(command(102, 1, 2, "2028-03-02T08:00:00", serve(v1::Service::Kesehatan)), NOW);
     assert_eq!(overdue(&log, "2028-03-03T00:00:00"), Vec::<String>::new());
@@ -123,7 +123,7 @@ fn a_task_force_is_silent_45_days_after_the_last_record_of_its_home_or_after_it_
     log.then_goes_on(by(TIGA, submission(1, "2028-04-10T08:00:00", Content::SchoolVisit(visit(&[])))), NOW);
     assert!(!silent(&log, "2028-05-25T07:59:59.999"));
     assert!(silent(&log, "2028-05-25T08:00:00"));
-    let warnings = log.views.warnings("53.71.03", at("2028-05-26T00:00:00"));
+    let warnings = log.known("2028-05-26T00:00:00").warnings("53.71.03");
     assert_eq!(warnings.len(), 1, "within the kecamatan of the silent one only");
     assert_eq!(warnings[0].since, Some(at("2028-05-25T08:00:00").to_proto()));
     log.then_goes_on(task_force("tf-3", of_area(TIGA), "2028-03-01", "2028-05-25"), NOW);
@@ -138,7 +138,7 @@ fn warnings_come_by_kind_then_by_how_long_they_stand() {
     signals(&mut log, 2, "2028-02-01T00:00:00", 'b', &[SCHOOL, OTHER_SCHOOL]);
     log.then_goes_on(submission(3, "2028-02-10T09:00:00", Content::SchoolVisit(visit(&["2028-02-12"]))), NOW);
     log.then_goes_on(submission(4, "2028-02-10T09:00:00", Content::CaseReport(case_report())), NOW);
-    let warnings = log.views.warnings("", at("2028-03-02T00:00:00"));
+    let warnings = log.known("2028-03-02T00:00:00").warnings("");
     let keys: Vec<_> = warnings.iter().map(|w| (w.kind, w.since.map(|t| t.seconds), w.warning_id.clone())).collect();
     assert!(keys.is_sorted());
     let kinds: std::collections::BTreeSet<i32> = keys.iter().map(|k| k.0).collect();

@@ -19,7 +19,9 @@ async fn a_correction_of_what_has_not_arrived_is_accepted_held_and_takes_effect_
     assert_eq!((amendment.status(), amendment.held), (ReceiptStatus::Accepted, true));
     let retraction = submit(&engine, retracts(4, 3)).await;
     assert_eq!((retraction.status(), retraction.held), (ReceiptStatus::Accepted, true));
-    let held = |position| engine.query(position, |f| f.views.held("", 0).map(|h| h.waits_for_id).collect::<Vec<_>>());
+    let held = |position| {
+        engine.query(position, |f| f.known(engine.now()).held("", 0).map(|h| h.waits_for_id).collect::<Vec<_>>())
+    };
     assert_eq!(held(retraction.position).await.unwrap(), [id(1), id(3)]);
     let arrived = accepted(&engine, visit(1, 10)).await;
     assert_eq!(held(arrived).await.unwrap(), [id(3)]);

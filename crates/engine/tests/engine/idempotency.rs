@@ -66,13 +66,15 @@ async fn other_content_under_a_known_id_is_kept_beside_it_and_listed() {
     assert_eq!((receipt.status(), receipt.conflicts_with), (Conflict, stands));
     let other = submit(&engine, visit(1, 55)).await;
     assert_eq!((other.status(), other.conflicts_with), (Conflict, stands), "the third is told of the first");
-    let listed = engine.query(other.position, |f| f.views.conflicts("", 0).collect::<Vec<_>>()).await.unwrap();
+    let listed =
+        engine.query(other.position, |f| f.known(engine.now()).conflicts("", 0).collect::<Vec<_>>()).await.unwrap();
     let cause = ConflictCause::SameIdOtherContent.into();
     let expected = [(receipt.position, 99), (other.position, 55)].map(|(position, pupils)| v1::Conflict {
         position,
         stands_position: stands,
         cause,
         submission: Some(visit(1, pupils)),
+        can_be_taken: true,
     });
     assert_eq!(listed, expected);
     assert_eq!(submitted(&log(&engine).await), [id(1), id(1), id(1)], "all of them are in the log");
@@ -164,7 +166,8 @@ async fn bad_content_under_a_known_id_is_rejected_and_no_conflict() {
     let engine = memory().await;
     accepted(&engine, visit(1, 10)).await;
     assert_eq!(submit(&engine, bad_visit(1)).await.status(), ReceiptStatus::Rejected);
-    let conflicts = engine.query(engine.head().position, |f| f.views.conflicts("", 0).count()).await.unwrap();
+    let conflicts =
+        engine.query(engine.head().position, |f| f.known(engine.now()).conflicts("", 0).count()).await.unwrap();
     assert_eq!(conflicts, 0);
     stop(engine).await;
 }

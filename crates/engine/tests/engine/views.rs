@@ -11,11 +11,11 @@ use rand_chacha::ChaCha8Rng;
 use satgas_domain::{
     id::Level,
     time::{Instant, Period},
-    views::{ListQuery, Subject},
+    views::{EvaluatedBody, ListQuery, Moment, Views},
 };
 use satgas_engine::{Engine, Options};
 use satgas_journal::{Head, Journal, MemoryJournal};
-use satgas_proto::v1::{self, EvaluationOrder, amendment::Replacement, case_command::Step, submission::Content};
+use satgas_proto::v1::{self, amendment::Replacement, case_command::Step, submission::Content};
 
 use crate::support::*;
 
@@ -23,50 +23,53 @@ use crate::support::*;
 #[derive(Debug, PartialEq)]
 struct Picture {
     head: Head,
+    seen: Seen,
+    records: usize,
+    changed: Vec<(String, u64)>,
+}
+
+/// All that a client can see as of a moment.
+#[derive(Debug, PartialEq)]
+struct Seen {
     evaluations: Vec<v1::Evaluation>,
     warnings: Vec<v1::Warning>,
     cases: Vec<(u32, v1::Case)>,
     conflicts: Vec<v1::Conflict>,
     held: Vec<v1::Held>,
-    records: usize,
-    changed: Vec<(String, u64)>,
+    institutions: Vec<v1::Institution>,
+}
+
+fn seen(views: &Views, position: u64) -> Seen {
+    let now = Instant::from_jiff(time("2028-05-01T12:00:00"));
+    // The head is compared by itself: no figure depends on its hash.
+    let known = views.at(Moment { position, now, head_hash: [0; 32] });
+    let mut evaluations = Vec::new();
+    for code in ["2027", "2028", "2028-Q1", "2028-01", "2028-02", "2028-03", "2028-04"] {
+        let period = Period::parse(code).expect("a period");
+        for level in [Some(Level::Kota), Some(Level::Kecamatan), Some(Level::Kelurahan), None] {
+            for body in [EvaluatedBody::Kelurahan, EvaluatedBody::Institutions] {
+                let query = ListQuery { period: period.clone(), prefix: "", level, body, draft: None };
+                evaluations.extend(known.evaluations(&query, &known.listed(&query)));
+            }
+        }
+    }
+    Seen {
+        evaluations,
+        warnings: known.warnings(""),
+        cases: known.cases_from(0, "", None).collect(),
+        conflicts: known.conflicts("", 0).collect(),
+        held: known.held("", 0).collect(),
+        institutions: known.institutions("").collect(),
+    }
 }
 
 async fn picture(engine: &Engine) -> Picture {
-    let now = Instant::from_jiff(time("2028-05-01T12:00:00"));
     let head = engine.head().position;
     let looked = engine.query(head, |folded| {
         let views = &folded.views;
-        let mut evaluations = Vec::new();
-        for code in ["2027", "2028", "2028-Q1", "2028-01", "2028-02", "2028-03", "2028-04"] {
-            let period = Period::parse(code).expect("a period");
-            for level in [Level::Kota, Level::Kecamatan, Level::Kelurahan] {
-                let order = EvaluationOrder::SilentLongest;
-                evaluations.extend(views.list(&ListQuery {
-                    period: period.clone(),
-                    prefix: "",
-                    level,
-                    order,
-                    now,
-                    draft: None,
-                }));
-            }
-            for school in [SCHOOL, OTHER_SCHOOL] {
-                evaluations.extend(views.evaluate(Subject::Institution(school), &period, now));
-            }
-        }
         let mut changed: Vec<_> = views.changed_after(0, "").map(|(code, at)| (code.to_owned(), at)).collect();
         changed.sort_unstable();
-        Picture {
-            head: folded.head,
-            evaluations,
-            warnings: views.warnings("", now),
-            cases: views.cases_from(0, "", None).collect(),
-            conflicts: views.conflicts("", 0).collect(),
-            held: views.held("", 0).collect(),
-            records: views.record_count(),
-            changed,
-        }
+        Picture { head: folded.head, seen: seen(views, head), records: views.record_count(), changed }
     });
     looked.await.expect("the head is reached")
 }
@@ -162,6 +165,21 @@ impl History {
         submission_on(n, reporter, &occurred, content)
     }
 
+    fn pick<'a, T>(&mut self, among: &'a [T]) -> Option<&'a T> {
+        among.get(self.rng.random_range(0..among.len().max(1)))
+    }
+
+    fn decision(&mut self, conflict: &v1::Conflict) -> v1::ConflictResolution {
+        let take = conflict.can_be_taken && self.rng.random_bool(0.8);
+        self.next += 1;
+        v1::ConflictResolution {
+            command_id: id(2_000_000 + self.next),
+            conflict_position: conflict.position,
+            decision: if take { v1::ConflictDecision::Take } else { v1::ConflictDecision::Keep }.into(),
+            reason: "Keputusan contoh".into(),
+        }
+    }
+
     /// A step of some case, as it stands.
     fn step(&mut self, cases: &[(u32, v1::Case)]) -> Option<v1::CaseCommand> {
         let (_, case) = cases.get(self.rng.random_range(0..cases.len().max(1)))?;
@@ -185,17 +203,25 @@ impl History {
 /// Plays on with a history and returns what was sent, with the receipts.
 async fn play(engine: &Engine, history: &mut History, waves: usize) -> Vec<(v1::Submission, v1::Receipt)> {
     let mut answered = Vec::new();
-    for _ in 0..waves {
+    for wave in 0..waves {
         let batch: Vec<_> = (0..12).map(|_| history.submission()).collect();
         history.sent.extend(batch.iter().cloned());
         let receipts = engine.enqueue(batch.clone()).await.expect("room").receipts().await.expect("written");
         answered.extend(batch.into_iter().zip(receipts));
-        let cases = picture(engine).await.cases;
+        let Seen { cases, conflicts, .. } = picture(engine).await.seen;
         for _ in 0..3 {
             if let Some(step) = history.step(&cases) {
                 // Some do not fit: a step before it moved the case on.
                 drop(engine.advance(step).await);
             }
+        }
+        if let Some(conflict) = history.pick(&conflicts) {
+            engine.resolve_conflict(history.decision(conflict)).await.expect("an open conflict is decided");
+        }
+        if let Some(area) = history.pick(&[SATU, TIGA]).filter(|_| wave % 4 == 0) {
+            let effective_on = format!("2028-{:02}-15", history.rng.random_range(1..=4));
+            let moved = v1::RegistryEntry { effective_on, ..school(SCHOOL, "SMP Contoh 01", area) };
+            engine.register(vec![moved], false).await.expect("a school moves");
         }
     }
     answered
@@ -219,8 +245,11 @@ impl Played {
         let last = visit(900_000, 10);
         answered.push((last.clone(), submit(&engine, last).await));
         let live = picture(&engine).await;
-        assert!(!live.conflicts.is_empty() && !live.held.is_empty() && !live.cases.is_empty(), "the history is rich");
-        assert!(!live.warnings.is_empty());
+        assert!(
+            !live.seen.conflicts.is_empty() && !live.seen.held.is_empty() && !live.seen.cases.is_empty(),
+            "the history is rich"
+        );
+        assert!(!live.seen.warnings.is_empty());
         stop(engine).await;
         Self { journal, folder, answered, live }
     }
@@ -271,7 +300,7 @@ impl Played {
 }
 
 fn checkpointing(folder: &Path) -> Options {
-    Options { checkpoints: Some(folder.to_owned()), checkpoint_every: 40, checkpoints_kept: 0, ..Options::default() }
+    Options { checkpoints: Some(folder.to_owned()), checkpoint_every: 40, ..Options::default() }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -280,6 +309,23 @@ async fn views_from_zero_views_from_checkpoints_and_live_views_are_equal() {
         let played = Played::of(seed).await;
         assert_eq!(played.is_the_same(&Options::default()).await, Some(0), "without checkpoints all is folded");
         assert_eq!(played.is_the_same(&checkpointing(played.folder.path())).await, None, "with them nothing is");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_known_at_every_position_is_what_the_views_of_then_showed() {
+    for seed in 40..43 {
+        let engine = open_town(Arc::new(MemoryJournal::new()), &Options::default()).await;
+        play(&engine, &mut History::of(seed), 12).await;
+        let (events, head) = (log(&engine).await, engine.head().position);
+        let mut of_then = Views::new("Asia/Makassar").expect("the zone is bundled");
+        for event in &events {
+            of_then.apply(event);
+            let position = event.position;
+            let then = engine.query(head, |folded| seen(&folded.views, position)).await.expect("the head is reached");
+            assert!(then == seen(&of_then, position), "seed {seed}, position {position}: {:?}", event.kind());
+        }
+        stop(engine).await;
     }
 }
 
@@ -373,7 +419,7 @@ async fn a_checkpoint_that_is_damaged_cut_short_or_of_another_version_is_left_as
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_checkpoint_of_another_log_is_left_aside() {
     let (played, other) = (Played::of(17).await, Played::of(18).await);
-    assert_ne!(played.live.evaluations, other.live.evaluations);
+    assert_ne!(played.live.seen.evaluations, other.live.seen.evaluations);
     for path in played.checkpoints() {
         fs::remove_file(path).unwrap();
     }

@@ -25,9 +25,10 @@ use std::{net::IpAddr, sync::Arc};
 use satgas_domain::{
     id::SubmissionId,
     policy::{self, Permit, Reach, Refusal, Resource, Rpc},
+    registry::Scope,
     time::Instant,
 };
-use satgas_engine::Engine;
+use satgas_engine::{Engine, Folded};
 use satgas_proto::v1::{self, AccessRefusal, access_event::Body};
 use tonic::{Request, Status};
 
@@ -69,13 +70,17 @@ impl Gate {
 
     /// The code of the area where an institution stands; empty when it is not known.
     async fn area_of(&self, institution: &str) -> Result<String, Status> {
-        let look = |folded: &satgas_engine::Folded| {
-            let registry = folded.views.registry();
-            let known = registry.find_institution(institution);
-            known.map(|index| registry.area(registry.institution(index).area).message.code.clone())
-        };
+        let now = self.engine.now();
+        let look = |folded: &Folded| area_on(folded, now, institution).map(str::to_owned);
         Ok(self.engine.query(0, look).await.map_err(status::query)?.unwrap_or_default())
     }
+}
+
+/// Code of the area where an institution stands on the day of a moment.
+fn area_on<'a>(folded: &'a Folded, at: Instant, institution: &str) -> Option<&'a str> {
+    let registry = folded.views.registry();
+    let scope = Scope::Institution(registry.find_institution(institution)?);
+    Some(&registry.area(registry.area_on(scope, folded.views.calendar().day(at), u64::MAX)).code)
 }
 
 /// One call: who makes it, and what.

@@ -71,7 +71,7 @@ impl<S: RegistryService> RegistryService for Authorized<S> {
                 let registry = folded.views.registry();
                 members.retain(|member| {
                     let home = registry.find_task_force(&member.task_force_id).map(|t| registry.task_force(t).home);
-                    matches!(home, Some(Scope::Institution(i)) if registry.institution(i).message.institution_id == *own)
+                    matches!(home, Some(Scope::Institution(i)) if registry.institution(i).id == *own)
                 });
             };
             self.gate.engine.query(0, keep).await.map_err(status::query)?;

@@ -3,12 +3,13 @@
 use satgas_domain::{
     id::is_within,
     policy::{Reach, Rpc},
+    time::Instant,
 };
 use satgas_engine::Folded;
 use satgas_proto::v1::{self, WarningKind, warning_service_server::WarningService};
 use tonic::{Request, Response, Status};
 
-use super::{Authorized, CaseIds};
+use super::{Authorized, CaseIds, area_on};
 use crate::status;
 
 #[tonic::async_trait]
@@ -23,7 +24,8 @@ impl<S: WarningService> WarningService for Authorized<S> {
         let mut response = self.inner.list_warnings(request).await?;
         let warnings = &mut response.get_mut().warnings;
         warnings.retain(|warning| permit.tells_of(warning.kind()));
-        let trim = |folded: &Folded| warnings.retain_mut(|warning| keep_own(warning, permit.reach, folded));
+        let now = pass.now();
+        let trim = |folded: &Folded| warnings.retain_mut(|warning| keep_own(warning, permit.reach, folded, now));
         self.gate.engine.query(0, trim).await.map_err(status::query)?;
         let of_cases =
             |w: &&v1::Warning| matches!(w.kind(), WarningKind::ResponseOverdue | WarningKind::FollowUpOverdue);
@@ -33,12 +35,8 @@ impl<S: WarningService> WarningService for Authorized<S> {
 }
 
 /// Takes out of a warning what is of others: a group that spreads is told of, the other schools are not. False when nothing is left.
-fn keep_own(warning: &mut v1::Warning, reach: &Reach, folded: &Folded) -> bool {
-    let registry = folded.views.registry();
-    let area_of = |id: &str| {
-        let index = registry.find_institution(id)?;
-        Some(registry.area(registry.institution(index).area).message.code.as_str())
-    };
+fn keep_own(warning: &mut v1::Warning, reach: &Reach, folded: &Folded, now: Instant) -> bool {
+    let area_of = |id: &str| area_on(folded, now, id);
     let concerned = match reach {
         Reach::Everywhere => return true,
         Reach::Area(own) => {

@@ -59,6 +59,7 @@ impl Holder {
         use v1::assignment::Own;
         let own = match &self.caller.reach {
             policy::Reach::Everywhere => None,
+            policy::Reach::Area(code) if code.is_empty() => Some(Own::AreaCode(policy::ALL_AREAS.to_owned())),
             policy::Reach::Area(code) => Some(Own::AreaCode(code.clone())),
             policy::Reach::Institution(id) => Some(Own::InstitutionId(id.clone())),
         };

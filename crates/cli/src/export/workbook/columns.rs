@@ -56,6 +56,7 @@ pub(super) fn columns() -> Vec<Column> {
     }
     columns.extend(activity_columns());
     columns.extend(case_columns());
+    columns.extend(missed_columns());
     columns.push(of("", "Konflik data terbuka", 6.0, "#,##0", |evaluation| Some(evaluation.open_conflicts as f64)));
     columns
 }
@@ -88,6 +89,18 @@ fn case_columns() -> [Column; 7] {
         of(group, "Di penampungan", 6.0, "#,##0", |e| Some(cases(e).in_shelter as f64)),
         of(group, "Respons pertama, median (jam)", 7.5, "#,##0.0", |e| cases(e).first_response_median_s.map(hours)),
         of(group, "Respons pertama, P90 (jam)", 7.5, "#,##0.0", |e| cases(e).first_response_p90_s.map(hours)),
+    ]
+}
+
+fn missed_columns() -> [Column; 3] {
+    fn missed(evaluation: &v1::Evaluation, figure: fn(v1::MissedFigures) -> u64) -> Option<f64> {
+        evaluation.missed.map(|missed| figure(missed) as f64)
+    }
+    let group = "Tenggat terlewat";
+    [
+        of(group, "Laporan bulanan", 6.0, "#,##0", |e| missed(e, |figures| figures.reports)),
+        of(group, "Tindak lanjut", 6.0, "#,##0", |e| missed(e, |figures| figures.follow_ups)),
+        of(group, "Respons pertama", 6.0, "#,##0", |e| missed(e, |figures| figures.responses)),
     ]
 }
 
@@ -149,7 +162,16 @@ impl Look {
 
     /// Of a figure.
     pub(super) fn number(column: &Column, total: bool) -> Format {
-        let format = boxed().set_num_format(column.number);
+        Self::figure(column.number, total)
+    }
+
+    /// Of a number of cases.
+    pub(super) fn count(total: bool) -> Format {
+        Self::figure("#,##0", total)
+    }
+
+    fn figure(number: &str, total: bool) -> Format {
+        let format = boxed().set_num_format(number);
         if total { format.set_bold().set_background_color(TOTAL) } else { format }
     }
 }

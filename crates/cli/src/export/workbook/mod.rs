@@ -5,32 +5,30 @@
 //! figure is an empty cell.
 
 mod columns;
+mod crossed;
 mod names;
+mod parts;
 
 use std::io::Write;
 
-use jiff::Timestamp;
-use rust_xlsxwriter::{DocProperties, ExcelDateTime, Workbook, Worksheet, XlsxError};
+use rust_xlsxwriter::{Workbook, Worksheet, XlsxError};
 use satgas_proto::v1;
 
+pub(super) use self::crossed::write as write_crossed;
 use self::{
     columns::{Column, Look, columns},
     names::Names,
+    parts::{basis_sheet, freeze, made_of, page, properties, title},
 };
 use super::evaluations::Report;
-use crate::{
-    evaluate::code,
-    print::{SAMPLE, hex},
-    time,
-};
+use crate::evaluate::code;
 
 /// Rows: title, what the figures are made of, a gap, titles of groups, titles of columns, figures.
 const GROUPS_ROW: u32 = 3;
 const TITLES_ROW: u32 = 4;
-const FIGURES_ROW: u32 = 5;
+const FIGURES_ROW: u32 = TITLES_ROW + 1;
 /// Columns with the code and the name.
 const LEADING_COLUMNS: u16 = 2;
-const A4: u8 = 9;
 
 /// Writes the workbook.
 ///
@@ -38,10 +36,10 @@ const A4: u8 = 9;
 /// When `out` cannot be written.
 pub(super) fn write(report: &Report, out: impl Write + Send) -> anyhow::Result<()> {
     let mut workbook = Workbook::new();
-    workbook.set_properties(&properties(report)?);
+    workbook.set_properties(&properties(&report.standing, "Evaluasi satuan tugas")?);
     let mut names = Names::default();
     let look = Look::new();
-    let v1::Period { code: period, .. } = &report.period;
+    let v1::Period { code: period, .. } = &report.standing.period;
     let (kecamatan, kota) = (&report.levels.kecamatan, &report.levels.kota);
     if !kecamatan.is_empty() || !kota.is_empty() {
         let sheet = workbook.add_worksheet().set_name(names.take("Ringkasan", ""))?;
@@ -56,19 +54,16 @@ pub(super) fn write(report: &Report, out: impl Write + Send) -> anyhow::Result<(
         let title = format!("Evaluasi satuan tugas, Kecamatan {name}, {period}");
         figures_sheet(sheet, report, &title, group, &total, &look)?;
     }
-    basis_sheet(workbook.add_worksheet().set_name(names.take("Dasar", ""))?, report, &look)?;
+    let notes = [
+        ("Sel kosong", "Tidak dapat diukur: tidak ada yang harus dipenuhi. Sel kosong bukan nol.".to_owned()),
+        (
+            "Jumlah kecamatan dan kota",
+            "Dihitung oleh server dari seluruh kelurahan di dalamnya; skor bukan rata-rata skor.".to_owned(),
+        ),
+    ];
+    basis_sheet(workbook.add_worksheet().set_name(names.take("Dasar", ""))?, &report.standing, &notes, &look)?;
     workbook.save_to_writer(out)?;
     Ok(())
-}
-
-/// When it was made is when it was exported: the library would take the machine's clock.
-fn properties(report: &Report) -> Result<DocProperties, XlsxError> {
-    let made = ExcelDateTime::from_timestamp(report.exported_at.as_second())?;
-    Ok(DocProperties::new().set_title(title(report, "Evaluasi satuan tugas")).set_creation_datetime(&made))
-}
-
-fn title(report: &Report, text: &str) -> String {
-    if report.basis.sample_data { format!("{SAMPLE}: {text}") } else { text.to_owned() }
 }
 
 /// Code of the area above.
@@ -85,9 +80,10 @@ fn figures_sheet(
     look: &Look,
 ) -> Result<(), XlsxError> {
     let columns = columns();
-    page(sheet, report, true)?;
-    sheet.write_with_format(0, 0, title(report, text), &look.title)?;
-    sheet.write_with_format(1, 0, made_of(report), &look.note)?;
+    page(sheet, &report.standing);
+    freeze(sheet, TITLES_ROW, LEADING_COLUMNS)?;
+    sheet.write_with_format(0, 0, title(&report.standing, text), &look.title)?;
+    sheet.write_with_format(1, 0, made_of(&report.standing), &look.note)?;
     header(sheet, &columns, look)?;
     let rows = parts.iter().map(|part| (part, false)).chain(totals.iter().map(|total| (total, true)));
     for ((evaluation, total), row) in rows.zip(FIGURES_ROW..) {
@@ -130,94 +126,10 @@ fn header(sheet: &mut Worksheet, columns: &[Column], look: &Look) -> Result<(), 
     Ok(())
 }
 
-/// One page wide on A4, landscape, with the header on every page.
-fn page(sheet: &mut Worksheet, report: &Report, figures: bool) -> Result<(), XlsxError> {
-    sheet.set_paper_size(A4).set_print_fit_to_pages(1, 0).set_margins(0.4, 0.4, 0.6, 0.6, 0.3, 0.3);
-    let sample = if report.basis.sample_data { SAMPLE } else { "" };
-    sheet.set_header(format!("&L{sample}&R&A")).set_footer("&RHalaman &P dari &N");
-    sheet.set_landscape();
-    if figures {
-        sheet.set_repeat_rows(0, TITLES_ROW)?;
-        sheet.set_freeze_panes(FIGURES_ROW, LEADING_COLUMNS)?;
-    }
-    Ok(())
-}
-
-/// The line under a title.
-fn made_of(report: &Report) -> String {
-    let v1::Basis { position, as_of, rule_set, .. } = &report.basis;
-    let as_of = time::show(as_of.as_ref(), &report.zone);
-    format!("Periode {}; keadaan per {as_of}; posisi log {position}; aturan {rule_set}", days(report))
-}
-
-/// The period's code with its first and last day.
-fn days(report: &Report) -> String {
-    let v1::Period { code, start, end } = &report.period;
-    let last = end
-        .as_ref()
-        .and_then(time::from_proto)
-        .and_then(|end| end.checked_sub(jiff::SignedDuration::from_nanos(1)).ok());
-    let last = time::show_day(last.map(time::to_proto).as_ref(), &report.zone);
-    format!("{code} ({} s.d. {last})", time::show_day(start.as_ref(), &report.zone))
-}
-
-fn basis_sheet(sheet: &mut Worksheet, report: &Report, look: &Look) -> Result<(), XlsxError> {
-    page(sheet, report, false)?;
-    sheet.set_column_width(0, 26)?.set_column_width(1, 90)?;
-    sheet.write_with_format(0, 0, title(report, "Dasar angka"), &look.title)?;
-    let v1::Basis { position, head_hash, as_of, rule_set, sample_data } = &report.basis;
-    let zone = report.zone.iana_name().unwrap_or("-");
-    let shown = |time: Option<&pbjson_types::Timestamp>| format!("{} ({zone})", time::show(time, &report.zone));
-    let exported: Timestamp = report.exported_at;
-    let lines = [
-        ("Periode", days(report)),
-        (
-            "Wilayah",
-            if report.area.is_empty() { "semua".to_owned() } else { format!("kode yang diawali {}", report.area) },
-        ),
-        ("Aturan penilaian", rule_set.clone()),
-        ("Keadaan per", shown(as_of.as_ref())),
-        ("Posisi log", position.to_string()),
-        ("Hash log pada posisi itu", hex(head_hash, 64)),
-        ("Diekspor pada", shown(Some(&time::to_proto(exported)))),
-        (
-            "Data",
-            if *sample_data {
-                format!("{SAMPLE}: seluruh data rekaan, bukan keadaan sebenarnya")
-            } else {
-                "data laporan".to_owned()
-            },
-        ),
-        ("Sel kosong", "Tidak dapat diukur: tidak ada yang harus dipenuhi. Sel kosong bukan nol.".to_owned()),
-        (
-            "Jumlah kecamatan dan kota",
-            "Dihitung oleh server dari seluruh kelurahan di dalamnya; skor bukan rata-rata skor.".to_owned(),
-        ),
-    ];
-    for ((name, text), row) in lines.into_iter().zip(2..) {
-        sheet.write_with_format(row, 0, name, &look.total)?;
-        sheet.write_with_format(row, 1, text, &look.text)?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::export::evaluations::tests::report;
-
-    #[test]
-    fn the_last_day_of_a_period_is_the_one_before_its_end() {
-        assert_eq!(days(&report()), "2026-Q1 (2026-01-01 s.d. 2026-03-31)");
-    }
-
-    #[test]
-    fn a_title_says_when_the_data_are_invented() {
-        let mut report = report();
-        assert_eq!(title(&report, "Dasar angka"), "DATA CONTOH: Dasar angka");
-        report.basis.sample_data = false;
-        assert_eq!(title(&report, "Dasar angka"), "Dasar angka");
-    }
 
     #[test]
     fn a_workbook_is_made_whatever_levels_there_are() {

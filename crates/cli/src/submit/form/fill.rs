@@ -9,17 +9,31 @@ use super::{
     header::Header,
     identity::{self, Identity},
     mapping::{
-        ActivityFields, FollowUpDoneFields, FollowUpFields, Holds, Mapping, ReachFields, ReportFields, VisitFields,
+        ActivityFields, Entry, FollowUpDoneFields, FollowUpFields, Holds, Mapping, ReachFields, ReportFields,
+        VisitFields,
     },
+    repeats::{Member, Repeat, Repeats},
     source::{Origin, Source},
     values::{self, CodeList},
 };
 use crate::{codes::Code, submit::rejected::Reason, time};
 
+/// A record, and where the entries of its lists come from that are rows of repeats.
+pub(super) struct Filled {
+    /// The record.
+    pub(super) submission: v1::Submission,
+    /// Paths of entries, and which rows these are.
+    pub(super) origins: Vec<(String, String)>,
+}
+
 /// A row, and what was wrong with the fields filled so far.
-pub(super) struct Row<'a> {
+struct Row<'a> {
     header: &'a Header,
     cells: &'a csv::ByteRecord,
+    repeats: &'a Repeats,
+    /// The row of a repeat that is being read, instead of the export's own.
+    part: Option<(&'a Repeat, &'a Member)>,
+    origins: Vec<(String, String)>,
     /// Of times without an offset.
     zone: &'a TimeZone,
     reasons: Vec<Reason>,
@@ -32,12 +46,13 @@ pub(super) struct Row<'a> {
 pub(super) fn submission(
     mapping: &Mapping,
     header: &Header,
+    repeats: &Repeats,
     cells: &csv::ByteRecord,
     zone: &TimeZone,
-) -> Result<v1::Submission, Vec<Reason>> {
-    let mut row = Row { header, cells, zone, reasons: Vec::new() };
+) -> Result<Filled, Vec<Reason>> {
+    let mut row = Row { header, cells, repeats, part: None, origins: Vec::new(), zone, reasons: Vec::new() };
     let submission = row.submission(mapping);
-    if row.reasons.is_empty() { Ok(submission) } else { Err(row.reasons) }
+    if row.reasons.is_empty() { Ok(Filled { submission, origins: row.origins }) } else { Err(row.reasons) }
 }
 
 impl<'a> Row<'a> {
@@ -157,61 +172,90 @@ impl<'a> Row<'a> {
     }
 
     fn activities(&mut self, places: &'a [ActivityFields]) -> Vec<v1::Activity> {
-        let mut activities = Vec::new();
-        for (index, place) in places.iter().enumerate() {
-            let path = format!("monitoring_report.activities[{index}]");
-            if self.is_blank([Some(&place.kind), Some(&place.count), place.participants.as_ref()]) {
-                continue;
-            }
-            activities.push(v1::Activity {
-                kind: self.code::<v1::ActivityKind>(&format!("{path}.kind"), &place.kind),
-                count: self.number(&format!("{path}.count"), Some(&place.count)),
-                participants: self.number(&format!("{path}.participants"), place.participants.as_ref()),
-            });
-        }
-        activities
+        let list = "monitoring_report.activities";
+        self.entries(list, places, |row, path, place, _| v1::Activity {
+            kind: row.code::<v1::ActivityKind>(&format!("{path}.kind"), &place.kind),
+            count: row.number(&format!("{path}.count"), Some(&place.count)),
+            participants: row.number(&format!("{path}.participants"), place.participants.as_ref()),
+        })
     }
 
     fn follow_ups(&mut self, places: &'a [FollowUpFields]) -> Vec<v1::FollowUp> {
-        let mut follow_ups = Vec::new();
-        for (index, place) in (0_u32..).zip(places) {
-            let path = format!("school_visit.follow_ups[{index}]");
-            if self.is_blank([place.number.as_ref(), Some(&place.action), Some(&place.due_on)]) {
-                continue;
+        let list = "school_visit.follow_ups";
+        let mut numbered: Vec<(u32, String)> = Vec::new();
+        self.entries(list, places, |row, path, place, rank| {
+            let number = match &place.number {
+                Some(source) => row.number(&format!("{path}.number"), Some(source)),
+                None => rank,
+            };
+            let origin = row.origin().unwrap_or_else(|| "the row itself".to_owned());
+            if let Some((_, before)) = numbered.iter().find(|(known, _)| *known == number) {
+                row.refuse(&format!("{path}.number"), format!("{origin}: the number is there before, in {before}"));
             }
-            follow_ups.push(v1::FollowUp {
-                number: match &place.number {
-                    Some(source) => self.number(&format!("{path}.number"), Some(source)),
-                    None => index + 1,
-                },
-                action: self.text(&format!("{path}.action"), Some(&place.action)),
-                due_on: self.day(&format!("{path}.due_on"), &place.due_on),
-            });
-        }
-        follow_ups
+            numbered.push((number, origin));
+            v1::FollowUp {
+                number,
+                action: row.text(&format!("{path}.action"), Some(&place.action)),
+                due_on: row.day(&format!("{path}.due_on"), &place.due_on),
+            }
+        })
     }
 
     fn follow_ups_done(&mut self, record: &str, places: &'a [FollowUpDoneFields]) -> Vec<v1::FollowUpDone> {
-        let mut done = Vec::new();
-        for (index, place) in places.iter().enumerate() {
-            let path = format!("{record}.follow_ups_done[{index}]");
-            if self.is_blank([Some(&place.visit_id), Some(&place.number), Some(&place.done_on)]) {
-                continue;
+        let list = format!("{record}.follow_ups_done");
+        self.entries(&list, places, |row, path, place, _| {
+            let visit = row.text(&format!("{path}.visit_id"), Some(&place.visit_id));
+            v1::FollowUpDone {
+                visit_id: row.taken(&format!("{path}.visit_id"), &place.visit_id, values::visit_id(&visit)),
+                number: row.number(&format!("{path}.number"), Some(&place.number)),
+                done_on: row.day(&format!("{path}.done_on"), &place.done_on),
             }
-            let visit = self.text(&format!("{path}.visit_id"), Some(&place.visit_id));
-            done.push(v1::FollowUpDone {
-                visit_id: self.taken(&format!("{path}.visit_id"), &place.visit_id, values::visit_id(&visit)),
-                number: self.number(&format!("{path}.number"), Some(&place.number)),
-                done_on: self.day(&format!("{path}.done_on"), &place.done_on),
-            });
+        })
+    }
+
+    /// An entry for each place of the form and each row of a repeat that is not left empty. `fill` gets its path and its rank: the place
+    /// in the mapping or among the repeat's rows, from 1.
+    fn entries<F: Entry, T>(
+        &mut self,
+        list: &str,
+        places: &'a [F],
+        mut fill: impl FnMut(&mut Self, &str, &'a F, u32) -> T,
+    ) -> Vec<T> {
+        let mut entries = Vec::new();
+        for (rank, place) in (1_u32..).zip(places) {
+            let sources = place.sources();
+            let Some(name) = place.repeat() else {
+                if !self.is_blank(sources) {
+                    entries.push(fill(self, &format!("{list}[{}]", rank - 1), place, rank));
+                }
+                continue;
+            };
+            let (repeat, rows) = self.repeats.of(name, self.cells);
+            for (rank, row) in (1_u32..).zip(rows) {
+                self.part = repeat.map(|repeat| (repeat, row));
+                let path = format!("{list}[{}]", entries.len());
+                let origin = self.origin().unwrap_or_default();
+                if let Some(problem) = &row.problem {
+                    self.refuse(&path, format!("{origin}: {problem}"));
+                } else if !self.is_blank(sources) {
+                    entries.push(fill(self, &path, place, rank));
+                    self.origins.push((path, origin));
+                }
+                self.part = None;
+            }
         }
-        done
+        entries
+    }
+
+    /// Which row of which repeat is being read: "tindak_lanjut.csv line 7".
+    fn origin(&self) -> Option<String> {
+        self.part.map(|(repeat, row)| repeat.origin(row))
     }
 
     /// A place of the form that was left empty: nothing in any of its columns, or 0.
     fn is_blank<const N: usize>(&self, sources: [Option<&Source>; N]) -> bool {
         let columns = sources.into_iter().flatten().filter_map(Source::column_name);
-        let mut cells = columns.filter_map(|name| self.header.place(name)).map(|place| self.cell(place));
+        let mut cells = columns.map(|name| self.cell_of(name));
         cells.all(|cell| cell.is_empty() || cell == b"0")
     }
 
@@ -296,13 +340,20 @@ impl<'a> Row<'a> {
             Origin::Constant(text) => return text,
             Origin::Column(name) => name,
         };
-        let cell = self.header.place(name).map_or(&[][..], |place| self.cell(place));
-        match std::str::from_utf8(cell) {
+        match std::str::from_utf8(self.cell_of(name)) {
             Ok(text) => text,
             Err(_) => {
                 self.refuse_source(path, source, "is no text in UTF-8; save the export in UTF-8");
                 ""
             }
+        }
+    }
+
+    /// What stands in a column of the mapping, in the row that is being read.
+    fn cell_of(&self, column: &str) -> &'a [u8] {
+        match self.part {
+            Some((repeat, row)) => repeat.cell(row, column),
+            None => self.header.place(column).map_or(&[], |place| self.cell(place)),
         }
     }
 
@@ -322,6 +373,10 @@ impl<'a> Row<'a> {
         let reason = match source.column_name() {
             Some(name) => format!("column `{name}` {why}"),
             None => format!("the mapping's constant {why}"),
+        };
+        let reason = match self.origin() {
+            Some(origin) => format!("{origin}: {reason}"),
+            None => reason,
         };
         self.refuse(path, reason);
     }

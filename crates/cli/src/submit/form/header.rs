@@ -11,6 +11,7 @@ use std::{
 use anyhow::bail;
 
 use super::mapping::Mapping;
+use crate::submit::rejected::LINE_COLUMN;
 
 /// How exports separate a group from what is in it, besides leaving it out.
 const SEPARATORS: [&str; 5] = ["/", "-", ":", ".", "__"];
@@ -25,14 +26,14 @@ const EDITED: [&str; 2] = ["meta/deprecatedID", "deprecatedID"];
 /// What is known of an export before its first row.
 #[derive(Debug)]
 pub(super) struct Header {
-    /// How many cells a row has.
-    pub(super) width: usize,
     /// Columns with the instance's id, the first with content counts.
     pub(super) stable_ids: Vec<usize>,
     /// Columns with an id that an edit changes.
     pub(super) version_ids: Vec<usize>,
     /// Columns that tell that there was an edit.
     pub(super) edited: Vec<usize>,
+    /// Whether the file is one of rejected rows, so a part of an export.
+    pub(super) holds_rejected: bool,
     /// What the file of rejected rows keeps.
     pub(super) layout: Arc<Layout>,
     by_name: HashMap<String, usize>,
@@ -52,12 +53,20 @@ pub(crate) struct Layout {
 }
 
 impl Header {
-    /// Finds the mapping's columns in a header line.
+    /// Finds the mapping's columns in a header line. `linked` are the places of columns by which repeats find their parents.
     ///
     /// # Errors
     /// Every column that is missing or there twice, or that the export has no id.
-    pub(super) fn new(names: &[String], mapping: &Mapping, delimiter: u8) -> anyhow::Result<Self> {
-        let by_name = columns(names, mapping)?;
+    pub(super) fn new(
+        names: &[String],
+        mapping: &Mapping,
+        delimiter: u8,
+        linked: impl Iterator<Item = usize>,
+    ) -> anyhow::Result<Self> {
+        let mut fields = mapping.fields();
+        fields.retain(|field| field.repeat.is_none());
+        let wanted = fields.iter().filter_map(|field| field.source.column_name()).collect();
+        let by_name = columns(names, &wanted, None)?;
         let (stable_ids, version_ids) = match &mapping.instance_id {
             Some(named) => (places(names, named.iter().map(String::as_str)), Vec::new()),
             None => (places(names, STABLE_IDS), places(names, VERSION_IDS)),
@@ -71,8 +80,7 @@ impl Header {
         }
         let edited = if mapping.instance_id.is_some() { Vec::new() } else { places(names, EDITED) };
         let ids = [&stable_ids, &version_ids, &edited].into_iter().flatten();
-        let kept: BTreeSet<usize> = by_name.values().chain(ids).copied().collect();
-        let fields = mapping.fields();
+        let kept: BTreeSet<usize> = by_name.values().chain(ids).copied().chain(linked).collect();
         let by_field = fields.iter().filter_map(|field| {
             let place = by_name.get(field.source.column_name()?)?;
             Some((field.path.clone(), names[*place].clone()))
@@ -83,7 +91,8 @@ impl Header {
             by_field: by_field.collect(),
             places: kept.into_iter().collect(),
         };
-        Ok(Self { width: names.len(), stable_ids, version_ids, edited, layout: Arc::new(layout), by_name })
+        let holds_rejected = names.iter().any(|name| name == LINE_COLUMN);
+        Ok(Self { stable_ids, version_ids, edited, holds_rejected, layout: Arc::new(layout), by_name })
     }
 
     /// The place of a column of the mapping.
@@ -92,14 +101,19 @@ impl Header {
     }
 }
 
-/// The places of all columns that the mapping names.
-fn columns(names: &[String], mapping: &Mapping) -> anyhow::Result<HashMap<String, usize>> {
-    let fields = mapping.fields();
-    let wanted: BTreeSet<&str> = fields.iter().filter_map(|field| field.source.column_name()).collect();
-    let style = Style::of(names, &wanted);
+/// The places of all columns that the mapping names, in the export or in the file of a repeat, whose name may stand before each.
+///
+/// # Errors
+/// Every column that is missing or there twice.
+pub(super) fn columns(
+    names: &[String],
+    wanted: &BTreeSet<&str>,
+    repeat: Option<&str>,
+) -> anyhow::Result<HashMap<String, usize>> {
+    let style = Style::of(names, wanted, repeat);
     let mut found = HashMap::new();
     let mut problems = Vec::new();
-    for name in wanted {
+    for &name in wanted {
         let written = style.write(name);
         match &*places_of(names, &written) {
             [place] => {
@@ -123,30 +137,36 @@ fn columns(names: &[String], mapping: &Mapping) -> anyhow::Result<HashMap<String
 
 /// How an export writes a question in a group.
 #[derive(Clone, Copy)]
-enum Style {
+enum Style<'a> {
+    /// Groups before the question, a separator between them.
     Separated(&'static str),
+    /// As before, and the repeat in front of all.
+    WithinRepeat(&'static str, &'a str),
     WithoutGroup,
 }
 
-impl Style {
+impl<'a> Style<'a> {
     /// The way that finds most of what is wanted; with groups before without.
-    fn of(names: &[String], wanted: &BTreeSet<&str>) -> Self {
-        let styles = SEPARATORS.map(Self::Separated).into_iter().chain([Self::WithoutGroup]);
+    fn of(names: &[String], wanted: &BTreeSet<&str>, repeat: Option<&'a str>) -> Self {
+        let within = repeat.into_iter().flat_map(|repeat| SEPARATORS.map(|by| Self::WithinRepeat(by, repeat)));
+        let styles = SEPARATORS.map(Self::Separated).into_iter().chain(within).chain([Self::WithoutGroup]);
+        let styles: Vec<Self> = styles.collect();
         let hits = |style: &Self| wanted.iter().filter(|name| names.contains(&style.write(name))).count();
         // `max_by_key` takes the last of equals.
-        styles.rev().max_by_key(hits).unwrap_or(Self::WithoutGroup)
+        styles.into_iter().rev().max_by_key(hits).unwrap_or(Self::WithoutGroup)
     }
 
     fn write(self, name: &str) -> String {
         match self {
             Self::Separated(separator) => name.replace('/', separator),
+            Self::WithinRepeat(separator, repeat) => format!("{repeat}/{name}").replace('/', separator),
             Self::WithoutGroup => name.rsplit('/').next().unwrap_or(name).to_owned(),
         }
     }
 }
 
 /// The places of those of the columns that are there, however they are written.
-fn places<'a>(names: &[String], wanted: impl IntoIterator<Item = &'a str>) -> Vec<usize> {
+pub(super) fn places<'a>(names: &[String], wanted: impl IntoIterator<Item = &'a str>) -> Vec<usize> {
     let mut places = Vec::new();
     for name in wanted {
         let written = SEPARATORS.map(|separator| name.replace('/', separator));
@@ -190,7 +210,7 @@ mod tests {
 
     fn header(line: &str) -> anyhow::Result<Header> {
         let names: Vec<String> = line.split(',').map(str::to_owned).collect();
-        Header::new(&names, &Mapping::parse(MAPPING).unwrap(), b',')
+        Header::new(&names, &Mapping::parse(MAPPING).unwrap(), b',', std::iter::empty())
     }
 
     #[test]
@@ -219,7 +239,8 @@ mod tests {
     fn two_questions_that_read_alike_without_their_groups_are_refused() {
         let mapping = MAPPING.replace("\"tujuan\"", "\"kunjungan/sekolah\"");
         let names = ["_uuid", "tanggal", "kelurahan", "sekolah"].map(str::to_owned);
-        let error = Header::new(&names, &Mapping::parse(&mapping).unwrap(), b',').unwrap_err().to_string();
+        let mapping = Mapping::parse(&mapping).unwrap();
+        let error = Header::new(&names, &mapping, b',', std::iter::empty()).unwrap_err().to_string();
         assert!(error.contains("export it with its groups"), "{error}");
     }
 

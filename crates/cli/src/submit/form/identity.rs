@@ -42,7 +42,7 @@ pub(super) fn device(name: &str) -> String {
 }
 
 /// `uuid:4E30…` and `4e30…` are one.
-fn canonical(instance_id: &str) -> Option<String> {
+pub(super) fn canonical(instance_id: &str) -> Option<String> {
     let text = instance_id.trim();
     let text = text.strip_prefix("uuid:").unwrap_or(text);
     match Uuid::try_parse(text) {

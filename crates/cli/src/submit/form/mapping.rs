@@ -3,7 +3,7 @@
 //! Its keys are the fields of `Submission` in `proto/satgas/v1/record.proto`, in the same nesting. What can be wrong with it is found
 //! before the first row is read; a key that is not known is refused by its name.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context as _, bail};
 use jiff::tz::TimeZone;
@@ -11,6 +11,7 @@ use satgas_proto::v1;
 use serde::Deserialize;
 
 use super::{
+    repeats::RepeatSource,
     source::{Origin, Source, zone},
     values::{self, CodeList},
 };
@@ -35,6 +36,9 @@ pub(super) struct Mapping {
     pub(super) area_code: Option<Source>,
     /// The reporting institution.
     pub(super) institution_id: Option<Source>,
+    /// Groups that repeat, by their names in the form.
+    #[serde(default)]
+    pub(super) repeats: BTreeMap<String, RepeatSource>,
     /// Columns of a school visit.
     pub(super) school_visit: Option<VisitFields>,
     /// Columns of a monthly report.
@@ -74,7 +78,9 @@ pub(super) struct ReachFields {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FollowUpFields {
-    /// By default its place in the mapping, from 1.
+    /// The group that repeats, of which each row is one; without, it is one place of the form.
+    pub(super) repeat: Option<String>,
+    /// By default its place in the mapping, or among the repeat's rows, from 1.
     pub(super) number: Option<Source>,
     pub(super) action: Source,
     pub(super) due_on: Source,
@@ -84,6 +90,8 @@ pub(super) struct FollowUpFields {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FollowUpDoneFields {
+    /// As of a follow-up.
+    pub(super) repeat: Option<String>,
     pub(super) visit_id: Source,
     pub(super) number: Source,
     pub(super) done_on: Source,
@@ -108,9 +116,50 @@ pub(super) struct ReportFields {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ActivityFields {
+    /// As of a follow-up.
+    pub(super) repeat: Option<String>,
     pub(super) kind: Source,
     pub(super) count: Source,
     pub(super) participants: Option<Source>,
+}
+
+/// An entry of a list of the vocabulary, wherever it comes from.
+pub(super) trait Entry {
+    /// The repeat of which each row is one; none for one place of the form.
+    fn repeat(&self) -> Option<&str>;
+    /// What it tells; empty in all of it, it is left out.
+    fn sources(&self) -> [Option<&Source>; 3];
+}
+
+impl Entry for FollowUpFields {
+    fn repeat(&self) -> Option<&str> {
+        self.repeat.as_deref()
+    }
+
+    fn sources(&self) -> [Option<&Source>; 3] {
+        // A number alone says nothing: forms count it up by themselves.
+        [Some(&self.action), Some(&self.due_on), None]
+    }
+}
+
+impl Entry for FollowUpDoneFields {
+    fn repeat(&self) -> Option<&str> {
+        self.repeat.as_deref()
+    }
+
+    fn sources(&self) -> [Option<&Source>; 3] {
+        [&self.visit_id, &self.number, &self.done_on].map(Some)
+    }
+}
+
+impl Entry for ActivityFields {
+    fn repeat(&self) -> Option<&str> {
+        self.repeat.as_deref()
+    }
+
+    fn sources(&self) -> [Option<&Source>; 3] {
+        [Some(&self.kind), Some(&self.count), self.participants.as_ref()]
+    }
 }
 
 /// What a field holds.
@@ -131,6 +180,8 @@ pub(super) struct Field<'a> {
     pub(super) path: String,
     /// Where it comes from.
     pub(super) source: &'a Source,
+    /// The repeat whose rows have it, or the export's own.
+    pub(super) repeat: Option<&'a str>,
     holds: Holds,
 }
 
@@ -173,15 +224,32 @@ impl Mapping {
         }
         problems
             .extend(self.time_zone.as_deref().and_then(|name| zone(name).err()).map(|why| format!("time_zone: {why}")));
+        problems.extend(self.repeat_problems());
         for field in self.fields() {
             problems.extend(field.problem().map(|why| format!("{}: {why}", field.path)));
         }
         problems
     }
 
+    /// Repeats that are used and not there, or there and not used: either is a slip of the pen.
+    fn repeat_problems(&self) -> Vec<String> {
+        let fields = self.fields();
+        let used = |name: &str| fields.iter().any(|field| field.repeat == Some(name));
+        let mut problems = Vec::new();
+        for (name, source) in &self.repeats {
+            problems.extend(source.problem().map(|why| format!("repeats.{name}.{why}")));
+            if !used(name) {
+                problems.push(format!("repeats.{name}: nothing is filled from it; give a list `repeat = \"{name}\"`"));
+            }
+        }
+        let unknown = fields.iter().find(|field| field.repeat.is_some_and(|name| !self.repeats.contains_key(name)));
+        problems.extend(unknown.map(|field| format!("{}: its repeat is none of [repeats]", field.path)));
+        problems
+    }
+
     /// Every field that the mapping fills.
     pub(super) fn fields(&self) -> Vec<Field<'_>> {
-        let mut fields = Fields(Vec::new());
+        let mut fields = Fields { all: Vec::new(), repeat: None };
         fields.add("device_id", Some(&self.device_id), Holds::Text);
         fields.add("device_sequence", self.device_sequence.as_ref(), Holds::Number);
         fields.add("occurred_at", Some(&self.occurred_at), Holds::Time);
@@ -193,15 +261,20 @@ impl Mapping {
         if let Some(report) = &self.monitoring_report {
             fields.add_report(report);
         }
-        fields.0
+        fields.all
     }
 }
 
-struct Fields<'a>(Vec<Field<'a>>);
+struct Fields<'a> {
+    all: Vec<Field<'a>>,
+    /// What those that are added now belong to.
+    repeat: Option<&'a str>,
+}
 
 impl<'a> Fields<'a> {
     fn add(&mut self, path: impl Into<String>, source: Option<&'a Source>, holds: Holds) {
-        self.0.extend(source.map(|source| Field { path: path.into(), source, holds }));
+        let repeat = self.repeat;
+        self.all.extend(source.map(|source| Field { path: path.into(), source, repeat, holds }));
     }
 
     fn add_visit(&mut self, visit: &'a VisitFields) {
@@ -215,10 +288,12 @@ impl<'a> Fields<'a> {
         self.add("school_visit.risk_signals", visit.risk_signals.as_ref(), signals);
         for (index, place) in visit.follow_ups.iter().enumerate() {
             let path = format!("school_visit.follow_ups[{index}]");
+            self.repeat = place.repeat();
             self.add(format!("{path}.number"), place.number.as_ref(), Holds::Number);
             self.add(format!("{path}.action"), Some(&place.action), Holds::Text);
             self.add(format!("{path}.due_on"), Some(&place.due_on), Holds::Day);
         }
+        self.repeat = None;
         self.add_done("school_visit", &visit.follow_ups_done);
         self.add("school_visit.notes", visit.notes.as_ref(), Holds::Text);
     }
@@ -228,10 +303,12 @@ impl<'a> Fields<'a> {
         self.add("monitoring_report.month", Some(&report.month), Holds::Month);
         for (index, place) in report.activities.iter().enumerate() {
             let path = format!("monitoring_report.activities[{index}]");
+            self.repeat = place.repeat();
             self.add(format!("{path}.kind"), Some(&place.kind), Holds::Code(CodeList::of::<v1::ActivityKind>()));
             self.add(format!("{path}.count"), Some(&place.count), Holds::Number);
             self.add(format!("{path}.participants"), place.participants.as_ref(), Holds::Number);
         }
+        self.repeat = None;
         self.add("monitoring_report.members_present", report.members_present.as_ref(), Holds::Number);
         self.add("monitoring_report.obstacles", report.obstacles.as_ref(), Holds::Text);
         let signals = Holds::Codes(CodeList::of::<v1::RiskSignal>());
@@ -242,10 +319,12 @@ impl<'a> Fields<'a> {
     fn add_done(&mut self, record: &str, places: &'a [FollowUpDoneFields]) {
         for (index, place) in places.iter().enumerate() {
             let path = format!("{record}.follow_ups_done[{index}]");
+            self.repeat = place.repeat();
             self.add(format!("{path}.visit_id"), Some(&place.visit_id), Holds::Text);
             self.add(format!("{path}.number"), Some(&place.number), Holds::Number);
             self.add(format!("{path}.done_on"), Some(&place.done_on), Holds::Day);
         }
+        self.repeat = None;
     }
 }
 

@@ -8,44 +8,47 @@ mod fill;
 mod header;
 mod identity;
 mod mapping;
+mod repeats;
+mod sheet;
 mod source;
 mod values;
 
 use std::{
-    cell::Cell,
     fmt,
-    io::{self, BufRead, Read},
-    path::Path,
-    rc::Rc,
+    io::BufRead,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
-use anyhow::Context as _;
 use jiff::tz::TimeZone;
 
 use self::{
     header::{Header, Layout},
     mapping::Mapping,
+    repeats::{Files, Repeats},
+    sheet::Sheet,
 };
 use super::{
-    lines::{Line, checked, row_number},
+    lines::{Line, checked},
     rejected::{Original, Reason, Refused},
 };
 
-/// Longer rows are not read into memory.
-const ROW_BYTES_MAX: usize = 1 << 20;
-
 /// How the rows of an export become records.
 #[derive(Clone, Debug)]
-pub(super) struct Form(Box<Mapping>);
+pub(super) struct Form {
+    mapping: Box<Mapping>,
+    files: Files,
+}
 
 impl Form {
-    /// Reads a mapping file.
+    /// Reads a mapping file, and finds the files of its repeats: those that are `named`, the others in the export's folder.
     ///
     /// # Errors
-    /// Everything that is wrong with it.
-    pub(super) fn of(mapping: &Path) -> anyhow::Result<Self> {
-        Ok(Self(Box::new(Mapping::read(mapping)?)))
+    /// Everything that is wrong with the mapping, or which file is missing.
+    pub(super) fn of(mapping: &Path, folder: &Path, named: &[(String, PathBuf)]) -> anyhow::Result<Self> {
+        let mapping = Box::new(Mapping::read(mapping)?);
+        let files = repeats::find(&mapping, folder, named)?;
+        Ok(Self { mapping, files })
     }
 }
 
@@ -54,12 +57,14 @@ impl Form {
 pub(super) struct ExportRow {
     layout: Arc<Layout>,
     cells: csv::ByteRecord,
+    /// Paths of entries that come from rows of repeats, and which rows these are.
+    origins: Vec<(String, String)>,
 }
 
 impl ExportRow {
     fn of(layout: &Arc<Layout>, record: &csv::ByteRecord) -> Self {
         let cells = layout.places.iter().map(|&place| record.get(place).unwrap_or_default()).collect();
-        Self { layout: Arc::clone(layout), cells }
+        Self { layout: Arc::clone(layout), cells, origins: Vec::new() }
     }
 
     /// The export's separator.
@@ -82,12 +87,16 @@ impl ExportRow {
         self.cells.as_slice().len()
     }
 
-    /// The export's column that gives a field, by the path that the server uses for it.
-    pub(super) fn column_of(&self, field: &str) -> Option<&str> {
+    /// What gives a field, by the path that the server uses for it: "column `x`", or "tindak_lanjut.csv line 7".
+    pub(super) fn origin_of(&self, field: &str) -> Option<String> {
+        let within = |path: &str| field.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        if let Some((_, origin)) = self.origins.iter().find(|(path, _)| within(path)) {
+            return Some(origin.clone());
+        }
         // `topics[2]` is an entry of what one column gives.
         let list = field.strip_suffix(']').and_then(|field| field.rsplit_once('[')).map(|(list, _)| list);
         let columns = &self.layout.by_field;
-        columns.get(field).or_else(|| columns.get(list?)).map(String::as_str)
+        columns.get(field).or_else(|| columns.get(list?)).map(|column| format!("column `{column}`"))
     }
 }
 
@@ -107,84 +116,46 @@ impl fmt::Debug for ExportRow {
 /// Reads an export row by row until `take` has had enough.
 ///
 /// # Errors
-/// When the file cannot be read, is no CSV, or lacks a column that the mapping names.
+/// When a file cannot be read, is no CSV, or lacks a column that the mapping names.
 pub(super) fn read(
-    mut input: impl BufRead,
-    Form(mapping): &Form,
+    input: impl BufRead,
+    Form { mapping, files }: &Form,
     zone_of_log: &TimeZone,
     mut take: impl FnMut(Line) -> bool,
 ) -> anyhow::Result<()> {
     let zone = mapping.zone(zone_of_log);
-    let mut first_line = Vec::new();
-    let limit = u64::try_from(ROW_BYTES_MAX).unwrap_or(u64::MAX);
-    input.by_ref().take(limit).read_until(b'\n', &mut first_line)?;
-    let delimiter = delimiter(mapping, &first_line);
-    let left = Rc::new(Cell::new(ROW_BYTES_MAX));
-    let input = Bounded { inner: (&*first_line).chain(input), left: Rc::clone(&left) };
-    let mut reader =
-        csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).trim(csv::Trim::All).from_reader(input);
-    let names = reader.byte_headers().context("the header line of the export")?;
-    let names: Vec<String> = names.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
-    let header = Header::new(&names, mapping, delimiter)?;
+    let mut sheet = Sheet::open(input, mapping.delimiter)?;
+    let repeats = Repeats::read(mapping, files, &sheet.names)?;
+    let header = Header::new(&sheet.names, mapping, sheet.delimiter, repeats.parent_places())?;
     let mut cells = csv::ByteRecord::new();
-    loop {
-        left.set(ROW_BYTES_MAX);
-        let line = reader.position().line();
-        let more = reader.read_byte_record(&mut cells);
-        if !more.with_context(|| format!("the export cannot be read on after line {line}"))? {
-            return Ok(());
-        }
-        let number = row_number(cells.position(), &first_line);
-        let end_offset = reader.position().byte();
-        let row = ExportRow::of(&header.layout, &cells);
-        let record = record(number, mapping, &header, &cells, &zone);
+    let mut last_line = 1;
+    while let Some(number) = sheet.next(&mut cells)? {
+        last_line = number;
+        repeats.claim(&cells);
+        let mut row = ExportRow::of(&header.layout, &cells);
+        let record = match sheet.misfit(&cells) {
+            Some(reason) => Err(vec![Reason::new("", reason)]),
+            None => fill::submission(mapping, &header, &repeats, &cells, &zone).and_then(|filled| {
+                row.origins = filled.origins;
+                checked(number, filled.submission).map_err(|refused| refused.reasons)
+            }),
+        };
         let refuse = |reasons| Refused { line: number, reasons, original: Original::Export(row.clone()) };
         let record = record.map_err(refuse);
-        if !take(Line { number, end_offset, record, row: Some(row) }) {
+        if !take(Line { number, end_offset: sheet.end_offset(), record, row: Some(row) }) {
             return Ok(());
         }
     }
-}
-
-/// The separator that the mapping gives or the header line shows.
-fn delimiter(mapping: &Mapping, first_line: &[u8]) -> u8 {
-    match mapping.delimiter.map(u8::try_from) {
-        Some(Ok(delimiter)) => delimiter,
-        _ => header::delimiter(first_line),
-    }
-}
-
-fn record(
-    line: u64,
-    mapping: &Mapping,
-    header: &Header,
-    cells: &csv::ByteRecord,
-    zone: &TimeZone,
-) -> Result<satgas_proto::v1::Submission, Vec<Reason>> {
-    if cells.len() != header.width {
-        let reason = format!("the row has {} cells, the header {}", cells.len(), header.width);
-        return Err(vec![Reason::new("", reason)]);
-    }
-    let submission = fill::submission(mapping, header, cells, zone)?;
-    checked(line, submission).map_err(|refused| refused.reasons)
-}
-
-/// Lets no row grow without end: an unclosed quotation mark would make one of the rest of the file.
-struct Bounded<R> {
-    inner: R,
-    left: Rc<Cell<usize>>,
-}
-
-impl<R: Read> Read for Bounded<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let room = buffer.len().min(self.left.get());
-        if room == 0 && !buffer.is_empty() {
-            return Err(io::Error::other("a row is longer than 1 MiB; is a quotation mark not closed?"));
+    // A file of rejected rows holds some parents only; the others' rows are no orphans.
+    let orphans = if header.holds_rejected { Vec::new() } else { repeats.orphans() };
+    for (file, line) in orphans {
+        let reason = Reason::new(file, format!("line {line}: no row of the export is its parent"));
+        let refused = Refused { line, reasons: vec![reason], original: Original::Orphan };
+        if !take(Line { number: last_line, end_offset: sheet.end_offset(), record: Err(refused), row: None }) {
+            return Ok(());
         }
-        let bytes = self.inner.read(&mut buffer[..room])?;
-        self.left.set(self.left.get() - bytes);
-        Ok(bytes)
     }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ const KOBO: &str = "kunjungan/tanggal;kunjungan/tujuan;kunjungan/topik;lokasi/ke
 tl/tenggat_1;tl/aksi_2;tl/tenggat_2;catatan;nama_pengisi;_uuid;_submission_time";
 
 fn form(mapping: &str) -> Form {
-    Form(Box::new(Mapping::parse(mapping).unwrap()))
+    Form { mapping: Box::new(Mapping::parse(mapping).unwrap()), files: Files::default() }
 }
 
 fn kobo_row() -> String {
@@ -179,7 +179,7 @@ fn a_line_is_counted_as_an_editor_does_however_lines_end() {
 
 #[test]
 fn a_quotation_mark_that_is_never_closed_stops_the_file() {
-    let text = format!("{KOBO}\n\"{}", "x".repeat(3 * ROW_BYTES_MAX));
+    let text = format!("{KOBO}\n\"{}", "x".repeat(3 * sheet::ROW_BYTES_MAX));
     let error = read(text.as_bytes(), &form(MAPPING), &TimeZone::UTC, |_| true).unwrap_err();
     assert!(format!("{error:#}").contains("quotation mark"), "{error:#}");
 }
@@ -245,4 +245,108 @@ fn what_is_wrong_with_a_mapping_is_found_before_the_first_row() {
     }
     let neither = &MAPPING[..MAPPING.find("[school_visit]").unwrap()];
     assert!(refused_mapping(neither).contains("exactly one of"));
+}
+
+/// The mapping with a repeat instead of its two places, and a folder with its file.
+fn with_repeat(number: &str, rows: &str) -> (String, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("tl.csv"), rows).unwrap();
+    let places = MAPPING.find("[[school_visit.follow_ups]]").unwrap();
+    let mapping = format!(
+        "{}[[school_visit.follow_ups]]\nrepeat = \"tl\"\n{number}action = \"aksi\"\ndue_on = \"batas/tenggat\"\n\
+         [repeats.tl]\nfiles = [\"tl.csv\"]\n",
+        &MAPPING[..places]
+    );
+    (mapping, folder)
+}
+
+fn read_with(mapping: &str, folder: &Path, text: &str) -> anyhow::Result<Vec<Line>> {
+    let mapping = Box::new(Mapping::parse(mapping)?);
+    let files = repeats::find(&mapping, folder, &[])?;
+    let mut lines = Vec::new();
+    read(text.as_bytes(), &Form { mapping, files }, &TimeZone::UTC, |line| {
+        lines.push(line);
+        true
+    })?;
+    Ok(lines)
+}
+
+fn follow_ups(line: &Line) -> Vec<(u32, String)> {
+    let Ok(Submission { content: Some(Content::SchoolVisit(visit)), .. }) = &line.record else { panic!("{line:?}") };
+    visit.follow_ups.iter().map(|follow_up| (follow_up.number, follow_up.action.clone())).collect()
+}
+
+#[test]
+fn rows_of_a_repeat_are_numbered_as_the_tool_counts_them_and_an_empty_one_keeps_its_number() {
+    let rows = format!(
+        "aksi,batas-tenggat,PARENT_KEY,KEY\nKetiga,2026-04-03,uuid:{INSTANCE},uuid:{INSTANCE}/tl[3]\n\
+         Pertama,2026-04-01,uuid:{INSTANCE},uuid:{INSTANCE}/tl[1]\n,,uuid:{INSTANCE},uuid:{INSTANCE}/tl[2]\n\
+         Pertama,2026-04-01,uuid:{INSTANCE},uuid:{INSTANCE}/tl[1]\n"
+    );
+    let (mapping, folder) = with_repeat("", &rows);
+    let export = format!("{}\n{}\n", KOBO.replace("_uuid", "KEY"), kobo_row());
+    let lines = read_with(&mapping, folder.path(), &export).unwrap();
+    assert_eq!(follow_ups(&lines[0]), [(1, "Pertama".into()), (3, "Ketiga".into())]);
+}
+
+#[test]
+fn a_repeat_is_joined_by_the_index_of_its_parent_where_nothing_better_is_exported() {
+    let (mapping, folder) =
+        with_repeat("", "tl/aksi;tl/batas/tenggat;_parent_index\nSatu;2026-04-01;7\nDua;2026-04-02;8\n");
+    let export = format!("{KOBO};_index\n{};7\n", kobo_row());
+    let lines = read_with(&mapping, folder.path(), &export).unwrap();
+    assert_eq!(follow_ups(&lines[0]), [(1, "Satu".into())]);
+    let orphan = lines[1].record.as_ref().unwrap_err();
+    assert_eq!((&orphan.original, orphan.line), (&Original::Orphan, 3));
+}
+
+#[test]
+fn a_number_that_is_given_twice_is_refused_by_file_and_both_lines() {
+    let rows =
+        format!("no;aksi;tenggat;_submission__uuid\n1;Satu;2026-04-01;{INSTANCE}\n1;Dua;2026-04-02;{INSTANCE}\n");
+    let (mapping, folder) = with_repeat("number = \"no\"\n", &rows);
+    let lines = read_with(&mapping, folder.path(), &format!("{KOBO}\n{}\n", kobo_row())).unwrap();
+    let reasons = reasons(lines[0].record.as_ref().unwrap_err()).join("; ");
+    assert_eq!(
+        reasons,
+        "school_visit.follow_ups[1].number: tl.csv line 3: the number is there before, in tl.csv line 2"
+    );
+}
+
+#[test]
+fn a_row_of_a_repeat_that_is_too_short_refuses_its_visit_and_no_other() {
+    let rows = format!("tl/aksi;_submission__uuid;tl/batas/tenggat\nSatu;{INSTANCE}\n");
+    let (mapping, folder) = with_repeat("", &rows);
+    let other = kobo_row().replace(INSTANCE, "99999999-d6cf-4fd7-ac59-77c30ece4b6b");
+    let lines = read_with(&mapping, folder.path(), &format!("{KOBO}\n{}\n{other}\n", kobo_row())).unwrap();
+    let reasons = reasons(lines[0].record.as_ref().unwrap_err()).join("; ");
+    assert!(reasons.contains("tl.csv line 2: the row has 2 cells, the header 3"), "{reasons}");
+    assert!(lines[1].record.is_ok());
+}
+
+#[test]
+fn a_repeat_that_is_not_there_or_fills_nothing_is_a_slip_in_the_mapping() {
+    let (mapping, folder) = with_repeat("", "");
+    let refused = refused_mapping(&mapping.replace("repeat = \"tl\"", "repeat = \"tal\""));
+    assert!(refused.contains("is none of [repeats]") && refused.contains("repeats.tl: nothing is filled"), "{refused}");
+    let refused = refused_mapping(&mapping.replace("files = ", "parent = \"induk\"\nfiles = "));
+    assert!(refused.contains("repeats.tl.parent_is"), "{refused}");
+    std::fs::remove_file(folder.path().join("tl.csv")).unwrap();
+    let error = read_with(&mapping, folder.path(), "").unwrap_err().to_string();
+    assert!(error.contains("are missing") && error.contains("--repeat tl=FILE"), "{error}");
+}
+
+#[test]
+fn the_columns_that_join_a_repeat_can_be_named() {
+    let (mapping, folder) = with_repeat("", "aksi,tenggat,induk\nSatu,2026-04-01,7\n");
+    let mapping = mapping + "parent = \"induk\"\nparent_is = \"nomor\"\n";
+    let export = format!("{KOBO};nomor\n{};7\n", kobo_row());
+    let lines = read_with(&mapping, folder.path(), &export).unwrap();
+    assert_eq!(follow_ups(&lines[0]), [(1, "Satu".into())]);
+    assert!(
+        lines[0].row.as_ref().unwrap().columns().iter().any(|column| column == "nomor"),
+        "a mended row finds its own"
+    );
+    let error = read_with(&mapping, folder.path(), &format!("{KOBO}\n{}\n", kobo_row())).unwrap_err();
+    assert!(format!("{error:#}").contains("`induk` with `nomor` there"), "{error:#}");
 }

@@ -8,7 +8,7 @@ use satgas_domain::{
     registry::{Change, Scope},
     time::{Calendar, Instant, Period},
     validate::{self, Violations},
-    views::{Subject, Views},
+    views::{EvaluatedBody, Known, Moment, Subject, Views},
 };
 use satgas_proto::v1::{self, IndicatorKind, event::Body};
 
@@ -20,6 +20,11 @@ pub(crate) const ZONE: &str = "Asia/Makassar";
 /// A local time such as "2028-02-29T23:59:59.999".
 pub(crate) fn at(local: &str) -> Instant {
     Instant::from_jiff(format!("{local}+08:00").parse().expect("a story's time exists"))
+}
+
+/// An area, by its own task forces.
+pub(crate) fn kelurahan(code: &str) -> Subject<'_> {
+    Subject::Area(code, EvaluatedBody::Kelurahan)
 }
 
 /// What is asked of the domain.
@@ -74,7 +79,7 @@ pub(crate) fn refused<const N: usize>(fields: [&str; N]) -> Answer {
 pub(crate) struct Log {
     pub(crate) state: WriteState,
     pub(crate) views: Views,
-    calendar: Calendar,
+    pub(crate) calendar: Calendar,
     head: u64,
 }
 
@@ -135,9 +140,9 @@ impl Log {
                                 assert_eq!(area, origin.area, "a record of an area belongs to that area");
                                 ""
                             }
-                            Scope::Institution(index) => &registry.institution(index).message.institution_id,
+                            Scope::Institution(index) => registry.institution(index).id.as_str(),
                         };
-                        taken(&registry.area(origin.area).message.code, institution)
+                        taken(&registry.area(origin.area).code, institution)
                     }
                     Err(violations) => refused(violations),
                 }
@@ -187,19 +192,29 @@ impl Log {
         let kind = satgas_domain::event::kind(&body).into();
         let recorded_at = Some(at(recorded).to_proto());
         let event = v1::Event { position: self.head, recorded_at, kind, body: Some(body), ..v1::Event::default() };
-        self.state.apply(&event);
+        self.state.apply(&self.calendar, &event);
         self.views.apply(&event);
         self.head
     }
 
+    /// What is known at a time, with everything that was told.
+    pub(crate) fn known(&self, now: &str) -> Known<'_> {
+        self.known_at(self.head, now)
+    }
+
+    /// What was known when the event at a position had just been recorded.
+    pub(crate) fn known_at(&self, position: u64, now: &str) -> Known<'_> {
+        self.views.at(Moment { position, now: at(now), head_hash: [7; 32] })
+    }
+
     pub(crate) fn case(&self, case_id: &str) -> v1::Case {
         let id = satgas_domain::id::SubmissionId::parse(case_id).expect("a story's id is one");
-        self.views.case(id).expect("the story reported it")
+        self.known(EARLY).case(id).expect("the story reported it")
     }
 
     pub(crate) fn evaluation(&self, subject: Subject<'_>, period: &str, now: &str) -> v1::Evaluation {
         let period = Period::parse(period).expect("a story's period is one");
-        self.views.evaluate(subject, &period, at(now)).expect("the story registered the subject")
+        self.known(now).evaluate(subject, &period).expect("the story registered the subject")
     }
 
     /// Numerator and denominator of one indicator; `None` where it is not applicable.
@@ -212,17 +227,17 @@ impl Log {
 
     /// Position and cause of each open conflict.
     pub(crate) fn conflicts(&self) -> Vec<(u64, v1::ConflictCause)> {
-        self.views.conflicts("", 0).map(|c| (c.position, c.cause())).collect()
+        self.known(EARLY).conflicts("", 0).map(|c| (c.position, c.cause())).collect()
     }
 
     /// Position of each waiting submission and what it waits for.
     pub(crate) fn held(&self) -> Vec<(u64, String)> {
-        self.views.held("", 0).map(|h| (h.position, h.waits_for_id)).collect()
+        self.known(EARLY).held("", 0).map(|h| (h.position, h.waits_for_id)).collect()
     }
 
     /// Subjects of the warnings of a kind, or their ids where a warning has no subject.
     pub(crate) fn warned(&self, kind: v1::WarningKind, now: &str) -> Vec<String> {
-        let warnings = self.views.warnings("", at(now)).into_iter().filter(|w| w.kind() == kind);
+        let warnings = self.known(now).warnings("").into_iter().filter(|w| w.kind() == kind);
         warnings.map(|w| if w.subject_id.is_empty() { w.warning_id } else { w.subject_id }).collect()
     }
 }

@@ -28,11 +28,16 @@ fn proto(local: &str) -> Option<pbjson_types::Timestamp> {
 }
 
 fn entry(entry: Entry) -> v1::RegistryEntry {
-    v1::RegistryEntry { entry: Some(entry) }
+    v1::RegistryEntry { entry: Some(entry), ..Default::default() }
 }
 
 pub(crate) fn area(code: &str) -> v1::RegistryEntry {
-    entry(Entry::Area(v1::Area { code: code.into(), name: "Wilayah Contoh".into(), valid_from: FIRST_DAY.into() }))
+    entry(Entry::Area(v1::Area {
+        code: code.into(),
+        name: "Wilayah Contoh".into(),
+        valid_from: FIRST_DAY.into(),
+        ..Default::default()
+    }))
 }
 
 pub(crate) fn school(id: &str, name: &str, area_code: &str) -> v1::RegistryEntry {

@@ -1,174 +1,12 @@
-//! Examples counted by hand: given these events, at this time, the page says this. They hold the reference itself to the page.
+//! Indicators, figures, amendments and warnings.
 
-use jiff::Timestamp;
 use satgas_proto::v1::{self, ConflictCause, WarningKind, case_command::Step, submission::Content};
 
 use super::{
-    Subject, conflicts, evaluate, held,
-    rules::{before_all, working_days_after},
-    time::message,
-    warnings,
+    super::rules::{before_all, working_days_after},
+    AREA, Log, NEXT_AREA, SCHOOL, ZONE, amendment, case_report, close, local, month_amendment, report, report_content,
+    retraction, service, signal, visit,
 };
-
-const AREA: &str = "53.71.04.1001";
-const NEXT_AREA: &str = "53.71.04.1002";
-const SCHOOL: &str = "90000001";
-const ZONE: &str = "Asia/Makassar";
-
-/// A log written by hand. Times are local, "2028-03-01T00:00:00".
-struct Log(Vec<v1::Event>);
-
-impl Log {
-    /// A log with two kelurahan, one school, and one task force in each of the three since 2027.
-    fn given() -> Self {
-        let mut log = Self(Vec::new());
-        let opened = v1::LogOpened { time_zone: ZONE.into(), ..v1::LogOpened::default() };
-        log.push("2027-01-01T00:00:00", v1::event::Body::LogOpened(opened));
-        for (code, name) in [("53.71", "Kota"), ("53.71.04", "Kecamatan"), (AREA, "Satu"), (NEXT_AREA, "Dua")] {
-            log.registered(v1::registry_entry::Entry::Area(v1::Area {
-                code: code.into(),
-                name: name.into(),
-                valid_from: "2027-01-01".into(),
-                ..Default::default()
-            }));
-        }
-        log.registered(v1::registry_entry::Entry::Institution(v1::Institution {
-            institution_id: SCHOOL.into(),
-            name: "SMP Contoh 01".into(),
-            kind: v1::InstitutionKind::Sekolah.into(),
-            area_code: AREA.into(),
-            valid_from: "2027-01-01".into(),
-            valid_until: String::new(),
-        }));
-        log.task_force("tf-1", v1::task_force::Home::AreaCode(AREA.into()), "2027-01-01", "");
-        log.task_force("tf-2", v1::task_force::Home::AreaCode(NEXT_AREA.into()), "2027-01-01", "");
-        log.task_force("tf-s", v1::task_force::Home::InstitutionId(SCHOOL.into()), "2027-01-01", "");
-        log
-    }
-
-    fn push(&mut self, recorded: &str, body: v1::event::Body) -> u64 {
-        let position = self.0.len() as u64 + 1;
-        let recorded_at = Some(message(local(recorded)));
-        self.0.push(v1::Event { position, recorded_at, body: Some(body), ..v1::Event::default() });
-        position
-    }
-
-    fn registered(&mut self, entry: v1::registry_entry::Entry) {
-        self.push(
-            "2027-01-01T00:00:00",
-            v1::event::Body::Registered(v1::RegistryEntry { entry: Some(entry), ..Default::default() }),
-        );
-    }
-
-    fn task_force(&mut self, id: &str, home: v1::task_force::Home, formed_on: &str, dissolved_on: &str) {
-        self.registered(v1::registry_entry::Entry::TaskForce(v1::TaskForce {
-            task_force_id: id.into(),
-            home: Some(home),
-            formed_on: formed_on.into(),
-            dissolved_on: dissolved_on.into(),
-            ..v1::TaskForce::default()
-        }));
-    }
-
-    /// A submission of the first kelurahan that is recorded when it occurs.
-    fn submitted(&mut self, id: &str, at: &str, content: Content) -> u64 {
-        self.submitted_by(AREA, id, at, at, content)
-    }
-
-    fn submitted_by(&mut self, area: &str, id: &str, occurred: &str, recorded: &str, content: Content) -> u64 {
-        let submission = v1::Submission {
-            submission_id: id.into(),
-            occurred_at: Some(message(local(occurred))),
-            reporter: Some(v1::submission::Reporter::AreaCode(area.into())),
-            content: Some(content),
-            ..v1::Submission::default()
-        };
-        self.push(recorded, v1::event::Body::Submitted(submission))
-    }
-
-    fn step(&mut self, case_id: &str, at: &str, step: Step) {
-        let command = v1::CaseCommand {
-            case_id: case_id.into(),
-            occurred_at: Some(message(local(at))),
-            step: Some(step),
-            ..v1::CaseCommand::default()
-        };
-        self.push(at, v1::event::Body::CaseAdvanced(v1::CaseAdvanced { command: Some(command), version: 0 }));
-    }
-
-    fn evaluation(&self, code: &str, period: &str, now: &str) -> v1::Evaluation {
-        evaluate(&self.0, &Subject::Area(code.into()), period, local(now))
-    }
-
-    /// Numerator and denominator of each indicator of the first kelurahan.
-    fn fractions(&self, period: &str, now: &str) -> Vec<(u64, u64)> {
-        let evaluation = self.evaluation(AREA, period, now);
-        evaluation.indicators.iter().map(|indicator| (indicator.numerator, indicator.denominator)).collect()
-    }
-}
-
-fn local(time: &str) -> Timestamp {
-    format!("{time}+08:00").parse().expect("an example's time exists")
-}
-
-fn report(task_force_id: &str, month: &str) -> v1::MonitoringReport {
-    v1::MonitoringReport { task_force_id: task_force_id.into(), month: month.into(), ..v1::MonitoringReport::default() }
-}
-
-fn report_content(month: &str) -> Content {
-    Content::MonitoringReport(report("tf-1", month))
-}
-
-fn visit(due_on: &[&str]) -> v1::SchoolVisit {
-    let follow_up = |(index, due_on): (usize, &&str)| v1::FollowUp {
-        number: u32::try_from(index + 1).expect("an example has few follow-ups"),
-        action: "Contoh".into(),
-        due_on: (*due_on).into(),
-    };
-    v1::SchoolVisit {
-        school_id: SCHOOL.into(),
-        reach: Some(v1::Reach { pupils_female: 12, pupils_male: 8, teachers_female: 3, ..v1::Reach::default() }),
-        follow_ups: due_on.iter().enumerate().map(follow_up).collect(),
-        ..v1::SchoolVisit::default()
-    }
-}
-
-fn amendment(corrects_id: &str, occurred: Option<&str>, replacement: v1::amendment::Replacement) -> Content {
-    Content::Amendment(v1::Amendment {
-        corrects_id: corrects_id.into(),
-        reason: "Contoh".into(),
-        occurred_at: occurred.map(|occurred| message(local(occurred))),
-        replacement: Some(replacement),
-    })
-}
-
-fn month_amendment(corrects_id: &str, month: &str) -> Content {
-    amendment(corrects_id, None, v1::amendment::Replacement::MonitoringReport(report("tf-1", month)))
-}
-
-fn retraction(retracts_id: &str) -> Content {
-    Content::Retraction(v1::Retraction { retracts_id: retracts_id.into(), reason: "Contoh".into() })
-}
-
-fn signal(fingerprint: &str, schools: &[&str]) -> Content {
-    Content::ExposureSignal(v1::ExposureSignal {
-        group_fingerprint: fingerprint.into(),
-        school_ids: schools.iter().map(|school| (*school).into()).collect(),
-        ..v1::ExposureSignal::default()
-    })
-}
-
-fn case_report() -> Content {
-    Content::CaseReport(v1::CaseReport::default())
-}
-
-fn service() -> Step {
-    Step::RecordService(v1::RecordService { service: v1::Service::Psikologis.into() })
-}
-
-fn close() -> Step {
-    Step::Close(v1::CloseCase { outcome: v1::CaseOutcome::TujuanTercapai.into() })
-}
 
 #[test]
 fn a_month_is_expected_only_when_its_deadline_has_passed() {
@@ -228,7 +66,7 @@ fn a_follow_up_may_be_done_by_anybody_and_before_its_visit_arrives() {
     log.submitted_by(AREA, "v1", "2028-02-10T08:00:00", "2028-03-02T08:00:00", content);
     assert_eq!(log.fractions("2028-Q1", "2028-03-31T23:59:59.999")[3], (1, 2));
     assert_eq!(log.fractions("2028-Q1", "2028-04-01T00:00:00")[3], (1, 3));
-    let overdue = warnings(&log.0, local("2028-04-01T00:00:00"));
+    let overdue = log.ledger().warnings(local("2028-04-01T00:00:00"));
     let overdue: Vec<&str> = overdue
         .iter()
         .filter(|warning| warning.kind() == WarningKind::FollowUpOverdue)
@@ -303,10 +141,10 @@ fn amendments_wait_for_their_version_and_two_of_one_version_conflict() {
     let rival = log.submitted("b2", "2028-03-01T09:00:00", month_amendment("a1", "2028-04"));
     let first = log.submitted("a1", "2028-03-01T10:00:00", month_amendment("r1", "2028-02"));
     let lost = log.submitted("x1", "2028-03-01T11:00:00", month_amendment("b2", "2028-05"));
-    assert_eq!(held(&log.0).iter().map(|(at, _)| *at).collect::<Vec<_>>(), [second, rival, first, lost]);
+    assert_eq!(log.ledger().waiting().iter().map(|(at, _)| *at).collect::<Vec<_>>(), [second, rival, first, lost]);
     log.submitted("r1", "2028-03-01T12:00:00", report_content("2028-01"));
-    assert_eq!(conflicts(&log.0), [(rival, ConflictCause::AlreadyAmended)]);
-    assert_eq!(held(&log.0), [(lost, "b2".to_owned())], "the id of an amendment in conflict is no version");
+    assert_eq!(log.conflicts(), [(rival, ConflictCause::AlreadyAmended)]);
+    assert_eq!(log.ledger().waiting(), [(lost, "b2".to_owned())], "the id of an amendment in conflict is no version");
     assert_eq!(log.fractions("2028-03", "2028-05-01T00:00:00")[0], (1, 1));
 }
 
@@ -319,7 +157,7 @@ fn a_withdrawn_record_takes_no_amendment_and_a_stale_amendment_is_told_first() {
     log.submitted("w2", "2028-03-01T10:30:00", retraction("a1"));
     let stale = log.submitted("b1", "2028-03-01T11:00:00", month_amendment("r1", "2028-02"));
     let gone = log.submitted("b2", "2028-03-01T12:00:00", month_amendment("a1", "2028-02"));
-    assert_eq!(conflicts(&log.0), [(stale, ConflictCause::AlreadyAmended), (gone, ConflictCause::Retracted)]);
+    assert_eq!(log.conflicts(), [(stale, ConflictCause::AlreadyAmended), (gone, ConflictCause::Retracted)]);
     assert_eq!(log.fractions("2028-02", "2028-05-01T00:00:00")[0], (0, 1));
     assert_eq!(log.evaluation("53.71", "2028-02", "2028-05-01T00:00:00").open_conflicts, 2);
 }
@@ -333,7 +171,7 @@ fn a_correction_by_another_reporter_does_not_fit_and_a_case_report_is_not_withdr
     let withdrawal = log.submitted("w2", at, retraction("c1"));
     let other_kind = log.submitted("a1", at, month_amendment("c1", "2028-02"));
     assert_eq!(
-        conflicts(&log.0),
+        log.conflicts(),
         [
             (stranger, ConflictCause::TargetDoesNotFit),
             (withdrawal, ConflictCause::CaseReportRetracted),
@@ -359,7 +197,7 @@ fn a_group_spreads_from_two_schools_on_and_a_task_force_is_silent_after_45_days(
     log.submitted("s1", "2028-01-01T08:00:00", signal("f", &[SCHOOL]));
     log.submitted("s2", "2028-03-01T08:00:00", signal("f", &["90000002"]));
     let kinds = |now: &str| {
-        let warnings = warnings(&log.0, local(now));
+        let warnings = log.ledger().warnings(local(now));
         warnings.iter().map(|warning| (warning.kind(), warning.subject_id.clone())).collect::<Vec<_>>()
     };
     let silent = |id: &str| (WarningKind::TaskForceSilent, id.to_owned());

@@ -1,7 +1,10 @@
 //! Areas, institutions, task forces and members: what is registered, and whether an entry fits.
 //!
 //! Things are numbered in the order in which they were registered and never go away, so an index stays valid for ever. An entry
-//! states the whole of a thing; registering it again with other content changes it, with the same content does nothing.
+//! states the whole of a thing; registering it again with other content changes it, with the same content does nothing. Nothing that was
+//! stated is forgotten: every question can be asked as of a position of the log, and of areas and institutions for a day.
+
+mod history;
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -11,9 +14,11 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Map,
     id::{Level, is_within},
-    time::Day,
+    time::{Calendar, Day, Instant},
     validate::{self, Violations},
 };
+
+pub use self::history::{History, Stated};
 
 /// Who a record belongs to: an area or an institution, by index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -27,40 +32,52 @@ pub enum Scope {
 /// An area.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Area {
-    /// As registered.
-    #[serde(with = "crate::stored")]
-    pub message: v1::Area,
+    /// Its code.
+    pub code: String,
     /// Its level.
     pub level: Level,
-    /// First day of records.
-    pub valid_from: Day,
-    /// Position of the event that registered it as it is.
-    pub position: u64,
-    /// Institutions that stand in it.
+    /// What was stated.
+    pub history: History<AreaState>,
+    /// Institutions that ever stood in it.
     pub institutions: Vec<u32>,
     /// Task forces whose home it is.
     pub task_forces: Vec<u32>,
 }
 
+/// What was stated about an area.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AreaState {
+    /// As registered.
+    #[serde(with = "crate::stored")]
+    pub message: v1::Area,
+    /// The days on which it exists.
+    pub valid: Validity,
+}
+
 /// An institution.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Institution {
+    /// Its id.
+    pub id: String,
+    /// What was stated.
+    pub history: History<InstitutionState>,
+    /// Task forces whose home it is.
+    pub task_forces: Vec<u32>,
+}
+
+/// What was stated about an institution.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct InstitutionState {
     /// As registered.
     #[serde(with = "crate::stored")]
     pub message: v1::Institution,
     /// Where it stands.
     pub area: u32,
-    /// First day.
-    pub valid_from: Day,
-    /// Last day.
-    pub valid_until: Option<Day>,
-    /// Position of the event that registered it as it is.
-    pub position: u64,
-    /// Task forces whose home it is.
-    pub task_forces: Vec<u32>,
+    /// The days on which it exists.
+    pub valid: Validity,
 }
 
-impl Institution {
+impl InstitutionState {
     /// Whether it is a school.
     #[must_use]
     pub fn is_school(&self) -> bool {
@@ -68,25 +85,61 @@ impl Institution {
     }
 }
 
+/// First and last day on which a thing exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Validity {
+    /// First day.
+    pub from: Day,
+    /// Last day.
+    pub until: Option<Day>,
+}
+
+impl Validity {
+    fn parse(from: &str, until: &str) -> Option<Self> {
+        Some(Self { from: Day::parse(from)?, until: Day::parse(until) })
+    }
+
+    /// Whether the thing exists on a day.
+    #[must_use]
+    pub fn holds_on(&self, day: Day) -> bool {
+        self.from <= day && self.until.is_none_or(|until| until >= day)
+    }
+
+    /// Whether the thing exists at some time from `start` to before `end`.
+    #[must_use]
+    pub fn overlaps(&self, calendar: &Calendar, start: Instant, end: Instant) -> bool {
+        calendar.start(self.from) < end && self.until.is_none_or(|until| calendar.start(until.next()) > start)
+    }
+}
+
 /// A task force.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TaskForce {
-    /// As registered.
-    #[serde(with = "crate::stored")]
-    pub message: v1::TaskForce,
+    /// Its id.
+    pub id: String,
     /// Where it works.
     pub home: Scope,
-    /// First day.
-    pub formed: Day,
-    /// Last day.
-    pub dissolved: Option<Day>,
-    /// Position of the event that registered it as it is.
-    pub position: u64,
+    /// When it was first registered.
+    pub known_since: Instant,
+    /// What was stated.
+    pub history: History<TaskForceState>,
     /// Its members, past ones included.
     pub members: Vec<u32>,
 }
 
-impl TaskForce {
+/// What was stated about a task force.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TaskForceState {
+    /// As registered.
+    #[serde(with = "crate::stored")]
+    pub message: v1::TaskForce,
+    /// First day.
+    pub formed: Day,
+    /// Last day.
+    pub dissolved: Option<Day>,
+}
+
+impl TaskForceState {
     /// Whether it existed on at least one day from `first` to `last`.
     #[must_use]
     pub fn existed(&self, first: Day, last: Day) -> bool {
@@ -97,19 +150,40 @@ impl TaskForce {
 /// A member of a task force.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Member {
+    /// The member's id.
+    pub id: String,
+    /// The task force.
+    pub task_force: u32,
+    /// What was stated.
+    pub history: History<MemberState>,
+}
+
+/// What was stated about a member.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MemberState {
     /// As registered.
     #[serde(with = "crate::stored")]
     pub message: v1::Member,
-    /// The task force.
-    pub task_force: u32,
     /// First day.
     pub joined: Day,
     /// Last day.
     pub left: Option<Day>,
     /// First and last day of each training's validity.
     pub trainings: Vec<(Day, Day)>,
-    /// Position of the event that registered it as it is.
-    pub position: u64,
+}
+
+impl MemberState {
+    /// Whether it is a member on a day.
+    #[must_use]
+    pub fn belongs_on(&self, day: Day) -> bool {
+        self.joined <= day && self.left.is_none_or(|left| left >= day)
+    }
+
+    /// Whether a training is valid on a day.
+    #[must_use]
+    pub fn is_trained_on(&self, day: Day) -> bool {
+        self.trainings.iter().any(|(from, until)| *from <= day && day <= *until)
+    }
 }
 
 /// What registering an entry does.
@@ -212,30 +286,30 @@ impl Registry {
         self.task_force_index.get(id).copied()
     }
 
-    /// Areas of a level within a prefix, by code.
-    pub fn areas_within<'a>(&'a self, prefix: &'a str, level: Level) -> impl Iterator<Item = u32> + 'a {
+    /// Index of a member by id.
+    #[must_use]
+    pub fn find_member(&self, id: &str) -> Option<u32> {
+        self.member_index.get(id).copied()
+    }
+
+    /// Areas within a prefix, by code.
+    pub fn areas_within<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = u32> + 'a {
         self.areas_by_code
             .range::<str, _>((std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded))
             .take_while(move |(code, _)| code.starts_with(prefix))
-            .filter(move |(code, index)| is_within(code, prefix) && self.area(**index).level == level)
+            .filter(move |(code, _)| is_within(code, prefix))
             .map(|(_, index)| *index)
     }
 
-    /// Whether any area lies within a prefix; the empty one holds everything, even nothing.
+    /// The area of a scope on a day, by what was known at a position: itself, or where the institution stands.
     #[must_use]
-    pub fn has_within(&self, prefix: &str) -> bool {
-        let mut from =
-            self.areas_by_code.range::<str, _>((std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded));
-        prefix.is_empty()
-            || from.by_ref().take_while(|(code, _)| code.starts_with(prefix)).any(|(code, _)| is_within(code, prefix))
-    }
-
-    /// The area of a scope: itself, or where the institution stands.
-    #[must_use]
-    pub fn area_of(&self, scope: Scope) -> u32 {
+    pub fn area_on(&self, scope: Scope, day: Day, until: u64) -> u32 {
         match scope {
             Scope::Area(area) => area,
-            Scope::Institution(institution) => self.institution(institution).area,
+            Scope::Institution(institution) => {
+                let history = &self.institution(institution).history;
+                history.on(day, until).unwrap_or(history.first()).state.area
+            }
         }
     }
 
@@ -263,6 +337,7 @@ impl Registry {
     pub fn decide(&self, entry: &v1::RegistryEntry) -> Result<Change, Vec<v1::Violation>> {
         let mut v = Violations::default();
         validate::registry_entry(&mut v, entry);
+        let from = Day::parse(&entry.effective_on);
         let known = match &entry.entry {
             None => None,
             Some(Entry::Area(a)) => {
@@ -272,13 +347,14 @@ impl Registry {
                 {
                     v.within("area", |v| v.add("code", "has a parent that is not registered: register that first"));
                 }
-                self.find_area(&a.code).map(|i| self.area(i).message == *a)
+                self.find_area(&a.code).map(|k| self.area(k).history.says(from, |known| known.message == *a))
             }
             Some(Entry::Institution(i)) => {
                 if self.find_kelurahan(&i.area_code).is_none() {
                     v.within("institution", |v| v.add("area_code", format!("{NOT_KELURAHAN} that is registered")));
                 }
-                self.find_institution(&i.institution_id).map(|k| self.institution(k).message == *i)
+                let known = self.find_institution(&i.institution_id);
+                known.map(|k| self.institution(k).history.says(from, |known| known.message == *i))
             }
             Some(Entry::TaskForce(t)) => {
                 let home = t.home.as_ref().and_then(|home| self.find_home(home));
@@ -291,11 +367,11 @@ impl Registry {
                     (_, Some(home)) if known.is_some_and(|k| k.home != home) => v.add("home", KNOWN_HOME),
                     _ => {}
                 });
-                known.map(|k| k.message == *t)
+                known.map(|k| k.history.says(None, |known| known.message == *t))
             }
             Some(Entry::Member(m)) => {
                 let task_force = self.find_task_force(&m.task_force_id);
-                let known = self.member_index.get(&m.member_id).map(|k| self.member(*k));
+                let known = self.find_member(&m.member_id).map(|k| self.member(k));
                 v.within("member", |v| match task_force {
                     None => v.add("task_force_id", "is not registered"),
                     Some(task_force) if known.is_some_and(|k| k.task_force != task_force) => {
@@ -306,9 +382,13 @@ impl Registry {
                     }
                     Some(_) => {}
                 });
-                known.map(|k| k.message == *m)
+                known.map(|k| k.history.says(None, |known| known.message == *m))
             }
         };
+        let has_states = matches!(entry.entry, Some(Entry::Area(_) | Entry::Institution(_)));
+        if has_states && from.is_some() && known.is_none() {
+            v.add("effective_on", "is for a change of what is registered: leave it empty for what is new");
+        }
         if !v.is_empty() {
             return Err(v.into_vec());
         }
@@ -328,13 +408,14 @@ impl Registry {
         for (index, entry) in entries.iter().enumerate() {
             match draft.decide(entry) {
                 Ok(Change::Unchanged) => decided.unchanged += 1,
-                Ok(Change::Changed) if written.contains(&key(entry)) => {
+                // Of one thing several states may follow each other, each with its own day.
+                Ok(Change::Changed) if entry.effective_on.is_empty() && written.contains(&key(entry)) => {
                     let (field, _) = key(entry);
                     let reason = "stands earlier in the same request with other content".to_owned();
                     decided.refused.push((index, vec![v1::Violation { field: field.to_owned(), reason }]));
                 }
                 Ok(change) => {
-                    draft.apply(entry, 0);
+                    draft.apply(entry, 0, Instant(0));
                     written.insert(key(entry));
                     decided.accepted.push((change, entry));
                 }
@@ -344,87 +425,79 @@ impl Registry {
         decided
     }
 
-    /// Folds an entry that was decided and stands at a position. Returns the scope that it touches.
-    pub fn apply(&mut self, entry: &v1::RegistryEntry, position: u64) -> Option<Scope> {
-        match entry.entry.as_ref()? {
-            Entry::Area(a) => self.apply_area(a, position),
-            Entry::Institution(i) => self.apply_institution(i, position),
-            Entry::TaskForce(t) => self.apply_task_force(t, position),
-            Entry::Member(m) => self.apply_member(m, position),
-        }
+    /// Folds an entry that was decided and stands at a position.
+    pub fn apply(&mut self, entry: &v1::RegistryEntry, position: u64, recorded: Instant) {
+        let from = Day::parse(&entry.effective_on);
+        let applied = match &entry.entry {
+            Some(Entry::Area(a)) => self.apply_area(a, position, from),
+            Some(Entry::Institution(i)) => self.apply_institution(i, position, from),
+            Some(Entry::TaskForce(t)) => self.apply_task_force(t, position, recorded),
+            Some(Entry::Member(m)) => self.apply_member(m, position),
+            None => None,
+        };
+        debug_assert!(applied.is_some(), "an entry is decided before it is folded");
     }
 
-    fn apply_area(&mut self, a: &v1::Area, position: u64) -> Option<Scope> {
-        let (level, valid_from) = (Level::of(&a.code)?, Day::parse(&a.valid_from)?);
+    fn apply_area(&mut self, a: &v1::Area, position: u64, from: Option<Day>) -> Option<()> {
+        let level = Level::of(&a.code)?;
+        let state = AreaState { message: a.clone(), valid: Validity::parse(&a.valid_from, &a.valid_until)? };
         if let Some(index) = self.find_area(&a.code) {
-            let area = &mut self.areas[index as usize];
-            (area.message, area.valid_from, area.position) = (a.clone(), valid_from, position);
-            return Some(Scope::Area(index));
+            self.areas[index as usize].history.state(position, from, state);
+            return Some(());
         }
         let index = next_index(self.areas.len());
         self.area_index.insert(a.code.clone(), index);
         self.areas_by_code.insert(a.code.clone(), index);
-        self.areas.push(Area {
-            message: a.clone(),
-            level,
-            valid_from,
-            position,
-            institutions: Vec::new(),
-            task_forces: Vec::new(),
-        });
-        Some(Scope::Area(index))
+        let history = History::new(position, state);
+        let (institutions, task_forces) = Default::default();
+        self.areas.push(Area { code: a.code.clone(), level, history, institutions, task_forces });
+        Some(())
     }
 
-    fn apply_institution(&mut self, i: &v1::Institution, position: u64) -> Option<Scope> {
+    fn apply_institution(&mut self, i: &v1::Institution, position: u64, from: Option<Day>) -> Option<()> {
         let area = self.find_kelurahan(&i.area_code)?;
-        let (valid_from, valid_until) = (Day::parse(&i.valid_from)?, Day::parse(&i.valid_until));
+        let valid = Validity::parse(&i.valid_from, &i.valid_until)?;
+        let state = InstitutionState { message: i.clone(), area, valid };
         let index = match self.find_institution(&i.institution_id) {
             Some(index) => {
-                let institution = &mut self.institutions[index as usize];
-                let before = std::mem::replace(&mut institution.area, area);
-                (institution.message, institution.valid_from, institution.valid_until) =
-                    (i.clone(), valid_from, valid_until);
-                institution.position = position;
-                self.areas[before as usize].institutions.retain(|k| *k != index);
+                self.institutions[index as usize].history.state(position, from, state);
                 index
             }
             None => {
                 let index = next_index(self.institutions.len());
                 self.institution_index.insert(i.institution_id.clone(), index);
-                self.institutions.push(Institution {
-                    message: i.clone(),
-                    area,
-                    valid_from,
-                    valid_until,
-                    position,
-                    task_forces: Vec::new(),
-                });
+                let (id, history) = (i.institution_id.clone(), History::new(position, state));
+                self.institutions.push(Institution { id, history, task_forces: Vec::new() });
                 index
             }
         };
-        self.areas[area as usize].institutions.push(index);
-        Some(Scope::Institution(index))
+        let stood = &mut self.areas[area as usize].institutions;
+        if !stood.contains(&index) {
+            stood.push(index);
+        }
+        Some(())
     }
 
-    fn apply_task_force(&mut self, t: &v1::TaskForce, position: u64) -> Option<Scope> {
+    fn apply_task_force(&mut self, t: &v1::TaskForce, position: u64, recorded: Instant) -> Option<()> {
         let home = self.find_home(t.home.as_ref()?)?;
         let (formed, dissolved) = (Day::parse(&t.formed_on)?, Day::parse(&t.dissolved_on));
+        let state = TaskForceState { message: t.clone(), formed, dissolved };
         if let Some(index) = self.find_task_force(&t.task_force_id) {
-            let known = &mut self.task_forces[index as usize];
-            (known.message, known.formed, known.dissolved, known.position) = (t.clone(), formed, dissolved, position);
-            return Some(home);
+            self.task_forces[index as usize].history.state(position, None, state);
+            return Some(());
         }
         let index = next_index(self.task_forces.len());
         self.task_force_index.insert(t.task_force_id.clone(), index);
-        self.task_forces.push(TaskForce { message: t.clone(), home, formed, dissolved, position, members: Vec::new() });
+        let (id, history) = (t.task_force_id.clone(), History::new(position, state));
+        self.task_forces.push(TaskForce { id, home, known_since: recorded, history, members: Vec::new() });
         match home {
             Scope::Area(area) => self.areas[area as usize].task_forces.push(index),
             Scope::Institution(institution) => self.institutions[institution as usize].task_forces.push(index),
         }
-        Some(home)
+        Some(())
     }
 
-    fn apply_member(&mut self, m: &v1::Member, position: u64) -> Option<Scope> {
+    fn apply_member(&mut self, m: &v1::Member, position: u64) -> Option<()> {
         let task_force = self.find_task_force(&m.task_force_id)?;
         let trainings = m
             .trainings
@@ -432,16 +505,17 @@ impl Registry {
             .filter_map(|t| Some((Day::parse(&t.valid_from)?, Day::parse(&t.valid_until)?)))
             .collect();
         let (joined, left) = (Day::parse(&m.joined_on)?, Day::parse(&m.left_on));
-        let member = Member { message: m.clone(), task_force, joined, left, trainings, position };
-        if let Some(index) = self.member_index.get(&m.member_id) {
-            self.members[*index as usize] = member;
+        let state = MemberState { message: m.clone(), joined, left, trainings };
+        if let Some(index) = self.find_member(&m.member_id) {
+            self.members[index as usize].history.state(position, None, state);
         } else {
             let index = next_index(self.members.len());
             self.member_index.insert(m.member_id.clone(), index);
-            self.members.push(member);
+            let history = History::new(position, state);
+            self.members.push(Member { id: m.member_id.clone(), task_force, history });
             self.task_forces[task_force as usize].members.push(index);
         }
-        Some(self.task_force(task_force).home)
+        Some(())
     }
 }
 

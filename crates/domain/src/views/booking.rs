@@ -1,0 +1,175 @@
+//! Where the effects of records are booked: by reporter and month, and under whatever else they are looked for by.
+//!
+//! A list of records holds every record that was ever booked in it; whoever reads it asks each record whether the version that was known
+//! at the position still belongs there. Only a cell's counts are of now, and say up to which position back they are true.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Views,
+    records::{Change, Content, Version},
+};
+use crate::{
+    id::SubmissionId,
+    registry::Scope,
+    time::{Day, Instant, Month},
+};
+
+/// One month of a scope.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Cell {
+    pub(super) counts: Counts,
+    /// Position of the last event that changed the counts: they are those of every position from here on.
+    pub(super) changed_at: u64,
+    pub(super) records: Vec<u32>,
+}
+
+/// What is counted of records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Counts {
+    pub(super) visits: u64,
+    pub(super) pupils: u64,
+    pub(super) signals: u64,
+    /// Latest occurred.
+    pub(super) last: Option<Instant>,
+}
+
+impl Counts {
+    pub(super) fn add(&mut self, version: &Version) {
+        match &version.content {
+            Content::Visit { pupils, .. } => {
+                self.visits += 1;
+                self.pupils += u64::from(*pupils);
+            }
+            Content::Signal(_) => self.signals += 1,
+            Content::Monitoring { .. } | Content::CaseReport => {}
+        }
+        self.last = self.last.max(Some(version.occurred));
+    }
+}
+
+/// What is booked under an area or institution.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Ledger {
+    pub(super) months: BTreeMap<Month, Cell>,
+    /// Follow-ups of its visits by due day: record and number.
+    pub(super) due: BTreeMap<Day, Vec<(u32, u32)>>,
+    pub(super) cases: Vec<u32>,
+    /// Positions of its conflicts.
+    pub(super) conflicts: Vec<u64>,
+    /// Of a school: visits by anybody by month.
+    pub(super) visited: BTreeMap<Month, Vec<u32>>,
+    /// Of a school: exposure signals that name it.
+    pub(super) signals: Vec<u32>,
+}
+
+impl Views {
+    /// Books a record that has just come.
+    pub(super) fn book_new(&mut self, id: SubmissionId, scope: Scope, version: Version) {
+        let index = u32::try_from(self.records.len()).expect("fewer than 2^32 records");
+        self.enlist(index, scope, &version, push);
+        let position = self.position;
+        let cell = self.ledger_mut(scope).months.entry(version.month).or_default();
+        cell.counts.add(&version);
+        cell.changed_at = position;
+        self.touch_effects(scope, &version);
+        self.records.add(id, position, self.recorded, scope, version);
+    }
+
+    /// Changes a record and books what it is now.
+    pub(super) fn rebook(&mut self, index: u32, change: Change) {
+        let scope = self.records.get(index).scope;
+        let before = self.records.standing(index, self.position).cloned();
+        let after = change.version.clone();
+        self.records.change(index, change);
+        if let Some(version) = &after {
+            self.enlist(index, scope, version, push_once);
+        }
+        for version in [&before, &after].into_iter().flatten() {
+            self.count_again(scope, version.month);
+            self.touch_effects(scope, version);
+        }
+    }
+
+    /// All ledgers, those of areas first.
+    pub(super) fn ledgers(&self) -> impl Iterator<Item = (Scope, &Ledger)> {
+        let areas = (0..).map(Scope::Area).zip(&self.areas);
+        areas.chain((0..).map(Scope::Institution).zip(&self.institutions))
+    }
+
+    fn ledger_mut(&mut self, scope: Scope) -> &mut Ledger {
+        match scope {
+            Scope::Area(area) => &mut self.areas[area as usize],
+            Scope::Institution(institution) => &mut self.institutions[institution as usize],
+        }
+    }
+
+    /// Enters a record into every list that one of its versions belongs to.
+    fn enlist(&mut self, index: u32, scope: Scope, version: &Version, push: fn(&mut Vec<u32>, u32)) {
+        let ledger = self.ledger_mut(scope);
+        push(&mut ledger.months.entry(version.month).or_default().records, index);
+        for (number, due) in version.content.agreed() {
+            push_once(ledger.due.entry(*due).or_default(), (index, *number));
+        }
+        match &version.content {
+            Content::Monitoring { task_force, month, .. } => {
+                push(self.reports[*task_force as usize].entry(*month).or_default(), index);
+            }
+            Content::Visit { school, .. } => {
+                push(self.institutions[*school as usize].visited.entry(version.month).or_default(), index);
+            }
+            Content::Signal(signal) => {
+                push(self.groups.entry(signal.fingerprint).or_default(), index);
+                for school in &signal.schools {
+                    push(&mut self.institutions[*school as usize].signals, index);
+                }
+            }
+            Content::CaseReport => {}
+        }
+        for done in version.content.done() {
+            push_once(self.done.entry((done.visit, done.number)).or_default(), index);
+        }
+    }
+
+    fn count_again(&mut self, scope: Scope, month: Month) {
+        let counts = self.ledger(scope).months.get(&month).map(|cell| self.counts_at(cell, month, self.position));
+        let position = self.position;
+        if let (Some(counts), Some(cell)) = (counts, self.ledger_mut(scope).months.get_mut(&month)) {
+            (cell.counts, cell.changed_at) = (counts, position);
+        }
+    }
+
+    /// Counts the records of a cell as they were known at a position.
+    pub(super) fn counts_at(&self, cell: &Cell, month: Month, until: u64) -> Counts {
+        let mut counts = Counts::default();
+        let standing = cell.records.iter().filter_map(|index| self.records.standing(*index, until));
+        for version in standing.filter(|version| version.month == month) {
+            counts.add(version);
+        }
+        counts
+    }
+
+    fn touch_effects(&mut self, scope: Scope, version: &Version) {
+        self.touch_scope(scope);
+        if let Content::Visit { school, .. } = version.content {
+            self.touch_scope(Scope::Institution(school));
+        }
+        for done in version.content.done() {
+            if let Some(visit) = self.records.find(done.visit) {
+                self.touch_scope(self.records.get(visit).scope);
+            }
+        }
+    }
+}
+
+fn push(list: &mut Vec<u32>, item: u32) {
+    list.push(item);
+}
+
+fn push_once<T: PartialEq>(list: &mut Vec<T>, item: T) {
+    if !list.contains(&item) {
+        list.push(item);
+    }
+}
