@@ -1,6 +1,8 @@
 //! Commands against a server that answers the same each time: what they ask it, what they print, and files that other programs read back.
 //! One test asks the real server the same.
 
+mod door;
+mod opened;
 mod process;
 
 use std::{
@@ -26,6 +28,7 @@ use serde_json::{Value, json};
 use tokio_stream::{Empty, wrappers::TcpListenerStream};
 use tonic::{Request, Response, Status};
 
+use opened::Opened;
 use process::{Answer, Served, ask};
 
 const KELURAHAN: &str = "53.71.04.1001";
@@ -50,6 +53,7 @@ impl Running {
         let url = format!("http://{}", listener.local_addr()?);
         let fixed = Fixed::default();
         let router = tonic::transport::Server::builder()
+            .add_service(Opened { sample_data: true, head_position: 7 }.service())
             .add_service(EventServiceServer::new(fixed.clone()))
             .add_service(EvaluationServiceServer::new(fixed.clone()))
             .add_service(StatisticsServiceServer::new(fixed.clone()))
@@ -60,7 +64,7 @@ impl Running {
 
     async fn ask(&self, args: &[&str]) -> anyhow::Result<Answer> {
         let (url, args) = (self.url.clone(), args.iter().map(|&arg| arg.to_owned()).collect::<Vec<_>>());
-        let asking = move || ask(&url, &args.iter().map(String::as_str).collect::<Vec<_>>());
+        let asking = move || ask(&url, "contoh", &args.iter().map(String::as_str).collect::<Vec<_>>());
         tokio::task::spawn_blocking(asking).await?
     }
 

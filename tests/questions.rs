@@ -1,5 +1,6 @@
 //! The evaluator's questions, asked with the real binary: why is it so, what was known then, what if the rules were others.
 
+mod door;
 mod process;
 
 use std::fs;

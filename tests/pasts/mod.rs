@@ -1,5 +1,6 @@
 //! Questions about the past, explanations and comparisons, held to the reference over what was in the log then.
 
+use crate::door::Door;
 use anyhow::{Context as _, anyhow, ensure};
 use jiff::{SignedDuration, Timestamp};
 use rand::{RngExt as _, seq::IndexedRandom as _};
@@ -8,7 +9,6 @@ use satgas_proto::v1::{
     self, AreaLevel, EvaluatedBody, IndicatorKind, as_of::At, evaluation_service_client::EvaluationServiceClient,
     rule_service_client::RuleServiceClient,
 };
-use tonic::transport::Channel;
 
 use crate::{
     check_answers_of, few, first_days, head,
@@ -46,7 +46,7 @@ struct Past<'a> {
 
 /// Asks about some moments of the past by position and by time, and compares them with each other and with now.
 pub(crate) async fn check(
-    channel: &Channel,
+    channel: &Door,
     events: &[v1::Event],
     periods: &[String],
     now: Timestamp,
@@ -101,7 +101,7 @@ fn at_time<'a>(events: &'a [v1::Event], now: Timestamp, rng: &mut ChaCha8Rng) ->
 }
 
 /// Every indicator of everybody: the items add up to the figure, nothing is named twice, and every event named was there.
-async fn check_explanations(channel: &Channel, past: &Past<'_>, periods: &[String]) -> anyhow::Result<()> {
+async fn check_explanations(channel: &Door, past: &Past<'_>, periods: &[String]) -> anyhow::Result<()> {
     let ledger = Ledger::of(past.events);
     for subject in subjects(past.events) {
         for period in periods {
@@ -153,7 +153,7 @@ fn check_explanation(
 }
 
 /// Under a draft everybody is what the reference makes of it, beside what they are, and nothing is recorded.
-async fn check_draft(channel: &Channel, past: &Past<'_>, period: &str, draft: v1::RuleSet) -> anyhow::Result<()> {
+async fn check_draft(channel: &Door, past: &Past<'_>, period: &str, draft: v1::RuleSet) -> anyhow::Result<()> {
     let request = v1::WhatIfRequest {
         draft: Some(draft.clone()),
         period: period.to_owned(),
@@ -180,7 +180,7 @@ async fn check_draft(channel: &Channel, past: &Past<'_>, period: &str, draft: v1
 
 /// Exactly those whose figures or items differ are listed, as they were and as they are, with events recorded since.
 async fn check_comparison(
-    channel: &Channel,
+    channel: &Door,
     then: &Past<'_>,
     now: &Past<'_>,
     period: &str,
@@ -235,7 +235,7 @@ async fn check_comparison(
 }
 
 /// What has not come or was never there is refused, and says so.
-async fn check_refusals(channel: &Channel, events: &[v1::Event], now: Timestamp) -> anyhow::Result<()> {
+async fn check_refusals(channel: &Door, events: &[v1::Event], now: Timestamp) -> anyhow::Result<()> {
     let before = recorded(&events[0]) - SignedDuration::from_secs(1);
     let after = now + SignedDuration::from_secs(1);
     let moments = [

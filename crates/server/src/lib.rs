@@ -4,12 +4,17 @@
 //! answered, subscribers are told where to resume, the engine writes its checkpoints. Everything a client sees is in
 //! `proto/satgas/v1`; each service is one module here, and `status` is the one place where errors become gRPC statuses.
 
+mod access;
+mod audit;
+mod authorize;
 mod case;
 mod config;
 mod csv_import;
 mod evaluation;
 mod event;
 mod folder;
+mod identity;
+mod listen;
 mod look;
 mod registry;
 mod rules;
@@ -18,13 +23,17 @@ mod statistics;
 mod status;
 mod stream;
 mod submission;
+mod tls;
 mod warning;
 
 pub use satgas_engine::{Clock, ManualClock, SystemClock};
 pub use satgas_journal::{Fault, Head, Verified};
 
 pub use self::{
+    access::AccessOpenError,
     config::{Config, ConfigError},
     folder::{FolderError, VerifyError, verify},
+    identity::{EnsureError, FetchError, Issuer, IssuerError, KeyError, RoleRule},
     server::{Server, ShutdownError, StartError},
+    tls::TlsError,
 };

@@ -20,11 +20,11 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use hdrhistogram::Histogram;
 use satgas_proto::v1::{AsOf, EvaluationOrder, ListEvaluationsRequest, as_of::At};
-use tonic::transport::Channel;
 
 use self::{country::Country, growth::Row, history::History, loading::Loaded, questions::Asker};
 use crate::{
     city,
+    door::Door,
     figures::{Figures, Goal, Scenario, Unit},
     follow, load, machine,
     plan::Plan,
@@ -146,7 +146,7 @@ impl Nation<'_> {
     }
 
     async fn load(&mut self) -> Result<Loaded> {
-        let channels = load::connect(&self.served()?.url, STREAMS, STREAMS).await?;
+        let channels = load::connect(self.served()?, STREAMS, STREAMS).await?;
         let called = Instant::now();
         let entries = loading::register(&channels[0], &self.country).await?;
         let what = format!("registering {} entries", Unit::Bytes.show(entries as f64));
@@ -156,7 +156,7 @@ impl Nation<'_> {
         let rate = self.records as f64 / loaded.took.as_secs_f64();
         self.add(Some("loaded a second"), "records loaded", Unit::PerSecond, rate);
         let called = Instant::now();
-        let handlers = load::connect(&self.served()?.url, HANDLERS, self.plan.connections).await?;
+        let handlers = load::connect(self.served()?, HANDLERS, self.plan.connections).await?;
         let steps = loading::steps(handlers, &self.history, CASES_HANDLED).await?;
         self.seconds(None, &format!("{} steps of cases", Unit::Bytes.show(steps as f64)), called.elapsed());
         Ok(loaded)
@@ -212,7 +212,7 @@ impl Nation<'_> {
         let visits = (self.records..self.records + paced).map(|number| self.history.record(number)).collect();
         let request =
             ListEvaluationsRequest { area_prefix, order: EvaluationOrder::ScoreAscending.into(), ..Default::default() };
-        let writers = load::connect(&self.served()?.url, PACED_WRITERS, self.plan.connections).await?;
+        let writers = load::connect(self.served()?, PACED_WRITERS, self.plan.connections).await?;
         let list = (request, kelurahan);
         let (latencies, rate) =
             follow::evaluations(self.channel().await?, writers, visits, PACED_PER_SECOND, list).await?;
@@ -282,8 +282,8 @@ impl Nation<'_> {
         self.served.as_ref().context("the server is stopped")
     }
 
-    async fn channel(&self) -> Result<Channel> {
-        load::connect(&self.served()?.url, 1, 1).await?.pop().context("one caller has one channel")
+    async fn channel(&self) -> Result<Door> {
+        load::connect(self.served()?, 1, 1).await?.pop().context("one caller has one channel")
     }
 
     fn start(&mut self) -> Result<Duration> {
