@@ -25,7 +25,7 @@ use self::{country::Country, growth::Row, history::History, loading::Loaded, que
 use crate::{
     city,
     door::Door,
-    figures::{Figures, Scenario, Unit},
+    figures::{Figures, Goal, Scenario, Unit},
     follow, load, machine,
     plan::Plan,
     served::{House, Served},
@@ -52,6 +52,17 @@ const PACED_WRITERS: usize = 64;
 const PACED_PER_SECOND: f64 = 5_000.0;
 const RECENT: u64 = 10_000;
 const MIB: f64 = 1_048_576.0;
+/// What was hoped for, by the title of its column and in the unit of that.
+const GOALS: [(&str, Goal); 8] = [
+    ("a month p99", Goal::Below(1.0)),
+    ("a year p99", Goal::Below(1.0)),
+    ("near first", Goal::Below(50.0)),
+    ("half first", Goal::Below(2_000.0)),
+    ("by time first", Goal::Below(2_000.0)),
+    ("51 at 5,000/s p99", Goal::Below(2.0)),
+    ("rebuilt a second", Goal::AtLeast(1_000_000.0)),
+    ("memory", Goal::Below(3_072.0)),
+];
 /// Disk for the registry and its checkpoints, and for a record: its place in the log, the copy while opening, and checkpoints.
 const DISK_BYTES: u64 = 2 << 30;
 const DISK_BYTES_PER_RECORD: u64 = 1_500;
@@ -174,7 +185,7 @@ impl Nation<'_> {
         Ok(())
     }
 
-    /// Each first question about a moment folds the views of then; others about the same moment find them kept.
+    /// The first question about a moment is told apart from the others: a server may have to prepare for it what they find ready.
     async fn past(&mut self, asker: &mut Asker, head: u64, half_at: jiff::Timestamp) -> Result<()> {
         let time = pbjson_types::Timestamp { seconds: half_at.as_second(), nanos: half_at.subsec_nanosecond() };
         let moments = [
@@ -257,10 +268,11 @@ impl Nation<'_> {
         self.add(title, what, Unit::Seconds, took.as_secs_f64());
     }
 
-    /// Adds a figure, and under a title to the row of this size.
+    /// Adds a figure, and under a title to the row of this size, with what was hoped for under it.
     fn add(&mut self, title: Option<&'static str>, what: &str, unit: Unit, value: f64) {
         let size = format!("{} M: {what}", self.records as f64 / 1e6);
-        self.figures.add(Scenario::Nation, &size, unit, None, value);
+        let goal = GOALS.iter().find(|(of, _)| Some(*of) == title).map(|(_, goal)| *goal);
+        self.figures.add(Scenario::Nation, &size, unit, goal, value);
         if let Some(title) = title {
             self.row.add(title, format!("{} {}", unit.show(value), unit.symbol()));
         }

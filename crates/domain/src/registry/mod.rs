@@ -400,6 +400,8 @@ impl Registry {
     }
 
     /// Decides entries, each after those before it. The same thing twice with different content is refused: which one is meant?
+    ///
+    /// Several states of a thing that together leave it as it was, as when a file with a move is sent again, are no change.
     #[must_use]
     pub fn decide_all<'a>(&self, entries: &'a [v1::RegistryEntry]) -> DecidedEntries<'a> {
         let mut draft = self.clone();
@@ -422,7 +424,32 @@ impl Registry {
                 Err(violations) => decided.refused.push((index, violations)),
             }
         }
+        let written = decided.accepted.len();
+        decided.accepted.retain(|(_, entry)| !draft.is_as_in(self, entry));
+        decided.unchanged += u32::try_from(written - decided.accepted.len()).unwrap_or(u32::MAX);
         decided
+    }
+
+    /// Whether the area or institution of an entry has on each day the same state as in another registry.
+    fn is_as_in(&self, other: &Self, entry: &v1::RegistryEntry) -> bool {
+        match &entry.entry {
+            Some(Entry::Area(a)) => {
+                let both = self.find_area(&a.code).zip(other.find_area(&a.code));
+                both.is_some_and(|(mine, theirs)| {
+                    let theirs = &other.area(theirs).history;
+                    self.area(mine).history.holds_as(theirs, |a, b| a.message == b.message)
+                })
+            }
+            Some(Entry::Institution(i)) => {
+                let both = self.find_institution(&i.institution_id).zip(other.find_institution(&i.institution_id));
+                both.is_some_and(|(mine, theirs)| {
+                    let theirs = &other.institution(theirs).history;
+                    self.institution(mine).history.holds_as(theirs, |a, b| a.message == b.message)
+                })
+            }
+            // Of these a request has one state each, which differs.
+            Some(Entry::TaskForce(_) | Entry::Member(_)) | None => false,
+        }
     }
 
     /// Folds an entry that was decided and stands at a position.

@@ -58,6 +58,20 @@ fn what_is_stated_from_an_earlier_day_on_replaces_what_was_to_come() {
 }
 
 #[test]
+fn the_same_entries_again_change_nothing_though_each_of_them_would() {
+    let mut log = given([]);
+    let entries =
+        [school(SCHOOL, SATU), from("2028-03-01", school(SCHOOL, DUA)), from("2028-05-15", school(SCHOOL, TIGA))];
+    assert_eq!(log.entered(&entries), (2, 1, 0));
+    for entry in &entries[1..] {
+        log.then_goes_on(entry.clone(), NOW);
+    }
+    assert_eq!(log.entered(&entries), (0, 3, 0), "sent again as it was");
+    let corrected = [entries[0].clone(), entries[1].clone(), from("2028-05-16", school(SCHOOL, TIGA))];
+    assert_eq!(log.entered(&corrected), (3, 0, 0), "the move was a day later");
+}
+
+#[test]
 fn a_day_is_stated_for_areas_and_institutions_that_are_known() {
     let log = given([]);
     let refused_for = |entry| log.when(from("2028-05-15", entry), NOW).then(refused(["effective_on"]));
