@@ -42,15 +42,13 @@ impl State {
                     self.issue(token, at);
                 }
             }
-            Some(Body::AccessRecorded(recorded)) => {
-                if recorded.range.as_ref().is_some_and(|range| range.up_to_position == 0) {
-                    self.open_streams.insert(event.position);
-                }
+            Some(Body::AccessRecorded(v1::AccessRecorded { range: Some(range), .. })) if range.up_to_position == 0 => {
+                self.open_streams.insert(event.position);
             }
             Some(Body::StreamEnded(ended)) => {
                 self.open_streams.remove(&ended.access_position);
             }
-            None => {}
+            Some(Body::AccessRecorded(_)) | None => {}
         }
     }
 
