@@ -167,3 +167,22 @@ async fn a_changed_byte_of_the_access_log_is_found() -> anyhow::Result<()> {
     ensure!(answer.code == Some(1) && answer.error.contains("the access log"), "{answer:?}");
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_a_crash_cut_off_has_not_gone_on() -> anyhow::Result<()> {
+    let house = House::open().await?;
+    let (id, secret) = house.token(Role::Supervisor, None, 600).await?;
+    let mut events = EventServiceClient::new(house.with(&secret).await?);
+    let mut stream = events.subscribe(v1::SubscribeRequest::default()).await?.into_inner();
+    stream.message().await?.context("events")?;
+    let House { served, folder, own_case, neighbours_case } = house;
+    served.kill()?;
+    let served = Served::start(&folder.path().join("data"), &[])?;
+    let house = House { served, folder, own_case, neighbours_case };
+    let request = v1::OpenCaseRequest { submission: Some(case_report(&area(OWN))) };
+    CaseServiceClient::new(house.satgas().await?).open_case(request).await?;
+    let mut both = [house.own_case.as_str(), house.neighbours_case.as_str()];
+    both.sort_unstable();
+    ensure!(ids(&seen(&house, &id).await?) == both, "the case that was reported later is not among them");
+    Ok(())
+}

@@ -180,6 +180,7 @@ impl Server {
             identity: Arc::new(Identity::new(Arc::clone(&access), &keys, &config.issuers)?),
             failures: Arc::new(Failures::new(config.refusals_per_minute)),
         };
+        access.end_streams(engine.head().position).await.map_err(EnsureError::from)?;
         let is_operator_new = gate.identity.ensure_operator(&keys, engine.now()).await?;
         let operator_token = keys.operator_token();
         if is_operator_new {

@@ -126,6 +126,16 @@ impl AccessLog {
         answer.await.unwrap_or_else(|_| Err(AccessError::Failed("the server is stopping".to_owned())))
     }
 
+    /// Records the end of streams that an earlier run of the server left open: nothing after `head` of the log can have been sent on them.
+    /// Without it they would count as having gone on for ever.
+    pub(crate) async fn end_streams(&self, head: u64) -> Result<(), AccessError> {
+        for access_position in self.look(State::open_streams) {
+            let ended = v1::StreamEnded { access_position, up_to_position: head };
+            self.record(Body::StreamEnded(ended)).await?;
+        }
+        Ok(())
+    }
+
     /// Looks at the state.
     pub(crate) fn look<R>(&self, look: impl FnOnce(&State) -> R) -> R {
         look(&self.state.read())

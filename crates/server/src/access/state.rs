@@ -1,6 +1,6 @@
 //! What the access log says now: which tokens and codes there are, and what ended.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use satgas_domain::time::Instant;
 use satgas_proto::v1::{self, access_event::Body};
@@ -15,6 +15,8 @@ pub(crate) struct State {
     revoked_elsewhere: HashMap<String, Instant>,
     /// By hash of the code.
     enrolments: HashMap<Vec<u8>, v1::EnrolmentCreated>,
+    /// Positions of the records of streams whose end is not recorded.
+    open_streams: BTreeSet<u64>,
 }
 
 impl State {
@@ -40,7 +42,13 @@ impl State {
                     self.issue(token, at);
                 }
             }
-            Some(Body::AccessRecorded(_) | Body::StreamEnded(_)) | None => {}
+            Some(Body::AccessRecorded(v1::AccessRecorded { range: Some(range), .. })) if range.up_to_position == 0 => {
+                self.open_streams.insert(event.position);
+            }
+            Some(Body::StreamEnded(ended)) => {
+                self.open_streams.remove(&ended.access_position);
+            }
+            Some(Body::AccessRecorded(_)) | None => {}
         }
     }
 
@@ -70,6 +78,11 @@ impl State {
     /// Whether an id was revoked, wherever it was issued.
     pub(crate) fn is_revoked(&self, id: &str) -> bool {
         self.revoked_elsewhere.contains_key(id) || self.token(id).is_some_and(|token| token.revoked_at.is_some())
+    }
+
+    /// Streams whose end is not recorded, by the positions of the records of their beginnings.
+    pub(crate) fn open_streams(&self) -> Vec<u64> {
+        self.open_streams.iter().copied().collect()
     }
 
     /// The enrolment of a code that may still be exchanged.

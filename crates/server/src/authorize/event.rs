@@ -86,7 +86,7 @@ fn range(filter: &v1::EventFilter, after_position: u64) -> v1::EventRange {
     }
 }
 
-/// Records the end of a stream when it is dropped. Without the record, after a crash, it counts as having gone on.
+/// Records the end of a stream when it is dropped. Without the record, after a crash, the next start ends it.
 struct Closing {
     gate: Gate,
     access_position: u64,

@@ -166,8 +166,8 @@ impl Identity {
 /// Why there is no operator.
 #[derive(Debug, thiserror::Error)]
 pub enum EnsureError {
-    /// Its token cannot be recorded.
-    #[error("the operator's token cannot be recorded: {0}")]
+    /// Nothing can be recorded.
+    #[error("the access log takes nothing: {0}")]
     Access(String),
     /// Its file cannot be written.
     #[error(transparent)]
