@@ -144,19 +144,26 @@ impl EvaluationService for Evaluations {
         if now.position < then.position || now.now < then.now {
             return Err(status::invalid_field("then", "lies after now"));
         }
-        let (query, subjects) = self.listed(&asked, now).await?;
+        let (query, _) = self.listed(&asked, now).await?;
         let (body, period) = (query.body, &query.period);
+        let either = |folded: &Folded| folded.views.at(now).listed_since(&folded.views.at(then), &query);
+        let subjects = self.engine.query(now.position, either).await.map_err(status::query)?;
+        // A page goes on with the subject that the one before stopped at, so that each is compared once and few are kept.
         let mut changes = Vec::new();
-        for part in subjects.chunks(PART) {
+        let mut numbered = (0..).zip(subjects).skip(page.first()).collect::<Vec<(usize, Scope)>>().into_iter();
+        while changes.len() <= size && numbered.len() > 0 {
+            let part: Vec<(usize, Scope)> = numbered.by_ref().take(PART).collect();
             let compare = |folded: &Folded| {
                 let (then, now) = (folded.views.at(then), folded.views.at(now));
-                let change = |subject: &Scope| now.change_since(&then, *subject, body, period);
-                part.iter().filter_map(change).collect::<Vec<_>>()
+                let change =
+                    |(at, subject): (usize, Scope)| Some((at, now.change_since(&then, subject, body, period)?));
+                part.into_iter().filter_map(change).collect::<Vec<_>>()
             };
             changes.extend(self.engine.query(now.position, compare).await.map_err(status::query)?);
             tokio::task::consume_budget().await;
         }
-        let (changes, next_page_token) = page.cut(changes, size, now);
+        let next_page_token = changes.get(size).map_or_else(String::new, |(at, _)| Page::token(*at, now));
+        let changes = changes.into_iter().take(size).map(|(_, change)| change).collect();
         let basis = |known: Known<'_>| known.basis(known.rules_of(period));
         let (then, now) = (look_at(&self.engine, then, basis).await?, look_at(&self.engine, now, basis).await?);
         Ok(Response::new(v1::CompareEvaluationsResponse { changes, next_page_token, then: Some(then), now: Some(now) }))

@@ -69,7 +69,7 @@ pub(crate) async fn each<T>(
 /// A page of an answer that must be of one moment: what its token says, or the first page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Page {
-    /// Items that were given out.
+    /// Items before this page, given out or passed over.
     first: usize,
     /// Position and time that the first page was made at; none for the first page.
     made_at: Option<(u64, Instant)>,
@@ -105,11 +105,20 @@ impl Page {
         }
     }
 
+    /// Items that come before this page.
+    pub(crate) fn first(self) -> usize {
+        self.first
+    }
+
+    /// The token of a page that begins after `first` items and is made at a moment.
+    pub(crate) fn token(first: usize, moment: Moment) -> String {
+        format!("{first}.{}.{}", moment.position, moment.now.0)
+    }
+
     /// Cuts the page out of all items; the token of the next, which is made at the same moment.
     pub(crate) fn cut<T>(self, all: Vec<T>, size: usize, moment: Moment) -> (Vec<T>, String) {
         let next = self.first.saturating_add(size);
-        let token =
-            if next < all.len() { format!("{next}.{}.{}", moment.position, moment.now.0) } else { String::new() };
+        let token = if next < all.len() { Self::token(next, moment) } else { String::new() };
         (all.into_iter().skip(self.first).take(size).collect(), token)
     }
 }
