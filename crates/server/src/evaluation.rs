@@ -9,7 +9,7 @@ use satgas_domain::{
     id::Level,
     registry::Scope,
     time::Period,
-    views::{EvaluatedBody, Known, ListQuery, Moment, Ranks, Subject, ranked_within, sort, subject_code},
+    views::{EvaluatedBody, Known, ListQuery, Moment, Ranks, Subject, sort, subject_code},
 };
 use satgas_engine::{Engine, Folded};
 use satgas_proto::v1::{
@@ -120,12 +120,16 @@ impl EvaluationService for Evaluations {
         let asked = Asked::parse(&r.period, &r.area_prefix, r.level, r.body)?;
         let moment = page.moment(&self.engine, r.min_position, r.as_of).await?;
         let (query, subjects) = self.listed(&asked, moment).await?;
-        // Ranks are among all of a kota, whatever part of it is asked for.
-        let all = ListQuery { prefix: ranked_within(query.prefix), ..query.clone() };
-        let ranked = look_at(&self.engine, moment, |known| known.listed(&all)).await?;
-        let placed = each(&self.engine, moment, &ranked, |known, part| known.placed(&all, part)).await?;
-        let ranks = Ranks::of(&placed);
         let (subjects, next_page_token) = page.cut(subjects, size, moment);
+        // Ranks are among all of a kota, whatever part of it is asked for, and no other kota than those of the page need figures.
+        let kota = look_at(&self.engine, moment, |known| known.ranked_within(&query, &subjects)).await?;
+        let mut placed = Vec::new();
+        for prefix in &kota {
+            let all = ListQuery { prefix, ..query.clone() };
+            let ranked = look_at(&self.engine, moment, |known| known.listed(&all)).await?;
+            placed.extend(each(&self.engine, moment, &ranked, |known, part| known.placed(&all, part)).await?);
+        }
+        let ranks = Ranks::of(&placed);
         let trends = each(&self.engine, moment, &subjects, |known, part| known.trends(&query, part, &ranks)).await?;
         Ok(Response::new(v1::ListTrendsResponse { trends, next_page_token }))
     }
