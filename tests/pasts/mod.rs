@@ -257,6 +257,11 @@ async fn check_refusals(channel: &Channel, events: &[v1::Event], now: Timestamp)
         let status = refused.downcast::<tonic::Status>()?;
         ensure!(status.code() == tonic::Code::OutOfRange, "{at:?}: {status:?}");
     }
+    let page_token = format!("0.{}.{}", head(events), i64::MAX);
+    let request = v1::ListEvaluationsRequest { page_token, ..Default::default() };
+    let refused = EvaluationServiceClient::new(channel.clone()).list_evaluations(request).await.err();
+    let code = refused.context("a token of the future is refused")?.code();
+    ensure!(code == tonic::Code::InvalidArgument, "{code:?}");
     let nothing = Moment { min_position: 0, as_of: Some(v1::AsOf { at: None }) };
     let refused = answers::warnings(channel, &nothing).await.err().context("no moment is refused")?;
     ensure!(refused.downcast::<tonic::Status>()?.code() == tonic::Code::InvalidArgument);

@@ -86,7 +86,7 @@ impl Page {
             let made_at = (parts.next()?.parse().ok()?, Instant(parts.next()?.parse().ok()?));
             parts.next().is_none().then_some(Self { first, made_at: Some(made_at) })
         })();
-        made.ok_or_else(|| status::invalid_field("page_token", "is not a token that was given out"))
+        made.ok_or_else(not_given_out)
     }
 
     /// The moment that all pages are of: that of the first page, or the one that is asked for.
@@ -100,7 +100,8 @@ impl Page {
             None => moment(engine, min_position, parse(as_of, "as_of")?).await,
             Some((position, now)) => {
                 let made_at = moment(engine, 0, Some(AsOf::Position(position))).await?;
-                Ok(Moment { now, ..made_at })
+                // A token made by hand must not ask about the future, which every other question is refused.
+                if now > engine.now() { Err(not_given_out()) } else { Ok(Moment { now, ..made_at }) }
             }
         }
     }
@@ -121,6 +122,10 @@ impl Page {
         let token = if next < all.len() { Self::token(next, moment) } else { String::new() };
         (all.into_iter().skip(self.first).take(size).collect(), token)
     }
+}
+
+fn not_given_out() -> Status {
+    status::invalid_field("page_token", "is not a token that was given out")
 }
 
 /// The moment that a field of a request names.
