@@ -189,18 +189,25 @@ async fn check_comparison(
     let request = v1::CompareEvaluationsRequest {
         period: period.to_owned(),
         then: then.moment.as_of,
-        page_size: 1_000,
+        page_size: 2,
         level: level.into(),
         body: body.into(),
         ..Default::default()
     };
-    let compared = EvaluationServiceClient::new(channel.clone()).compare_evaluations(request).await?.into_inner();
+    let compared = answers::changes(channel, request).await?;
+    let mut named: Vec<String> =
+        compared.iter().map(|change| format!("{:?}", change.now.as_ref().map(|e| &e.subject))).collect();
+    named.sort_unstable();
+    named.dedup();
+    ensure!(named.len() == compared.len(), "a subject is listed twice over the pages of a comparison in {period}");
     let (earlier, later) = (Ledger::of(then.events), Ledger::of(now.events));
-    for subject in later.listed(level, body, "", period, now.now) {
+    let still_listed = later.listed(level, body, "", period, now.now);
+    let was_listed = earlier.listed(level, body, "", period, then.now);
+    let ended = was_listed.into_iter().filter(|subject| !still_listed.contains(subject));
+    for subject in still_listed.iter().cloned().chain(ended) {
         let what = format!("{subject:?} in {period} between {:?} and now", then.moment.as_of);
         let after = later.evaluate(&subject, period, now.now);
         let change = compared
-            .changes
             .iter()
             .find(|change| change.now.as_ref().and_then(|evaluation| evaluation.subject.clone()) == after.subject);
         let was_there = subjects(then.events).contains(&subject);
@@ -250,6 +257,11 @@ async fn check_refusals(channel: &Door, events: &[v1::Event], now: Timestamp) ->
         let status = refused.downcast::<tonic::Status>()?;
         ensure!(status.code() == tonic::Code::OutOfRange, "{at:?}: {status:?}");
     }
+    let page_token = format!("0.{}.{}", head(events), i64::MAX);
+    let request = v1::ListEvaluationsRequest { page_token, ..Default::default() };
+    let refused = EvaluationServiceClient::new(channel.clone()).list_evaluations(request).await.err();
+    let code = refused.context("a token of the future is refused")?.code();
+    ensure!(code == tonic::Code::InvalidArgument, "{code:?}");
     let nothing = Moment { min_position: 0, as_of: Some(v1::AsOf { at: None }) };
     let refused = answers::warnings(channel, &nothing).await.err().context("no moment is refused")?;
     ensure!(refused.downcast::<tonic::Status>()?.code() == tonic::Code::InvalidArgument);

@@ -180,6 +180,23 @@ pub(crate) async fn trends(channel: &Door, mut request: v1::ListTrendsRequest) -
     }
 }
 
+/// All changes that a comparison finds, in pages of its size.
+pub(crate) async fn changes(
+    channel: &Channel,
+    mut request: v1::CompareEvaluationsRequest,
+) -> anyhow::Result<Vec<v1::EvaluationChange>> {
+    let mut client = EvaluationServiceClient::new(channel.clone());
+    let mut changes = Vec::new();
+    loop {
+        let page = client.compare_evaluations(request.clone()).await?.into_inner();
+        changes.extend(page.changes);
+        if page.next_page_token.is_empty() {
+            return Ok(changes);
+        }
+        request.page_token = page.next_page_token;
+    }
+}
+
 /// A cross table.
 pub(crate) async fn cross_table(
     channel: &Door,

@@ -151,6 +151,20 @@ impl<'a> Known<'a> {
         }
     }
 
+    /// Those that a query asks for, and those that it asked for at an earlier moment: what has ended since is still to be compared.
+    #[must_use]
+    pub fn listed_since(&self, then: &Self, query: &ListQuery<'a>) -> Vec<Scope> {
+        let mut listed = self.listed(query);
+        listed.extend(then.listed(query));
+        let registry = self.registry();
+        listed.sort_by_key(|scope| match scope {
+            Scope::Area(area) => &registry.area(*area).code,
+            Scope::Institution(institution) => &registry.institution(*institution).id,
+        });
+        listed.dedup();
+        listed
+    }
+
     /// Whether an area or institution exists at some time of a period.
     pub(super) fn exists_within(&self, scope: Scope, window: &Window<'_>) -> bool {
         let valid = match scope {

@@ -41,7 +41,7 @@ pub use self::{
     explain::Explained,
     known::{Known, Moment},
     statistics::CrossTable,
-    trend::{Placed, Ranks, ranked_within, subject_code},
+    trend::{Placed, Ranks, subject_code},
 };
 use crate::{
     Map,

@@ -120,6 +120,25 @@ fn a_split_kelurahan_is_listed_until_its_last_day_and_its_parts_from_their_first
 }
 
 #[test]
+fn a_kelurahan_that_ended_since_is_still_compared_with_what_it_was() {
+    let mut log = given([]);
+    let then = log.then_goes_on(submission(1, "2028-04-01T08:00:00", Content::SchoolVisit(visit(&[]))), NOW);
+    log.then_goes_on(submission(2, "2028-04-02T08:00:00", retracts(1)), NOW);
+    let Some(Entry::Area(satu)) = area(SATU, "Satu").entry else { panic!("an area") };
+    let ended = v1::Area { valid_until: "2028-03-31".into(), ..satu };
+    log.then_goes_on(entry(Entry::Area(ended)), NOW);
+    let (then, now) = (log.known_at(then, NOW), log.known(NOW));
+    let (period, level, body) = (Period::parse("2028-04").unwrap(), Some(Level::Kelurahan), EvaluatedBody::Kelurahan);
+    let query = ListQuery { period: period.clone(), prefix: "", level, body, draft: None };
+    let changed = |subjects: Vec<_>| {
+        let changes = subjects.into_iter().filter_map(|subject| now.change_since(&then, subject, body, &period));
+        changes.map(|change| change.now.unwrap().name).collect::<Vec<_>>()
+    };
+    assert_eq!(changed(now.listed(&query)), Vec::<String>::new(), "it is not listed any more");
+    assert_eq!(changed(now.listed_since(&then, &query)), ["Satu"]);
+}
+
+#[test]
 fn records_are_taken_within_the_days_of_their_area() {
     let log = split();
     let visited = |occurred| submission(1, occurred, Content::SchoolVisit(visit(&[])));
