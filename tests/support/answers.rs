@@ -182,7 +182,7 @@ pub(crate) async fn trends(channel: &Door, mut request: v1::ListTrendsRequest) -
 
 /// All changes that a comparison finds, in pages of its size.
 pub(crate) async fn changes(
-    channel: &Channel,
+    channel: &Door,
     mut request: v1::CompareEvaluationsRequest,
 ) -> anyhow::Result<Vec<v1::EvaluationChange>> {
     let mut client = EvaluationServiceClient::new(channel.clone());
