@@ -83,7 +83,7 @@ fn a_day_is_stated_for_areas_and_institutions_that_are_known() {
 
 fn listed(log: &Log, period: &str) -> Vec<(String, String)> {
     let known = log.known(NOW);
-    let (period, level) = (Period::parse(period).unwrap(), Some(Level::Kelurahan));
+    let (period, level) = (Period::parse(period).expect("a story's period is one"), Some(Level::Kelurahan));
     let query = ListQuery { period, prefix: "53.71.04", level, body: EvaluatedBody::Kelurahan, draft: None };
     let named = |e: v1::Evaluation| match e.subject {
         Some(evaluation::Subject::AreaCode(code)) => (code, e.name),
