@@ -51,6 +51,13 @@ impl<T> History<T> {
         from.is_none_or(|from| from == latest.from) && is_so(&latest.state)
     }
 
+    /// The first day of the latest state, when what is said held before it and not from it on.
+    pub(super) fn held_until(&self, is_so: impl Fn(&T) -> bool) -> Option<Day> {
+        let states = self.in_effect();
+        let (latest, earlier) = states.split_last()?;
+        (!is_so(&latest.state) && earlier.iter().any(|stated| is_so(&stated.state))).then_some(latest.from)
+    }
+
     /// Whether each day has the same state as in another history.
     pub(super) fn holds_as(&self, other: &Self, same: impl Fn(&T, &T) -> bool) -> bool {
         let (mine, theirs) = (self.in_effect(), other.in_effect());

@@ -72,6 +72,15 @@ fn the_same_entries_again_change_nothing_though_each_of_them_would() {
 }
 
 #[test]
+fn a_file_from_before_a_move_is_refused_instead_of_taking_the_move_back() {
+    let mut log = given([]);
+    log.then_goes_on(from("2028-05-15", school(SCHOOL, TIGA)), NOW);
+    assert_eq!(log.entered(&[school(SCHOOL, SATU), school(OTHER_SCHOOL, SATU)]), (0, 1, 1));
+    assert_eq!(log.entered(&[from("2028-06-01", school(SCHOOL, SATU))]), (1, 0, 0), "it moves back, and says when");
+    assert_eq!(log.entered(&[from("2028-05-15", school(SCHOOL, SATU))]), (1, 0, 0), "it never moved");
+}
+
+#[test]
 fn a_day_is_stated_for_areas_and_institutions_that_are_known() {
     let log = given([]);
     let refused_for = |entry| log.when(from("2028-05-15", entry), NOW).then(refused(["effective_on"]));

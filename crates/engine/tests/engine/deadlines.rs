@@ -14,17 +14,17 @@ const REPORTED: &str = "2028-05-02T08:59:00";
 async fn reported_at_nine() -> (Engine, Arc<ManualClock>) {
     let clock = noon();
     let engine = open_at(Arc::new(MemoryJournal::new()), clock.clone(), &Options::default());
-    engine.register(town(), false).await.unwrap();
+    engine.register(town(), false).await.expect("the town is written");
     clock.set(time("2028-05-02T09:00:00"));
     let report = Content::CaseReport(case_record(v1::AgeGroup::AgeGroup2544));
     accepted(&engine, submission_on(1, SATU, REPORTED, report)).await;
-    engine.judge_deadlines().await.unwrap();
+    engine.judge_deadlines().await.expect("judged");
     (engine, clock)
 }
 
 async fn assess_as_high(engine: &Engine) {
     let step = v1::CaseCommand { occurred_at: proto(REPORTED), ..command(50, 1, 1, assess(v1::Risk::Tinggi)) };
-    engine.advance(step).await.unwrap();
+    engine.advance(step).await.expect("the case is new");
 }
 
 #[tokio::test]
