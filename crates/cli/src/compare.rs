@@ -95,6 +95,29 @@ async fn ask(args: &Args, server: &Connection, log: &Log) -> anyhow::Result<v1::
     Ok(whole)
 }
 
+/// The figures that are shown and not scored.
+fn shown(evaluation: &v1::Evaluation) -> [(&'static str, Option<u64>); 12] {
+    let (activity, cases) = (evaluation.activity.unwrap_or_default(), evaluation.cases.unwrap_or_default());
+    [
+        ("visits", Some(activity.visits)),
+        ("pupils reached", Some(activity.pupils_reached)),
+        ("exposure signals", Some(activity.exposure_signals)),
+        ("days since the last activity", activity.days_since_last_activity.map(u64::from)),
+        ("cases reported", Some(cases.reported)),
+        ("cases open", Some(cases.open)),
+        ("cases closed", Some(cases.closed)),
+        ("cases overdue", Some(cases.overdue)),
+        ("in the shelter", Some(cases.in_shelter)),
+        ("first response, median in s", cases.first_response_median_s),
+        ("first response, p90 in s", cases.first_response_p90_s),
+        ("open conflicts", Some(evaluation.open_conflicts)),
+    ]
+}
+
+fn or_dash(figure: Option<u64>) -> String {
+    figure.map_or_else(|| "-".to_owned(), |figure| figure.to_string())
+}
+
 fn print_change(out: &mut impl io::Write, change: &v1::EvaluationChange) -> io::Result<()> {
     let (now, then) = (change.now.clone().unwrap_or_default(), change.then.clone());
     let then_score = then.as_ref().map_or_else(|| "not registered".to_owned(), |then| score(then.score));
@@ -104,9 +127,10 @@ fn print_change(out: &mut impl io::Write, change: &v1::EvaluationChange) -> io::
         if rule_set(then) != rule_set(&now) {
             writeln!(out, "  rule set: {} -> {}", rule_set(then), rule_set(&now))?;
         }
-        let differ = (then.activity, then.cases, then.open_conflicts) != (now.activity, now.cases, now.open_conflicts);
-        if differ {
-            writeln!(out, "  activity, cases or conflicts differ: --format json has them")?;
+        for ((name, before), (_, after)) in shown(then).into_iter().zip(shown(&now)) {
+            if before != after {
+                writeln!(out, "  {name}: {} -> {}", or_dash(before), or_dash(after))?;
+            }
         }
     }
     for after in &now.indicators {
@@ -121,7 +145,7 @@ fn print_change(out: &mut impl io::Write, change: &v1::EvaluationChange) -> io::
             None => "was not there".to_owned(),
             Some(item) if item.counts => format!("counted by {}", positions(&item.evidence_positions)),
             Some(item) if item.evidence_positions.is_empty() => "did not count".to_owned(),
-            Some(item) => format!("did not count for all of {}", positions(&item.evidence_positions)),
+            Some(item) => format!("did not count in spite of {}", positions(&item.evidence_positions)),
         };
         let shown = item.now.as_ref().or(item.then.as_ref()).cloned().unwrap_or_default();
         let name = format!("{} {}", shown.item_id, shown.detail);

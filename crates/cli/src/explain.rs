@@ -113,7 +113,7 @@ fn heading(out: &mut impl io::Write, explained: &v1::ExplainIndicatorResponse, l
     )?;
     writeln!(
         out,
-        "from {}, counted up to {}  as of {}  position {}  head {}  rule set {}\n",
+        "from {}, counted before {}  as of {}  position {}  head {}  rule set {}\n",
         time::show_day(period.start.as_ref(), &log.zone),
         time::show(explained.cut.as_ref(), &log.zone),
         time::show(basis.as_of.as_ref(), &log.zone),

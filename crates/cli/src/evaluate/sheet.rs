@@ -32,7 +32,7 @@ pub(super) fn heading(levels: &Levels, zone: &TimeZone) -> String {
     // The log moved on while the levels were read: subtotals may be ahead of their parts, and that is said.
     let position = if lowest == highest { highest.to_string() } else { format!("{lowest} to {highest}") };
     format!(
-        "{} (from {} up to {})  as of {}  position {position}  head {}  rule set {rule_set}",
+        "{} (from {}, before {})  as of {}  position {position}  head {}  rule set {rule_set}",
         period.code,
         time::show_day(period.start.as_ref(), zone),
         time::show_day(period.end.as_ref(), zone),

@@ -121,7 +121,7 @@ fn heading(cross: &Cross, zone: &TimeZone) -> String {
     let v1::Period { code, start, end } = cross.answer.period.clone().unwrap_or_default();
     let v1::Basis { position, head_hash, as_of, .. } = cross.answer.basis.clone().unwrap_or_default();
     format!(
-        "cases reported in {code} (from {} up to {})  as of {}  position {position}  head {}",
+        "cases reported in {code} (from {}, before {})  as of {}  position {position}  head {}",
         time::show_day(start.as_ref(), zone),
         time::show_day(end.as_ref(), zone),
         time::show(as_of.as_ref(), zone),
