@@ -183,7 +183,7 @@ async fn submit_batch(channel: &Channel, batch: Vec<v1::Submission>, outcome: &m
 }
 
 async fn open_case(channel: &Channel, submission: v1::Submission, outcome: &mut Outcome) -> anyhow::Result<()> {
-    let request = v1::OpenCaseRequest { submission: Some(submission.clone()) };
+    let request = v1::OpenCaseRequest { submission: Some(submission.clone()), identities: Vec::new() };
     match CaseServiceClient::new(channel.clone()).open_case(request).await {
         Ok(response) => {
             let receipt = response.into_inner().receipt.context("an answer without a receipt")?;

@@ -7,10 +7,11 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use jiff::tz::TimeZone;
 use satgas_proto::v1::{
-    self, case_service_client::CaseServiceClient, evaluation_service_client::EvaluationServiceClient, event,
-    event_service_client::EventServiceClient, registry_service_client::RegistryServiceClient,
-    rule_service_client::RuleServiceClient, statistics_service_client::StatisticsServiceClient,
-    submission_service_client::SubmissionServiceClient, warning_service_client::WarningServiceClient,
+    self, case_service_client::CaseServiceClient, erasure_service_client::ErasureServiceClient,
+    evaluation_service_client::EvaluationServiceClient, event, event_service_client::EventServiceClient,
+    registry_service_client::RegistryServiceClient, rule_service_client::RuleServiceClient,
+    statistics_service_client::StatisticsServiceClient, submission_service_client::SubmissionServiceClient,
+    warning_service_client::WarningServiceClient,
 };
 use tonic::{
     Request,
@@ -58,6 +59,7 @@ impl Connection {
 
     clients! {
         cases: CaseServiceClient,
+        erasures: ErasureServiceClient,
         evaluations: EvaluationServiceClient,
         events: EventServiceClient,
         registry: RegistryServiceClient,

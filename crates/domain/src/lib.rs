@@ -15,6 +15,7 @@ pub mod event;
 pub mod id;
 pub mod registry;
 pub mod rules;
+pub mod sealed;
 pub mod time;
 pub mod validate;
 pub mod views;

@@ -11,8 +11,11 @@ mod evaluation;
 mod event;
 mod folder;
 mod look;
+mod master;
+mod reader;
 mod registry;
 mod rules;
+mod sealed;
 mod server;
 mod statistics;
 mod status;
@@ -26,5 +29,7 @@ pub use satgas_journal::{Fault, Head, Verified};
 pub use self::{
     config::{Config, ConfigError},
     folder::{FolderError, VerifyError, verify},
+    master::KeyError,
+    reader::Reader,
     server::{Server, ShutdownError, StartError},
 };

@@ -8,6 +8,7 @@ use satgas_proto::{
     DESCRIPTORS, encoded,
     v1::{
         case_service_server::{self, CaseServiceServer},
+        erasure_service_server::{self, ErasureServiceServer},
         evaluation_service_server::{self, EvaluationServiceServer},
         event_service_server,
         registry_service_server::{self, RegistryServiceServer},
@@ -32,8 +33,10 @@ use crate::{
     evaluation::Evaluations,
     event::Events,
     folder::{Folder, open_journal},
+    master::{self, KeyError},
     registry::RegistryApi,
     rules::Rules,
+    sealed::Erasures,
     statistics::Statistics,
     status,
     stream::Streams,
@@ -62,6 +65,9 @@ pub enum StartError {
     /// The journal cannot be opened.
     #[error("the log cannot be opened: {0}")]
     Journal(#[from] satgas_journal::OpenError),
+    /// The master key cannot be used.
+    #[error("the identities cannot be unsealed: {0}")]
+    Key(#[from] KeyError),
     /// The log cannot be read into the views.
     #[error("the log cannot be used: {0}")]
     Engine(#[from] satgas_engine::OpenError),
@@ -204,6 +210,7 @@ fn open(config: &Config, clock: Arc<dyn Clock>, address: SocketAddr) -> Result<(
         queue_bytes_max: config.queue_mib.max(1) * MIB,
         tail_bytes_max: config.tail_mib * MIB,
         checkpoint_every: config.checkpoint_every,
+        vault: Some(master::options(config)?),
     };
     let engine = Engine::open(Arc::new(journal), clock, &options)?;
     folder
@@ -229,6 +236,7 @@ async fn routes(engine: &Engine, streams: &Streams) -> Result<Routes, StartError
     let routes = Routes::new(SubmissionServiceServer::new(submissions).max_decoding_message_size(SUBMISSION_BYTES_MAX))
         .add_service(registry.max_decoding_message_size(REGISTRY_BYTES_MAX))
         .add_service(CaseServiceServer::new(CaseApi { engine: engine.clone(), streams: streams.clone() }))
+        .add_service(ErasureServiceServer::new(Erasures { engine: engine.clone(), streams: streams.clone() }))
         .add_service(encoded::event_service_server::EventServiceServer::new(events))
         .add_service(EvaluationServiceServer::new(evaluations))
         .add_service(RuleServiceServer::new(Rules { engine: engine.clone(), streams: streams.clone() }))
@@ -278,6 +286,7 @@ async fn tell_health(health: &HealthReporter, writable: Writable) {
     for service in [
         submission_service_server::SERVICE_NAME,
         case_service_server::SERVICE_NAME,
+        erasure_service_server::SERVICE_NAME,
         registry_service_server::SERVICE_NAME,
         rule_service_server::SERVICE_NAME,
     ] {

@@ -38,12 +38,21 @@ pub(super) struct CaseFile {
     awaited: Option<Instant>,
     reports: Vec<Report>,
     steps: Vec<Step>,
+    /// Positions at which an identity was sealed, and the case's version after it.
+    seals: Vec<(u64, u64)>,
 }
 
 impl CaseFile {
     pub(super) fn new(position: u64, recorded: Instant, report: &v1::CaseReport, occurred: Instant) -> Self {
         let reports = vec![Report { since: position, report: report.clone(), occurred }];
-        Self { known_since: recorded, changed_at: position, awaited: None, reports, steps: Vec::new() }
+        Self {
+            known_since: recorded,
+            changed_at: position,
+            awaited: None,
+            reports,
+            steps: Vec::new(),
+            seals: Vec::new(),
+        }
     }
 
     pub(super) fn corrected(&mut self, position: u64, report: &v1::CaseReport, occurred: Instant) {
@@ -54,6 +63,11 @@ impl CaseFile {
     pub(super) fn step(&mut self, position: u64, recorded: Instant, version: u64, command: &v1::CaseCommand) {
         self.changed_at = position;
         self.steps.push(Step { position, recorded, version, command: command.clone() });
+    }
+
+    pub(super) fn sealed(&mut self, position: u64, version: u64) {
+        self.changed_at = position;
+        self.seals.push((position, version));
     }
 
     /// Position of the last event up to a position.
@@ -70,6 +84,8 @@ impl CaseFile {
         for step in self.steps.iter().take_while(|step| step.position <= until) {
             case.apply(&step.command, step.version, step.position, step.recorded);
         }
+        let sealed = self.seals.iter().take_while(|(position, _)| *position <= until).last();
+        case.version = case.version.max(sealed.map_or(0, |(_, version)| *version));
         if let Some(latest) = self.reports.iter().rev().find(|report| report.since <= until) {
             (case.report, case.reported) = (latest.report.clone(), latest.occurred);
         }

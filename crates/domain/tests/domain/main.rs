@@ -8,6 +8,7 @@ mod deadlines;
 mod evaluation;
 mod registry;
 mod rollup;
+mod sealed;
 mod states;
 mod submissions;
 mod support;

@@ -8,5 +8,6 @@ mod cursors;
 mod failures;
 mod idempotency;
 mod queue;
+mod sealing;
 mod support;
 mod views;
