@@ -1,5 +1,5 @@
 //! The command line: one file a command, and nothing that another client could not do over the public services. Only `serve`,
-//! `verify` and `demo` know the server itself.
+//! `verify`, `vault` and `demo` know the server itself.
 //!
 //! Exit codes: 0 done; 1 failed; 2 done, but some records were rejected or are in conflict; 64 the command line itself is wrong.
 
@@ -29,6 +29,7 @@ mod statistics;
 mod submit;
 mod time;
 mod trend;
+mod vault;
 mod verify;
 mod warnings;
 mod watch;
@@ -102,6 +103,9 @@ enum Command {
     Held(held::Args),
     /// Check a data folder from its first byte to its last, while no server uses it
     Verify(verify::Args),
+    /// Rotate the master key of sealed identities, back up and restore the keys of cases
+    #[command(subcommand)]
+    Vault(vault::Command),
 }
 
 /// Runs the command that the process was started with.
@@ -154,6 +158,7 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Conflicts(args) => conflicts::run(args, &server()?).await,
             Command::Held(args) => held::run(args, &server()?).await,
             Command::Verify(args) => verify::run(&args),
+            Command::Vault(command) => vault::run(command),
         }
     })
 }

@@ -21,9 +21,10 @@ mod statistics;
 mod status;
 mod stream;
 mod submission;
+mod vault;
 mod warning;
 
-pub use satgas_engine::{Clock, ManualClock, SystemClock};
+pub use satgas_engine::{Clock, ManualClock, SystemClock, vault::Copied};
 pub use satgas_journal::{Fault, Head, Verified};
 
 pub use self::{
@@ -32,4 +33,5 @@ pub use self::{
     master::KeyError,
     reader::Reader,
     server::{Server, ShutdownError, StartError},
+    vault::{Erasure, Rotation, VaultCommandError, back_up_vault, restore_vault, rotate_master_key, verify_erased},
 };

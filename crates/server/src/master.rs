@@ -54,17 +54,23 @@ pub(crate) fn options(config: &Config) -> Result<vault::Options, KeyError> {
 /// The master keys: the one in force first, then those that a rotation has not done with.
 pub(crate) fn masters(config: &Config) -> Result<Masters, KeyError> {
     let mut known = Vec::new();
-    let default = default_file(&config.data);
+    let (default, next) = (default_file(&config.data), next_file(&config.data));
     match configured(config)? {
         Some(master) => known.push(master),
         None if default.exists() => known.push(MasterKey::read(&default)?),
+        // A rotation was cut short right before its end, and has destroyed the former one.
+        None if next.exists() => known.push(MasterKey::read(&next)?),
         None => return Ok(Masters::made_at(default)),
     }
-    let next = next_file(&config.data);
     for former in config.master_key_former_file.iter().chain(next.exists().then_some(&next)) {
         known.push(MasterKey::read(former)?);
     }
     Ok(Masters::known(known))
+}
+
+/// Whether the master key is the data folder's own.
+pub(crate) fn is_default(config: &Config) -> bool {
+    config.master_key_file.is_none() && config.master_key_command.is_empty() && env::var_os(VARIABLE).is_none()
 }
 
 fn configured(config: &Config) -> Result<Option<MasterKey>, KeyError> {

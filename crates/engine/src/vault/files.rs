@@ -45,8 +45,13 @@ pub(super) fn is_leftover(name: &str) -> bool {
 /// Writes a new file. It and its name are durable when this returns.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), VaultError> {
     let draft = write_draft(path, bytes)?;
-    fs::rename(&draft, path).map_err(at(path))?;
-    sync_folder_of(path)
+    rename(&draft, path)
+}
+
+/// Gives a file another name in its folder, durably.
+pub(super) fn rename(from: &Path, to: &Path) -> Result<(), VaultError> {
+    fs::rename(from, to).map_err(at(from))?;
+    sync_folder_of(to)
 }
 
 /// Replaces a file, and destroys what was in it. The new one is durable before the old one goes.

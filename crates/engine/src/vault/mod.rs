@@ -115,6 +115,12 @@ impl Vault {
         Ok(Self { folder, masters: Mutex::new(masters) })
     }
 
+    /// A vault that a server may be using at this moment: nothing in it is cleared, and no key is unwrapped.
+    #[must_use]
+    pub fn running(folder: PathBuf) -> Self {
+        Self { folder, masters: Mutex::default() }
+    }
+
     /// Its folder.
     #[must_use]
     pub fn folder(&self) -> &Path {
@@ -194,12 +200,17 @@ impl Vault {
         let _one_at_a_time = self.masters.lock();
         files::make_folder(folder)?;
         let mut copied = Copied::default();
+        for path in keys(&self.folder)? {
+            match copy_key(&path, folder, &mut copied) {
+                // A running server may erase a case meanwhile.
+                Err(VaultError::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound => {}
+                other => other?,
+            }
+        }
+        // Last, so that what was erased meanwhile is taken out of the copy again.
         for case in erased(&self.folder)? {
             copied.erased += u64::from(path_in(folder, case, KEY).exists());
             destroy_in(folder, case)?;
-        }
-        for path in keys(&self.folder)? {
-            copy_key(&path, folder, &mut copied)?;
         }
         Ok(copied)
     }
@@ -227,20 +238,29 @@ impl Vault {
 pub struct KeyFile {
     /// The file.
     pub path: PathBuf,
-    /// The case that its name says.
-    pub case: SubmissionId,
+    /// The case that its name says, if it says one.
+    pub case: Option<SubmissionId>,
+    /// The key's id, which is not wrapped; none in a file that is cut short.
+    pub key_id: Option<KeyId>,
     /// The key, where one of the master keys unwraps it.
     pub key: Result<CaseKey, VaultError>,
 }
 
-/// Every key file of a folder, what a crash left of one included.
+/// Every file of a folder that is a key or should be one, whatever its name.
 pub fn key_files(folder: &Path, masters: &Masters) -> Result<Vec<KeyFile>, VaultError> {
-    let open = |path: PathBuf| {
-        let case = case_of(&path)?;
-        let key = Wrapped::read(&path).and_then(|wrapped| wrapped.unwrap(case, masters, &path));
-        Ok(KeyFile { path, case, key })
+    let look = |path: PathBuf| {
+        let case = case_of(&path);
+        let is_named = case.is_ok() && path.extension().is_some_and(|ending| ending == KEY);
+        let wrapped = Wrapped::read(&path);
+        if wrapped.is_err() && !is_named {
+            return None;
+        }
+        let key_id = wrapped.as_ref().ok().map(|wrapped| wrapped.key_id);
+        let known = case.as_ref().ok().copied();
+        let key = wrapped.and_then(|wrapped| wrapped.unwrap(case?, masters, &path));
+        Some(KeyFile { path, case: known, key_id, key })
     };
-    list(folder, |name| name.ends_with(".key") || files::is_leftover(name))?.into_iter().map(open).collect()
+    Ok(list(folder, |_| true)?.into_iter().filter(|path| path.is_file()).filter_map(look).collect())
 }
 
 fn copy_key(from: &Path, folder: &Path, copied: &mut Copied) -> Result<(), VaultError> {
@@ -298,6 +318,18 @@ fn list(folder: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>, Va
     }
     found.sort_unstable();
     Ok(found)
+}
+
+/// Destroys a file, such as a former master key, and puts the one that is to follow it under its name. Neither need be there: a crash may
+/// have come between.
+pub fn succeed(path: &Path, next: &Path) -> Result<(), VaultError> {
+    if next.exists() {
+        if path.exists() {
+            files::shred(path)?;
+        }
+        files::rename(next, path)?;
+    }
+    Ok(())
 }
 
 /// Whether a key's id is the one that a case's identities are sealed under.

@@ -61,7 +61,7 @@ impl CaseKey {
 /// A wrapped key.
 pub(super) struct Wrapped {
     pub(super) master: MasterId,
-    key_id: KeyId,
+    pub(super) key_id: KeyId,
     nonce: [u8; 24],
     sealed: [u8; 48],
 }
@@ -91,6 +91,10 @@ impl Wrapped {
     }
 
     pub(super) fn read(path: &Path) -> Result<Self, VaultError> {
+        // Whatever lies in a folder is looked at, of any size.
+        if fs::metadata(path).map_err(at(path))?.len() != SIZE as u64 {
+            return Err(VaultError::Damaged(path.to_owned()));
+        }
         let bytes = fs::read(path).map_err(at(path))?;
         let field = |from: usize, to: usize| &bytes[from..to];
         if bytes.len() != SIZE || field(0, 5) != MAGIC {

@@ -34,7 +34,7 @@ struct Keys {
 
 impl Keys {
     fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), master: MasterKey::generate() }
+        Self { folder: tempfile::tempdir().expect("a folder"), master: MasterKey::generate() }
     }
 
     fn folder(&self) -> PathBuf {
@@ -101,15 +101,15 @@ fn refusal<T: std::fmt::Debug>(result: Result<T, SealError>) -> Refusal {
 }
 
 async fn erasure(engine: &Engine) -> ErasureStatus {
-    engine.sealing_shown(&id(1)).await.unwrap().erasure()
+    engine.sealing_shown(&id(1)).await.expect("it is told").erasure()
 }
 
 /// Every byte of every file of a folder.
 fn bytes_of(folder: &Path) -> Vec<u8> {
     let mut bytes = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() { bytes.extend(bytes_of(&path)) } else { bytes.extend(fs::read(path).unwrap()) }
+    for entry in fs::read_dir(folder).expect("it is read") {
+        let path = entry.expect("it is read").path();
+        if path.is_dir() { bytes.extend(bytes_of(&path)) } else { bytes.extend(fs::read(path).expect("it is read")) }
     }
     bytes
 }
