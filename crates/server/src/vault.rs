@@ -213,7 +213,7 @@ impl Log {
         let known = |sealed: &&v1::IdentitySealed| {
             sealed.seal.as_ref().is_some_and(|seal| file.key_id.is_some_and(|id| seal.key_id == id.as_slice()))
         };
-        let identified = seals.iter().any(|sealed| known(sealed));
+        let identified = seals.iter().any(known);
         let opens = match &file.key {
             Ok(key) => {
                 found.keys_tried += 1;
