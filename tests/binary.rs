@@ -1,5 +1,6 @@
 //! The real binary, driven as its users drive it: killed, started twice, told to stop, and playing the demo.
 
+mod door;
 mod process;
 
 use std::{
@@ -16,10 +17,11 @@ use satgas_proto::v1::{
     registry_service_client::RegistryServiceClient, submission::Content, submission::Reporter,
     submission_service_client::SubmissionServiceClient, warning_service_client::WarningServiceClient,
 };
-use tonic::{Code, codegen::http::uri::PathAndQuery, transport::Channel};
+use tonic::{Code, codegen::http::uri::PathAndQuery};
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 use tonic_types::StatusExt as _;
 
+use door::Door;
 use process::{Served, satgas};
 
 const AREA: &str = "53.71.04.1001";
@@ -37,7 +39,7 @@ fn entry(entry: Entry) -> v1::RegistryEntry {
     v1::RegistryEntry { entry: Some(entry), ..Default::default() }
 }
 
-async fn register(channel: &Channel) -> anyhow::Result<()> {
+async fn register(channel: &Door) -> anyhow::Result<()> {
     let area = |code: &str| {
         entry(Entry::Area(v1::Area {
             code: code.into(),
@@ -78,7 +80,7 @@ fn visit(sequence: u64) -> v1::Submission {
 }
 
 /// Submits visits one after the other until the server goes; what was acknowledged goes into the set.
-async fn submit_until_it_goes(channel: Channel, acknowledged: Arc<Mutex<HashSet<String>>>) -> anyhow::Result<()> {
+async fn submit_until_it_goes(channel: Door, acknowledged: Arc<Mutex<HashSet<String>>>) -> anyhow::Result<()> {
     let mut client = SubmissionServiceClient::new(channel);
     for sequence in 1..1_000_000 {
         let submission = visit(sequence);
@@ -95,7 +97,7 @@ async fn submit_until_it_goes(channel: Channel, acknowledged: Arc<Mutex<HashSet<
     Ok(())
 }
 
-async fn all_events(channel: Channel) -> anyhow::Result<Vec<v1::Event>> {
+async fn all_events(channel: Door) -> anyhow::Result<Vec<v1::Event>> {
     let mut client = EventServiceClient::new(channel).max_decoding_message_size(16 * 1024 * 1024);
     let (mut events, mut after) = (Vec::new(), 0);
     loop {

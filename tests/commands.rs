@@ -1,5 +1,8 @@
 //! Commands against a server that answers the same each time: what they ask it, what they print, and files that other programs read back.
+//! One test asks the real server the same.
 
+mod door;
+mod opened;
 mod process;
 
 use std::{
@@ -25,7 +28,8 @@ use serde_json::{Value, json};
 use tokio_stream::{Empty, wrappers::TcpListenerStream};
 use tonic::{Request, Response, Status};
 
-use process::{Answer, ask};
+use opened::Opened;
+use process::{Answer, Served, ask};
 
 const KELURAHAN: &str = "53.71.04.1001";
 
@@ -49,6 +53,7 @@ impl Running {
         let url = format!("http://{}", listener.local_addr()?);
         let fixed = Fixed::default();
         let router = tonic::transport::Server::builder()
+            .add_service(Opened { sample_data: true, head_position: 7 }.service())
             .add_service(EventServiceServer::new(fixed.clone()))
             .add_service(EvaluationServiceServer::new(fixed.clone()))
             .add_service(StatisticsServiceServer::new(fixed.clone()))
@@ -59,7 +64,7 @@ impl Running {
 
     async fn ask(&self, args: &[&str]) -> anyhow::Result<Answer> {
         let (url, args) = (self.url.clone(), args.iter().map(|&arg| arg.to_owned()).collect::<Vec<_>>());
-        let asking = move || ask(&url, &args.iter().map(String::as_str).collect::<Vec<_>>());
+        let asking = move || ask(&url, "contoh", &args.iter().map(String::as_str).collect::<Vec<_>>());
         tokio::task::spawn_blocking(asking).await?
     }
 
@@ -472,5 +477,64 @@ async fn statistics_as_parquet_and_csv_have_a_row_for_each_cell_and_no_code_for_
     ensure!(
         fact("satgas.head_position").as_deref() == Some("7") && fact("satgas.rule_set").as_deref() == Some("bawaan-1")
     );
+    Ok(())
+}
+
+#[test]
+fn the_real_server_decides_sets_side_by_side_and_counts() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let served = Served::start(&folder.path().join("data"), &["--sample-data"])?;
+    let file = |name: &str, text: &str| -> anyhow::Result<String> {
+        std::fs::write(folder.path().join(name), text)?;
+        Ok(folder.path().join(name).to_str().context("a path in UTF-8")?.to_owned())
+    };
+    for (kind, rows) in [
+        (
+            "areas",
+            "code,name,valid_from\n53.71,Kota Contoh,2024-01-01\n53.71.04,Kecamatan Contoh,2024-01-01\n\
+             53.71.04.1001,Kelurahan Contoh,2024-01-01\n",
+        ),
+        (
+            "schools",
+            "institution_id,name,area_code,valid_from\n99900001,SMP Contoh 01,53.71.04.1001,2024-01-01\n\
+             99900002,SMP Contoh 02,53.71.04.1001,2024-01-01\n",
+        ),
+    ] {
+        served.ask(&["registry", "import", kind, "--file", &file(&format!("{kind}.csv"), rows)?])?.good()?;
+    }
+    let record = |id: u32, content: Value| {
+        let common = json!({"submissionId": format!("0198c0de-0000-7000-8000-00000000000{id}"), "deviceId": "hp-1",
+            "deviceSequence": id.to_string(), "occurredAt": "2026-03-05T02:00:00Z", "areaCode": KELURAHAN});
+        let (mut record, content) = (common, content);
+        if let (Some(record), Some(content)) = (record.as_object_mut(), content.as_object()) {
+            record.extend(content.clone());
+        }
+        record.to_string()
+    };
+    let visit = |school: &str| json!({"schoolVisit": {"schoolId": school, "purpose": "VISIT_PURPOSE_SOSIALISASI", "reach": {"pupilsFemale": 12}}});
+    let case = json!({"caseReport": {"violence": ["VIOLENCE_FISIK", "VIOLENCE_SEKSUAL"], "place": "PLACE_SEKOLAH",
+        "victimAge": "AGE_GROUP_13_17", "victimSex": "SEX_PEREMPUAN", "offender": "OFFENDER_GURU"}});
+    let records = [record(1, visit("99900001")), record(1, visit("99900002")), record(2, case)].join("\n");
+    let sent = served.ask(&["submit", "--file", &file("records.jsonl", &records)?])?;
+    ensure!(sent.code == Some(2), "{sent:?}");
+
+    let conflicts: Value = serde_json::from_str(&served.ask(&["conflicts", "--format", "json"])?.good()?)?;
+    let position = conflicts[0]["position"].as_str().context("a conflict")?.to_owned();
+    let decide = ["conflicts", "resolve", "--position", &position, "--take", "--reason", "Keputusan contoh"];
+    ensure!(served.ask(&decide)?.good()?.contains("the decision is recorded"));
+    let again = served.ask(&decide)?;
+    ensure!(again.code == Some(1) && again.error.contains("was decided already"), "{again:?}");
+    let open: Value = serde_json::from_str(&served.ask(&["conflicts", "--format", "json"])?.good()?)?;
+    ensure!(open == json!([]), "{open}");
+
+    let detail = served.ask(&["trend", "--period", "2026-Q1", "--area", KELURAHAN])?.good()?;
+    ensure!(detail.contains("1/2  50%") && detail.contains("not clear"), "{detail}");
+    let table = served.ask(&["statistics", "--by", "violence,age", "--from", "2026-01", "--to", "2026-06"])?.good()?;
+    let row =
+        |name: &str| table.lines().find(|line| line.starts_with(name)).map(|line| line.split_whitespace().collect());
+    let expected: Vec<&str> = vec!["sum", "1", "1"];
+    ensure!(row("sum") == Some(expected) && row("seksual") == Some(vec!["seksual", "1", "1"]), "{table}");
+    let kelurahan = served.ask(&["statistics", "--by", "violence", "--area", KELURAHAN])?;
+    ensure!(kelurahan.code == Some(1) && kelurahan.error.contains("kecamatan"), "{kelurahan:?}");
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! `satgas export` with the real binary: files that other programs read back, and files that are not there when they should not be.
 
+mod door;
+mod opened;
 mod process;
 
 use std::{fs, path::Path};
@@ -21,8 +23,10 @@ use satgas_proto::v1::{
     submission_service_client::SubmissionServiceClient,
 };
 use tokio_stream::wrappers::TcpListenerStream;
-use tonic::{Request, Response, Status, transport::Channel};
+use tonic::{Request, Response, Status};
 
+use door::Door;
+use opened::Opened;
 use process::{Answer, Served, ask};
 
 /// 2026-03-10 in seconds: when every visit took place.
@@ -65,7 +69,7 @@ impl Contoh {
     }
 }
 
-async fn fill(channel: Channel) -> anyhow::Result<()> {
+async fn fill(channel: Door) -> anyhow::Result<()> {
     let entry = |entry| v1::RegistryEntry { entry: Some(entry), ..Default::default() };
     let area = |(code, name): (&str, &str)| {
         entry(Entry::Area(v1::Area {
@@ -295,10 +299,6 @@ impl EvaluationService for GoesAway {
         Err(Status::unimplemented("not asked for"))
     }
 
-    async fn list_trends(&self, _: Request<v1::ListTrendsRequest>) -> Result<Response<v1::ListTrendsResponse>, Status> {
-        Err(Status::unimplemented("not asked for"))
-    }
-
     async fn compare_evaluations(
         &self,
         _: Request<v1::CompareEvaluationsRequest>,
@@ -307,6 +307,10 @@ impl EvaluationService for GoesAway {
     }
 
     type WatchEvaluationsStream = tokio_stream::Empty<Result<v1::WatchEvaluationsResponse, Status>>;
+
+    async fn list_trends(&self, _: Request<v1::ListTrendsRequest>) -> Result<Response<v1::ListTrendsResponse>, Status> {
+        Err(Status::unimplemented("not asked for"))
+    }
 
     async fn get_evaluation(
         &self,
@@ -336,14 +340,15 @@ async fn a_server_that_goes_away_in_the_middle_leaves_no_half_file_and_a_way_to_
     let url = format!("http://{}", listener.local_addr()?);
     let router = tonic::transport::Server::builder()
         .add_service(EventServiceServer::new(GoesAway))
-        .add_service(EvaluationServiceServer::new(GoesAway));
+        .add_service(EvaluationServiceServer::new(GoesAway))
+        .add_service(Opened { sample_data: false, head_position: 20 }.service());
     let serving = tokio::spawn(router.serve_with_incoming(TcpListenerStream::new(listener)));
     let folder = tempfile::tempdir()?;
     for name in ["log.jsonl", "log.parquet"] {
         let path = folder.path().join(name);
         let path = path.to_str().context("a path in UTF-8")?.to_owned();
         let url = url.clone();
-        let export = move || ask(&url, &["export", "records", "--give-up-after", "0", "--to", &path]);
+        let export = move || ask(&url, "contoh", &["export", "records", "--give-up-after", "0", "--to", &path]);
         let output = tokio::task::spawn_blocking(export).await??;
         ensure!(output.code == Some(1), "{}", output.out);
         let error = &output.error;

@@ -1,5 +1,6 @@
 //! Exports of KoboToolbox and ODK sent with the example mappings in docs/forms, by the real binary to a real server.
 
+mod door;
 mod process;
 
 use std::{

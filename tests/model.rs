@@ -8,6 +8,7 @@
 //! `SATGAS_MODEL_SEEDS` widens it: `200` plays the seeds 0 to 199, `17..18` only the seed 17.
 
 mod decided;
+mod door;
 mod lists;
 mod pasts;
 mod reference;
@@ -15,13 +16,13 @@ mod support;
 
 use std::{collections::BTreeSet, ops::Range};
 
+use crate::door::Door;
 use anyhow::{Context as _, anyhow, ensure};
 use jiff::{SignedDuration, Timestamp};
 use rand::{RngExt as _, SeedableRng as _, seq::IndexedRandom as _};
 use rand_chacha::ChaCha8Rng;
 use satgas_proto::v1::{self, event::Body, rule_service_client::RuleServiceClient};
 use tokio::sync::watch;
-use tonic::transport::Channel;
 
 use reference::{
     Ledger, Subject, compare,
@@ -102,7 +103,7 @@ struct Judgings {
 async fn play(
     history: &History,
     running: &Running,
-    channel: &Channel,
+    channel: &Door,
     rng: &mut ChaCha8Rng,
     judged: &mut Judgings,
 ) -> anyhow::Result<Outcome> {
@@ -131,7 +132,7 @@ async fn play(
 /// Plays one wave, and perhaps has deadlines judged while it is under way.
 async fn play_wave(
     running: &Running,
-    channels: &[Channel],
+    channels: &[Door],
     wave: &Wave,
     judges: bool,
     judgings: &mut Judgings,
@@ -147,7 +148,7 @@ async fn play_wave(
 }
 
 /// Has deadlines judged while nobody writes, and notes what was known and how long the log was then.
-async fn judge(running: &Running, channel: &Channel, now: Timestamp, judged: &mut Judgings) -> anyhow::Result<()> {
+async fn judge(running: &Running, channel: &Door, now: Timestamp, judged: &mut Judgings) -> anyhow::Result<()> {
     let known_position = head(&support::read_all(channel, 1_000).await?);
     let recorded = running.judge_deadlines().await?;
     let head = head(&support::read_all(channel, 1_000).await?);
@@ -158,7 +159,7 @@ async fn judge(running: &Running, channel: &Channel, now: Timestamp, judged: &mu
 }
 
 /// Records a rule set for all that is to come, or for what was, or for both.
-async fn record_rules(channel: &Channel, history: &History, rng: &mut ChaCha8Rng) -> anyhow::Result<()> {
+async fn record_rules(channel: &Door, history: &History, rng: &mut ChaCha8Rng) -> anyhow::Result<()> {
     let name = format!("contoh-{}", rng.random::<u32>());
     let rules = reference::history::rules::rule_set(&name, &first_days(&history.periods), rng);
     let request = v1::RecordRuleSetRequest { rule_set: Some(rules), reason: "Keputusan contoh".to_owned() };
@@ -180,7 +181,7 @@ fn first_days(periods: &[String]) -> Vec<String> {
 async fn pass_time(
     history: &History,
     running: &Running,
-    channel: &Channel,
+    channel: &Door,
     last: Timestamp,
     rng: &mut ChaCha8Rng,
     judged: &mut Judgings,
@@ -295,7 +296,7 @@ fn followers(running: &Running, seed: u64) -> (watch::Sender<Option<u64>>, Vec<F
         Some(v1::EventFilter { institution_id: "90000001".into(), ..v1::EventFilter::default() }),
     ];
     let follow = |(filter, salt): (Option<v1::EventFilter>, u64)| {
-        let following = support::follow(running.url(), filter.clone(), seed.wrapping_add(salt << 32), ends.clone());
+        let following = support::follow(running.way(), filter.clone(), seed.wrapping_add(salt << 32), ends.clone());
         (filter, tokio::spawn(following))
     };
     let followers = filters.into_iter().zip(1..).map(follow).collect();
@@ -335,18 +336,13 @@ fn subjects(events: &[v1::Event]) -> Vec<Subject> {
 }
 
 /// Compares every answer of the server at `now` with the reference over `events`, which is the whole log.
-async fn check_answers(
-    channel: &Channel,
-    events: &[v1::Event],
-    periods: &[String],
-    now: Timestamp,
-) -> anyhow::Result<()> {
+async fn check_answers(channel: &Door, events: &[v1::Event], periods: &[String], now: Timestamp) -> anyhow::Result<()> {
     check_answers_of(channel, events, periods, now, &Moment::now(head(events))).await
 }
 
 /// Compares every answer of the server about a moment with the reference over the events up to it, at its time.
 async fn check_answers_of(
-    channel: &Channel,
+    channel: &Door,
     events: &[v1::Event],
     periods: &[String],
     now: Timestamp,
@@ -387,7 +383,7 @@ async fn check_answers_of(
 /// Restarts the server with its checkpoints and without: every answer stays as it was, to the last field.
 async fn check_restarts(
     mut running: Running,
-    channel: &Channel,
+    channel: &Door,
     events: &[v1::Event],
     periods: &[String],
     now: Timestamp,
@@ -406,7 +402,7 @@ async fn check_restarts(
 }
 
 /// Everything the server says, in words, with nothing left out.
-async fn all_answers(channel: &Channel, events: &[v1::Event], periods: &[String]) -> anyhow::Result<Vec<String>> {
+async fn all_answers(channel: &Door, events: &[v1::Event], periods: &[String]) -> anyhow::Result<Vec<String>> {
     let moment = &Moment::now(head(events));
     let mut all = Vec::new();
     let log = support::read_all(channel, 100).await?;

@@ -1,5 +1,6 @@
 //! The evaluator's questions, asked with the real binary: why is it so, what was known then, what if the rules were others.
 
+mod door;
 mod process;
 
 use std::fs;
@@ -100,6 +101,10 @@ fn a_corrected_visit_is_explained_compared_and_asked_for_as_it_was() -> anyhow::
     ensure!(change["causePositions"] == json!(["8"]), "{compared:#}");
     ensure!(change["items"].as_array().is_some_and(|items| items.len() == 2), "{compared:#}");
     let text = contoh.ask(&["compare", "--then", "7", "--period", "2026-03"])?;
+    ensure!(text.contains("\n2026-03\nthen: position 7 at ") && text.contains(", rule set bawaan-1\n"), "{text}");
+    let of_this_month = contoh.ask(&["compare", "--then", "8"])?;
+    let today = of_this_month.lines().find_map(|line| line.strip_prefix("now:  position 8 at ")).context("a now")?;
+    ensure!(of_this_month.contains(&format!("\n{}\nthen: ", &today[..7])), "{of_this_month}");
     ensure!(text.contains("counted by #7 -> did not count") && text.contains("recorded since: #8"), "{text}");
     let text = contoh.ask(&["explain", "--area", "53.71", "--period", "2026-03", "--indicator", "school-coverage"])?;
     ensure!(text.contains("1 of 2 count") && text.starts_with("DATA CONTOH"), "{text}");
@@ -128,6 +133,8 @@ fn rules_are_tried_recorded_once_and_hold_from_their_day() -> anyhow::Result<()>
 
     let tried = contoh.json(&["what-if", "--rules", &draft, "--period", "2026-03"])?;
     ensure!(tried[0]["draft"]["band"] == json!("baik") && tried[0]["recorded"].get("band").is_none(), "{tried:#}");
+    let text = contoh.ask(&["what-if", "--rules", &draft, "--period", "2026-03"])?;
+    ensure!(text.contains("\n2026-03  recorded: rule set bawaan-1  draft: rule set "), "{text}");
     ensure!(contoh.json(&["rules", "list"])?.as_array().is_some_and(|all| all.len() == 1), "a draft was recorded");
 
     let record = ["rules", "record", "--file", &draft, "--reason", "Keputusan contoh"];

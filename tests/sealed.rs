@@ -1,6 +1,7 @@
 //! Sealed identities on the real binary: recorded, read, held, erased, over restarts and a rotation of the master key, and looked for in
 //! every byte that the server leaves behind. All invented.
 
+mod door;
 mod process;
 
 use std::{
@@ -13,13 +14,14 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use satgas_proto::v1::{
-    self, ErasureStatus, IdentityKind, ReceiptStatus, case_service_client::CaseServiceClient,
+    self, ErasureStatus, IdentityKind, ReceiptStatus, Role, assignment::Own, case_service_client::CaseServiceClient,
     erasure_service_client::ErasureServiceClient, event::Body, event_service_client::EventServiceClient,
     registry_entry::Entry, registry_service_client::RegistryServiceClient, submission::Content, submission::Reporter,
 };
-use tonic::{Code, Request, transport::Channel};
+use tonic::Code;
 use tonic_types::StatusExt as _;
 
+use door::Door;
 use process::{Served, satgas};
 
 const AREA: &str = "53.71.04.1001";
@@ -50,20 +52,7 @@ impl Place {
     /// Starts a server whose own log, at its most talkative, goes on in the same file.
     fn serve(&self, flags: &[&str]) -> anyhow::Result<Served> {
         let log = File::options().create(true).append(true).open(self.log())?;
-        let mut child = satgas(&["serve", "--listen", "127.0.0.1:0", "--data"])
-            .arg(self.data())
-            .args(flags)
-            .env("RUST_LOG", "trace")
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()?;
-        let out = child.stdout.take().context("its output is piped")?;
-        let mut served = Served { child, url: String::new() };
-        let ready = BufReader::new(out).lines().map_while(Result::ok).find(|line| line.contains("http://"));
-        let ready = ready.with_context(|| fs::read_to_string(self.log()).unwrap_or_default())?;
-        let url = ready.split_whitespace().find(|word| word.starts_with("http://"));
-        served.url = url.context("no address in the ready line")?.to_owned();
-        Ok(served)
+        Served::start_logging(&self.data(), flags, &[("RUST_LOG", "trace")], log)
     }
 
     /// Runs a command that works on the data folder, and tells its exit code and output.
@@ -102,7 +91,7 @@ fn search(folder: &Path, text: &[u8], found: &mut Vec<PathBuf>) -> anyhow::Resul
     Ok(())
 }
 
-async fn register(channel: &Channel) -> anyhow::Result<()> {
+async fn register(channel: &Door) -> anyhow::Result<()> {
     let area = |code: &str| v1::RegistryEntry {
         entry: Some(Entry::Area(v1::Area {
             code: code.into(),
@@ -145,7 +134,7 @@ fn victim() -> v1::PersonIdentity {
 }
 
 /// Opens a case with the victim's identity.
-async fn open_case(channel: &Channel) -> anyhow::Result<String> {
+async fn open_case(channel: &Door) -> anyhow::Result<String> {
     let submission = report();
     let id = submission.submission_id.clone();
     let kind = IdentityKind::Victim.into();
@@ -161,24 +150,25 @@ async fn open_case(channel: &Channel) -> anyhow::Result<String> {
     Ok(id)
 }
 
-async fn unseal(channel: &Channel, case_id: &str, purpose: &str) -> Result<v1::UnsealIdentityResponse, tonic::Status> {
+async fn unseal(channel: &Door, case_id: &str, purpose: &str) -> Result<v1::UnsealIdentityResponse, tonic::Status> {
     let (case_id, purpose) = (case_id.to_owned(), purpose.to_owned());
     let request = v1::UnsealIdentityRequest { case_id, kind: IdentityKind::Victim.into(), purpose };
     Ok(CaseServiceClient::new(channel.clone()).unseal_identity(request).await?.into_inner())
 }
 
-async fn name_of(channel: &Channel, case_id: &str) -> anyhow::Result<String> {
+async fn name_of(channel: &Door, case_id: &str) -> anyhow::Result<String> {
     Ok(unseal(channel, case_id, PURPOSE).await?.identity.context("an identity")?.full_name)
 }
 
-/// A request of somebody.
-fn of<M>(who: &str, message: M) -> anyhow::Result<Request<M>> {
-    let mut request = Request::new(message);
-    request.metadata_mut().insert("satgas-reader", who.parse()?);
-    Ok(request)
+/// A channel of another person in the same role.
+async fn another(served: &Served, role: Role, own: Option<Own>) -> anyhow::Result<Door> {
+    let channel = served.channel().await?;
+    let assignment = v1::Assignment { role: role.into(), own };
+    let (_, secret) = door::issue(&channel, &served.operator()?, assignment, 3_600).await?;
+    Ok(Door::with(channel, &secret))
 }
 
-async fn log(channel: &Channel) -> anyhow::Result<Vec<v1::Event>> {
+async fn log(channel: &Door) -> anyhow::Result<Vec<v1::Event>> {
     let request = v1::ReadRequest { after_position: 0, filter: None, page_size: 10_000 };
     Ok(EventServiceClient::new(channel.clone()).read(request).await?.into_inner().events)
 }
@@ -187,17 +177,15 @@ fn reason(status: &tonic::Status) -> String {
     status.get_details_error_info().map(|info| info.reason).unwrap_or_default()
 }
 
-async fn request_erasure(channel: &Channel, case_id: &str) -> Result<ErasureStatus, tonic::Status> {
+async fn request_erasure(channel: &Door, case_id: &str) -> Result<ErasureStatus, tonic::Status> {
     let reason = "Permintaan tertulis keluarga".into();
     let request = v1::RequestErasureRequest { command_id: new_id(), case_id: case_id.to_owned(), reason };
-    let request = of("satu", request).map_err(|error| tonic::Status::internal(error.to_string()))?;
     let answer = ErasureServiceClient::new(channel.clone()).request_erasure(request).await?.into_inner();
     Ok(answer.sealing.unwrap_or_default().erasure())
 }
 
-async fn approve_erasure(channel: &Channel, case_id: &str, who: &str) -> Result<ErasureStatus, tonic::Status> {
+async fn approve_erasure(channel: &Door, case_id: &str) -> Result<ErasureStatus, tonic::Status> {
     let request = v1::ApproveErasureRequest { command_id: new_id(), case_id: case_id.to_owned() };
-    let request = of(who, request).map_err(|error| tonic::Status::internal(error.to_string()))?;
     let answer = ErasureServiceClient::new(channel.clone()).approve_erasure(request).await?.into_inner();
     Ok(answer.sealing.unwrap_or_default().erasure())
 }
@@ -215,6 +203,7 @@ async fn an_identity_is_read_with_a_purpose_over_restarts_and_lies_nowhere_in_th
     // The command line takes an identity from standard input and never repeats it.
     let mut record = satgas(&["case", "identity", "record", &case_id, "--kind", "reporter", "--file", "-"])
         .env("SATGAS_SERVER_URL", &served.url)
+        .env("SATGAS_TOKEN", served.tokens().await?.of(Role::CaseWorker))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()?;
@@ -234,7 +223,8 @@ async fn an_identity_is_read_with_a_purpose_over_restarts_and_lies_nowhere_in_th
     let last = log(&channel).await?.pop().context("an event")?;
     ensure!(last.position == answer.read_position);
     let Some(Body::IdentityRead(read)) = &last.body else { anyhow::bail!("{last:?}") };
-    ensure!(read.purpose == PURPOSE && read.by.clone().unwrap_or_default().id == "local", "{read:?}");
+    let by = read.by.clone().unwrap_or_default();
+    ensure!(read.purpose == PURPOSE && by.role == "case_worker" && !by.id.is_empty(), "{read:?}");
 
     ensure!(served.terminate()? == Some(0));
     let served = place.serve(&[])?;
@@ -262,6 +252,7 @@ async fn a_held_case_is_not_erased_and_an_erased_one_opens_with_no_key_in_any_co
     let served = place.serve(&[])?;
     let channel = served.connect().await?;
     register(&channel).await?;
+    let second = another(&served, Role::Supervisor, None).await?;
     let (case_id, other) = (open_case(&channel).await?, open_case(&channel).await?);
     let (copy, old_copy) = (place.text("copies/today"), place.text("copies/before"));
     for to in [&copy, &old_copy] {
@@ -276,7 +267,7 @@ async fn a_held_case_is_not_erased_and_an_erased_one_opens_with_no_key_in_any_co
         until: None,
     };
     let mut erasures = ErasureServiceClient::new(channel.clone());
-    erasures.place_hold(of("satu", held)?).await?;
+    erasures.place_hold(held).await?;
     let refused = request_erasure(&channel, &case_id).await.err().context("it is held")?;
     ensure!(refused.code() == Code::FailedPrecondition && reason(&refused) == "HELD", "{refused:?}");
     ensure!(refused.message().contains(HOLD), "{refused:?}");
@@ -284,10 +275,10 @@ async fn a_held_case_is_not_erased_and_an_erased_one_opens_with_no_key_in_any_co
     served.ask(&lift)?.good()?;
 
     ensure!(request_erasure(&channel, &case_id).await? == ErasureStatus::Requested);
-    let alone = approve_erasure(&channel, &case_id, "satu").await.err().context("the same person")?;
+    let alone = approve_erasure(&channel, &case_id).await.err().context("the same person")?;
     ensure!(alone.code() == Code::PermissionDenied && reason(&alone) == "SAME_PERSON", "{alone:?}");
     ensure!(name_of(&channel, &case_id).await? == NAME);
-    ensure!(approve_erasure(&channel, &case_id, "dua").await? == ErasureStatus::Erased);
+    ensure!(approve_erasure(&second, &case_id).await? == ErasureStatus::Erased);
     let refused = unseal(&channel, &case_id, PURPOSE).await.err().context("it is erased")?;
     ensure!(refused.code() == Code::FailedPrecondition && reason(&refused) == "ERASED", "{refused:?}");
     ensure!(name_of(&channel, &other).await? == NAME, "another case's identity is still there");
@@ -324,6 +315,37 @@ async fn a_held_case_is_not_erased_and_an_erased_one_opens_with_no_key_in_any_co
     ensure!(served.terminate()? == Some(0));
     let (code, out) = place.run(&["verify", "--erased", &other], &[])?;
     ensure!(code == Some(1) && out.contains("erased          no"), "a case that was not erased: {out}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_task_force_seals_for_its_own_cases_only_and_nobody_but_a_case_worker_reads() -> anyhow::Result<()> {
+    let place = Place::new()?;
+    let served = place.serve(&[])?;
+    let channel = served.connect().await?;
+    register(&channel).await?;
+    let case_id = open_case(&channel).await?;
+    let own = another(&served, Role::Satgas, Some(Own::AreaCode(AREA.into()))).await?;
+    let neighbour = another(&served, Role::Satgas, Some(Own::AreaCode("53.71.03".into()))).await?;
+    let supervisor = another(&served, Role::Supervisor, None).await?;
+    let record = |door: &Door, case_id: &str, expected_version| {
+        let (command_id, case_id) = (new_id(), case_id.to_owned());
+        let (kind, identity) = (IdentityKind::Victim.into(), Some(victim()));
+        let request = v1::RecordIdentityRequest { command_id, case_id, expected_version, kind, identity };
+        let mut client = CaseServiceClient::new(door.clone());
+        async move { client.record_identity(request).await.map(|answer| answer.into_inner().version) }
+    };
+    let head = log(&channel).await?.len();
+    let refused = record(&neighbour, &case_id, 2).await.err().context("a neighbour's case")?;
+    let unknown = record(&neighbour, &new_id(), 2).await.err().context("no case")?;
+    ensure!(refused.code() == Code::NotFound && refused.message() == unknown.message(), "{refused:?} {unknown:?}");
+    for door in [&own, &neighbour, &supervisor] {
+        let refused = unseal(door, &case_id, PURPOSE).await.err().context("not a case worker")?;
+        ensure!(refused.code() == Code::PermissionDenied, "{refused:?}");
+    }
+    ensure!(log(&channel).await?.len() == head, "nothing of it is in the log");
+    ensure!(record(&own, &case_id, 2).await? == 3);
+    ensure!(name_of(&channel, &case_id).await? == NAME);
     Ok(())
 }
 

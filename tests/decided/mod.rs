@@ -5,8 +5,9 @@ use jiff::Timestamp;
 use rand::{RngExt as _, seq::IndexedRandom as _};
 use rand_chacha::ChaCha8Rng;
 use satgas_proto::v1::{self, ConflictDecision, ReceiptStatus, as_of::At};
-use tonic::{Code, transport::Channel};
+use tonic::Code;
 
+use crate::door::Door;
 use crate::{
     check_answers, check_answers_of, few, head,
     reference::{history::uuid, time::instant},
@@ -22,7 +23,7 @@ const DECIDED: usize = 4;
 /// Decides some conflicts while nobody else writes, and compares every answer after each decision with the reference, and after
 /// the last one every answer as of the position before the first.
 pub(crate) async fn check(
-    channel: &Channel,
+    channel: &Door,
     periods: &[String],
     now: Timestamp,
     rng: &mut ChaCha8Rng,
@@ -61,7 +62,7 @@ fn resolution(conflict: &v1::Conflict, now: Timestamp, rng: &mut ChaCha8Rng) -> 
 }
 
 /// Decisions that nobody may make, each wrong in one way.
-async fn check_wrong(channel: &Channel, now: Timestamp, rng: &mut ChaCha8Rng) -> anyhow::Result<()> {
+async fn check_wrong(channel: &Door, now: Timestamp, rng: &mut ChaCha8Rng) -> anyhow::Result<()> {
     let open = answers::conflicts(channel, &Moment::default()).await?;
     let Some(conflict) = open.first() else { return Ok(()) };
     let good = v1::ConflictResolution { decision: ConflictDecision::Keep.into(), ..resolution(conflict, now, rng) };
@@ -84,7 +85,7 @@ async fn check_wrong(channel: &Channel, now: Timestamp, rng: &mut ChaCha8Rng) ->
 }
 
 /// A decision is refused in a way that tells the client not to try it again, and nothing is recorded.
-async fn check_refused(channel: &Channel, resolution: v1::ConflictResolution) -> anyhow::Result<()> {
+async fn check_refused(channel: &Door, resolution: v1::ConflictResolution) -> anyhow::Result<()> {
     let before = head(&support::read_all(channel, 1_000).await?);
     let what = format!("{resolution:?}");
     match answers::decision(channel, resolution).await {

@@ -8,8 +8,8 @@ use rand::{
 };
 use rand_chacha::ChaCha8Rng;
 use satgas_proto::v1::{self, AreaLevel, Dimension, EvaluatedBody, EvaluationOrder};
-use tonic::transport::Channel;
 
+use crate::door::Door;
 use crate::{
     head,
     reference::{Ledger, compare, tables::Asked},
@@ -54,7 +54,7 @@ const DIMENSIONS: [Dimension; 12] = [
 
 /// Compares every kind of list with the reference.
 pub(crate) async fn check(
-    channel: &Channel,
+    channel: &Door,
     events: &[v1::Event],
     periods: &[String],
     now: Timestamp,
@@ -75,7 +75,7 @@ pub(crate) async fn check(
 
 /// Compares the lists of evaluations: every level, every order, and inside one kecamatan.
 async fn check_orders(
-    channel: &Channel,
+    channel: &Door,
     ledger: &Ledger,
     period: &str,
     now: Timestamp,
@@ -112,7 +112,7 @@ async fn check_orders(
 
 /// Compares the trends of every level, of everybody and inside one kecamatan.
 async fn check_trends(
-    channel: &Channel,
+    channel: &Door,
     ledger: &Ledger,
     period: &str,
     now: Timestamp,
@@ -167,7 +167,7 @@ fn asked(periods: &[String], ledger: &Ledger, rng: &mut ChaCha8Rng) -> Asked {
 }
 
 async fn check_table(
-    channel: &Channel,
+    channel: &Door,
     ledger: &Ledger,
     mut asked: Asked,
     now: Timestamp,
@@ -182,7 +182,7 @@ async fn check_table(
 }
 
 /// Compares the areas and institutions that the registry lists.
-async fn check_registry(channel: &Channel, ledger: &Ledger, now: Timestamp, moment: &Moment) -> anyhow::Result<()> {
+async fn check_registry(channel: &Door, ledger: &Ledger, now: Timestamp, moment: &Moment) -> anyhow::Result<()> {
     let (areas, institutions) = answers::registry(channel, moment).await?;
     fn words<T: std::fmt::Debug>(list: &[T]) -> Vec<String> {
         list.iter().map(|it| format!("{it:?}")).collect()

@@ -1,5 +1,6 @@
 //! Questions about the past, explanations and comparisons, held to the reference over what was in the log then.
 
+use crate::door::Door;
 use anyhow::{Context as _, anyhow, ensure};
 use jiff::{SignedDuration, Timestamp};
 use rand::{RngExt as _, seq::IndexedRandom as _};
@@ -8,7 +9,6 @@ use satgas_proto::v1::{
     self, AreaLevel, EvaluatedBody, IndicatorKind, as_of::At, evaluation_service_client::EvaluationServiceClient,
     rule_service_client::RuleServiceClient,
 };
-use tonic::transport::Channel;
 
 use crate::{
     check_answers_of, few, first_days, head,
@@ -46,7 +46,7 @@ struct Past<'a> {
 
 /// Asks about some moments of the past by position and by time, and compares them with each other and with now.
 pub(crate) async fn check(
-    channel: &Channel,
+    channel: &Door,
     events: &[v1::Event],
     periods: &[String],
     now: Timestamp,
@@ -101,7 +101,7 @@ fn at_time<'a>(events: &'a [v1::Event], now: Timestamp, rng: &mut ChaCha8Rng) ->
 }
 
 /// Every indicator of everybody: the items add up to the figure, nothing is named twice, and every event named was there.
-async fn check_explanations(channel: &Channel, past: &Past<'_>, periods: &[String]) -> anyhow::Result<()> {
+async fn check_explanations(channel: &Door, past: &Past<'_>, periods: &[String]) -> anyhow::Result<()> {
     let ledger = Ledger::of(past.events);
     for subject in subjects(past.events) {
         for period in periods {
@@ -153,7 +153,7 @@ fn check_explanation(
 }
 
 /// Under a draft everybody is what the reference makes of it, beside what they are, and nothing is recorded.
-async fn check_draft(channel: &Channel, past: &Past<'_>, period: &str, draft: v1::RuleSet) -> anyhow::Result<()> {
+async fn check_draft(channel: &Door, past: &Past<'_>, period: &str, draft: v1::RuleSet) -> anyhow::Result<()> {
     let request = v1::WhatIfRequest {
         draft: Some(draft.clone()),
         period: period.to_owned(),
@@ -180,7 +180,7 @@ async fn check_draft(channel: &Channel, past: &Past<'_>, period: &str, draft: v1
 
 /// Exactly those whose figures or items differ are listed, as they were and as they are, with events recorded since.
 async fn check_comparison(
-    channel: &Channel,
+    channel: &Door,
     then: &Past<'_>,
     now: &Past<'_>,
     period: &str,
@@ -189,18 +189,25 @@ async fn check_comparison(
     let request = v1::CompareEvaluationsRequest {
         period: period.to_owned(),
         then: then.moment.as_of,
-        page_size: 1_000,
+        page_size: 2,
         level: level.into(),
         body: body.into(),
         ..Default::default()
     };
-    let compared = EvaluationServiceClient::new(channel.clone()).compare_evaluations(request).await?.into_inner();
+    let compared = answers::changes(channel, request).await?;
+    let mut named: Vec<String> =
+        compared.iter().map(|change| format!("{:?}", change.now.as_ref().map(|e| &e.subject))).collect();
+    named.sort_unstable();
+    named.dedup();
+    ensure!(named.len() == compared.len(), "a subject is listed twice over the pages of a comparison in {period}");
     let (earlier, later) = (Ledger::of(then.events), Ledger::of(now.events));
-    for subject in later.listed(level, body, "", period, now.now) {
+    let still_listed = later.listed(level, body, "", period, now.now);
+    let was_listed = earlier.listed(level, body, "", period, then.now);
+    let ended = was_listed.into_iter().filter(|subject| !still_listed.contains(subject));
+    for subject in still_listed.iter().cloned().chain(ended) {
         let what = format!("{subject:?} in {period} between {:?} and now", then.moment.as_of);
         let after = later.evaluate(&subject, period, now.now);
         let change = compared
-            .changes
             .iter()
             .find(|change| change.now.as_ref().and_then(|evaluation| evaluation.subject.clone()) == after.subject);
         let was_there = subjects(then.events).contains(&subject);
@@ -235,7 +242,7 @@ async fn check_comparison(
 }
 
 /// What has not come or was never there is refused, and says so.
-async fn check_refusals(channel: &Channel, events: &[v1::Event], now: Timestamp) -> anyhow::Result<()> {
+async fn check_refusals(channel: &Door, events: &[v1::Event], now: Timestamp) -> anyhow::Result<()> {
     let before = recorded(&events[0]) - SignedDuration::from_secs(1);
     let after = now + SignedDuration::from_secs(1);
     let moments = [
@@ -250,6 +257,11 @@ async fn check_refusals(channel: &Channel, events: &[v1::Event], now: Timestamp)
         let status = refused.downcast::<tonic::Status>()?;
         ensure!(status.code() == tonic::Code::OutOfRange, "{at:?}: {status:?}");
     }
+    let page_token = format!("0.{}.{}", head(events), i64::MAX);
+    let request = v1::ListEvaluationsRequest { page_token, ..Default::default() };
+    let refused = EvaluationServiceClient::new(channel.clone()).list_evaluations(request).await.err();
+    let code = refused.context("a token of the future is refused")?.code();
+    ensure!(code == tonic::Code::InvalidArgument, "{code:?}");
     let nothing = Moment { min_position: 0, as_of: Some(v1::AsOf { at: None }) };
     let refused = answers::warnings(channel, &nothing).await.err().context("no moment is refused")?;
     ensure!(refused.downcast::<tonic::Status>()?.code() == tonic::Code::InvalidArgument);

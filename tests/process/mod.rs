@@ -10,37 +10,92 @@ use std::{
 use anyhow::{Context as _, ensure};
 use tonic::transport::Channel;
 
+use crate::door::{CITY, Door, Tokens};
+
 /// A server process, killed when it is dropped.
 pub(crate) struct Served {
     pub(crate) child: Child,
     pub(crate) url: String,
+    data: std::path::PathBuf,
+    tokens: std::sync::OnceLock<Tokens>,
 }
 
 impl Served {
     /// Starts a server on a free port and waits until it is ready.
     pub(crate) fn start(data: &Path, flags: &[&str]) -> anyhow::Result<Self> {
+        Self::start_with(data, flags, &[])
+    }
+
+    /// The same with settings in the environment.
+    pub(crate) fn start_with(data: &Path, flags: &[&str], settings: &[(&str, &str)]) -> anyhow::Result<Self> {
+        Self::start_logging(data, flags, settings, Stdio::null())
+    }
+
+    /// The same, and its own log goes somewhere.
+    pub(crate) fn start_logging(
+        data: &Path,
+        flags: &[&str],
+        settings: &[(&str, &str)],
+        log: impl Into<Stdio>,
+    ) -> anyhow::Result<Self> {
+        // Tests make many calls that are meant to be refused.
         let mut child = satgas(&["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(data)
             .args(flags)
+            .env("SATGAS_REFUSALS_PER_MINUTE", "100000")
+            .envs(settings.iter().copied())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(log)
             .spawn()?;
         let out = child.stdout.take().context("its output is piped")?;
-        let mut served = Self { child, url: String::new() };
-        let ready = BufReader::new(out).lines().map_while(Result::ok).find(|line| line.contains("http://"));
+        let tokens = std::sync::OnceLock::new();
+        let mut served = Self { child, url: String::new(), data: data.to_owned(), tokens };
+        let ready = BufReader::new(out).lines().map_while(Result::ok).find(|line| line.contains("satgas serves http"));
         let ready = ready.context("it ended without a ready line")?;
-        let url = ready.split_whitespace().find(|word| word.starts_with("http://"));
+        let url = ready.split_whitespace().find(|word| word.starts_with("http"));
         served.url = url.context("no address in the ready line")?.to_owned();
         Ok(served)
     }
 
-    pub(crate) async fn connect(&self) -> anyhow::Result<Channel> {
+    /// A channel that makes each call in a role that may make it.
+    pub(crate) async fn connect(&self) -> anyhow::Result<Door> {
+        Ok(Door::by_role(self.channel().await?, self.tokens().await?))
+    }
+
+    /// A channel without a token.
+    pub(crate) async fn channel(&self) -> anyhow::Result<Channel> {
         Ok(Channel::from_shared(self.url.clone())?.connect().await?)
     }
 
-    /// Runs a command that asks this server.
+    /// The tokens of all roles, issued when they are first asked for.
+    pub(crate) async fn tokens(&self) -> anyhow::Result<Tokens> {
+        if let Some(tokens) = self.tokens.get() {
+            return Ok(tokens.clone());
+        }
+        let tokens = Tokens::issue(&self.channel().await?, &self.data.join("keys"), CITY).await?;
+        Ok(self.tokens.get_or_init(|| tokens).clone())
+    }
+
+    /// The operator's first token.
+    pub(crate) fn operator(&self) -> anyhow::Result<String> {
+        Ok(std::fs::read_to_string(self.data.join("keys/operator.token"))?.trim().to_owned())
+    }
+
+    /// Runs a command that asks this server, in a role that may.
     pub(crate) fn ask(&self, args: &[&str]) -> anyhow::Result<Answer> {
-        ask(&self.url, args)
+        ask(&self.url, self.all_tokens()?.of_command(args), args)
+    }
+
+    /// The same from a test that has no runtime, or from a thread of one that has.
+    fn all_tokens(&self) -> anyhow::Result<Tokens> {
+        if let Some(tokens) = self.tokens.get() {
+            return Ok(tokens.clone());
+        }
+        std::thread::scope(|scope| {
+            let issuing =
+                || tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(self.tokens());
+            scope.spawn(issuing).join().map_err(|_| anyhow::anyhow!("issuing tokens panicked"))?
+        })
     }
 
     pub(crate) fn kill(mut self) -> anyhow::Result<()> {
@@ -88,9 +143,9 @@ impl Answer {
     }
 }
 
-/// Runs a command that asks the server of a URL.
-pub(crate) fn ask(url: &str, args: &[&str]) -> anyhow::Result<Answer> {
-    Ok(satgas(args).env("SATGAS_SERVER_URL", url).output()?.into())
+/// Runs a command that asks the server of a URL with a token.
+pub(crate) fn ask(url: &str, secret: &str, args: &[&str]) -> anyhow::Result<Answer> {
+    Ok(satgas(args).env("SATGAS_SERVER_URL", url).env("SATGAS_TOKEN", secret).output()?.into())
 }
 
 /// The binary with arguments.

@@ -1,12 +1,13 @@
 //! Asks a server everything that the model compares, in small pages.
 
+use crate::door::Door;
 use anyhow::Context as _;
 use satgas_proto::v1::{
     self, EvaluatedBody, evaluation_service_client::EvaluationServiceClient,
     registry_service_client::RegistryServiceClient, statistics_service_client::StatisticsServiceClient,
     submission_service_client::SubmissionServiceClient, warning_service_client::WarningServiceClient,
 };
-use tonic::{Status, transport::Channel};
+use tonic::Status;
 
 use crate::reference::{Subject, tables::Asked};
 
@@ -34,7 +35,7 @@ fn body(subject: &Subject) -> EvaluatedBody {
 
 /// One evaluation.
 pub(crate) async fn evaluation(
-    channel: &Channel,
+    channel: &Door,
     subject: &Subject,
     period: &str,
     moment: &Moment,
@@ -57,7 +58,7 @@ pub(crate) async fn evaluation(
 
 /// All evaluations that a request asks for, in pages of its size.
 pub(crate) async fn evaluations(
-    channel: &Channel,
+    channel: &Door,
     mut request: v1::ListEvaluationsRequest,
 ) -> anyhow::Result<Vec<v1::Evaluation>> {
     let mut client = EvaluationServiceClient::new(channel.clone());
@@ -73,7 +74,7 @@ pub(crate) async fn evaluations(
 }
 
 /// All warnings.
-pub(crate) async fn warnings(channel: &Channel, moment: &Moment) -> anyhow::Result<Vec<v1::Warning>> {
+pub(crate) async fn warnings(channel: &Door, moment: &Moment) -> anyhow::Result<Vec<v1::Warning>> {
     let mut client = WarningServiceClient::new(channel.clone());
     let mut request = v1::ListWarningsRequest {
         page_size: 5,
@@ -93,7 +94,7 @@ pub(crate) async fn warnings(channel: &Channel, moment: &Moment) -> anyhow::Resu
 }
 
 /// All open conflicts.
-pub(crate) async fn conflicts(channel: &Channel, moment: &Moment) -> anyhow::Result<Vec<v1::Conflict>> {
+pub(crate) async fn conflicts(channel: &Door, moment: &Moment) -> anyhow::Result<Vec<v1::Conflict>> {
     let mut client = SubmissionServiceClient::new(channel.clone());
     let mut request = v1::ListConflictsRequest {
         page_size: 4,
@@ -113,7 +114,7 @@ pub(crate) async fn conflicts(channel: &Channel, moment: &Moment) -> anyhow::Res
 }
 
 /// All that waits.
-pub(crate) async fn held(channel: &Channel, moment: &Moment) -> anyhow::Result<Vec<v1::Held>> {
+pub(crate) async fn held(channel: &Door, moment: &Moment) -> anyhow::Result<Vec<v1::Held>> {
     let mut client = SubmissionServiceClient::new(channel.clone());
     let mut request = v1::ListHeldRequest {
         page_size: 4,
@@ -134,7 +135,7 @@ pub(crate) async fn held(channel: &Channel, moment: &Moment) -> anyhow::Result<V
 
 /// The explanation of an indicator, in pages of three items.
 pub(crate) async fn explanation(
-    channel: &Channel,
+    channel: &Door,
     subject: &Subject,
     period: &str,
     indicator: v1::IndicatorKind,
@@ -166,7 +167,7 @@ pub(crate) async fn explanation(
 }
 
 /// All trends that a request asks for, in pages of its size.
-pub(crate) async fn trends(channel: &Channel, mut request: v1::ListTrendsRequest) -> anyhow::Result<Vec<v1::Trend>> {
+pub(crate) async fn trends(channel: &Door, mut request: v1::ListTrendsRequest) -> anyhow::Result<Vec<v1::Trend>> {
     let mut client = EvaluationServiceClient::new(channel.clone());
     let mut trends = Vec::new();
     loop {
@@ -179,9 +180,26 @@ pub(crate) async fn trends(channel: &Channel, mut request: v1::ListTrendsRequest
     }
 }
 
+/// All changes that a comparison finds, in pages of its size.
+pub(crate) async fn changes(
+    channel: &Door,
+    mut request: v1::CompareEvaluationsRequest,
+) -> anyhow::Result<Vec<v1::EvaluationChange>> {
+    let mut client = EvaluationServiceClient::new(channel.clone());
+    let mut changes = Vec::new();
+    loop {
+        let page = client.compare_evaluations(request.clone()).await?.into_inner();
+        changes.extend(page.changes);
+        if page.next_page_token.is_empty() {
+            return Ok(changes);
+        }
+        request.page_token = page.next_page_token;
+    }
+}
+
 /// A cross table.
 pub(crate) async fn cross_table(
-    channel: &Channel,
+    channel: &Door,
     asked: &Asked,
     moment: &Moment,
 ) -> anyhow::Result<v1::CrossTableResponse> {
@@ -197,17 +215,14 @@ pub(crate) async fn cross_table(
 }
 
 /// Decides a conflict.
-pub(crate) async fn decision(channel: &Channel, resolution: v1::ConflictResolution) -> Result<v1::Receipt, Status> {
+pub(crate) async fn decision(channel: &Door, resolution: v1::ConflictResolution) -> Result<v1::Receipt, Status> {
     let request = v1::ResolveConflictRequest { resolution: Some(resolution) };
     let answered = SubmissionServiceClient::new(channel.clone()).resolve_conflict(request).await?;
     Ok(answered.into_inner().receipt.unwrap_or_default())
 }
 
 /// All areas and all institutions that the registry lists, in small pages.
-pub(crate) async fn registry(
-    channel: &Channel,
-    moment: &Moment,
-) -> anyhow::Result<(Vec<v1::Area>, Vec<v1::Institution>)> {
+pub(crate) async fn registry(channel: &Door, moment: &Moment) -> anyhow::Result<(Vec<v1::Area>, Vec<v1::Institution>)> {
     let mut client = RegistryServiceClient::new(channel.clone());
     let (min_position, as_of) = (moment.min_position, moment.as_of);
     let mut areas = Vec::new();

@@ -16,6 +16,7 @@ use satgas_server::{Config, ManualClock, Server};
 use tokio::sync::watch;
 use tonic::{Code, Status, transport::Channel};
 
+use crate::door::{CITY, Door, Tokens};
 use crate::reference::{
     history::{Action, Wave},
     steps,
@@ -26,6 +27,7 @@ pub(crate) struct Running {
     server: Server,
     clock: Arc<ManualClock>,
     folder: tempfile::TempDir,
+    tokens: Tokens,
 }
 
 impl Running {
@@ -34,7 +36,9 @@ impl Running {
         let folder = tempfile::tempdir()?;
         let clock = Arc::new(ManualClock::new(now));
         let server = serve(folder.path().join("data"), &clock).await?;
-        Ok(Self { server, clock, folder })
+        let channel = plain(format!("http://{}", server.address())).await?;
+        let tokens = Tokens::issue(&channel, &folder.path().join("data/keys"), CITY).await?;
+        Ok(Self { server, clock, folder, tokens })
     }
 
     /// Shuts the server down and starts it again on the same folder, with its checkpoints or without.
@@ -65,8 +69,13 @@ impl Running {
     }
 
     /// A new connection.
-    pub(crate) async fn connect(&self) -> anyhow::Result<Channel> {
-        connect(self.url()).await
+    pub(crate) async fn connect(&self) -> anyhow::Result<Door> {
+        self.way().connect().await
+    }
+
+    /// How to connect, for a task of its own.
+    pub(crate) fn way(&self) -> Way {
+        Way { url: self.url(), tokens: self.tokens.clone() }
     }
 
     /// Where the server listens.
@@ -82,8 +91,21 @@ async fn serve(data: PathBuf, clock: &Arc<ManualClock>) -> anyhow::Result<Server
     Ok(Server::start(config, Arc::<ManualClock>::clone(clock)).await?)
 }
 
-async fn connect(url: String) -> anyhow::Result<Channel> {
+async fn plain(url: String) -> anyhow::Result<Channel> {
     Ok(Channel::from_shared(url)?.connect().await?)
+}
+
+/// How to connect to a server.
+#[derive(Clone, Debug)]
+pub(crate) struct Way {
+    url: String,
+    tokens: Tokens,
+}
+
+impl Way {
+    async fn connect(&self) -> anyhow::Result<Door> {
+        Ok(Door::by_role(plain(self.url.clone()).await?, self.tokens.clone()))
+    }
 }
 
 /// What became of everything that the clients sent.
@@ -121,7 +143,7 @@ impl Outcome {
 }
 
 /// Plays one wave: each client in a task and on a connection of its own.
-pub(crate) async fn play(channels: &[Channel], wave: &Wave) -> anyhow::Result<Outcome> {
+pub(crate) async fn play(channels: &[Door], wave: &Wave) -> anyhow::Result<Outcome> {
     let mut clients = tokio::task::JoinSet::new();
     for (channel, actions) in channels.iter().zip(&wave.clients) {
         clients.spawn(act(channel.clone(), actions.clone()));
@@ -133,7 +155,7 @@ pub(crate) async fn play(channels: &[Channel], wave: &Wave) -> anyhow::Result<Ou
     Ok(outcome)
 }
 
-async fn act(channel: Channel, actions: Vec<Action>) -> anyhow::Result<Outcome> {
+async fn act(channel: Door, actions: Vec<Action>) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::default();
     for action in actions {
         match action {
@@ -148,7 +170,7 @@ async fn act(channel: Channel, actions: Vec<Action>) -> anyhow::Result<Outcome> 
     Ok(outcome)
 }
 
-async fn register(channel: &Channel, entries: Vec<v1::RegistryEntry>, outcome: &mut Outcome) -> anyhow::Result<()> {
+async fn register(channel: &Door, entries: Vec<v1::RegistryEntry>, outcome: &mut Outcome) -> anyhow::Result<()> {
     let request = v1::RegisterRequest { entries, skip_bad: false };
     match RegistryServiceClient::new(channel.clone()).register(request).await {
         Ok(_) => Ok(()),
@@ -156,7 +178,7 @@ async fn register(channel: &Channel, entries: Vec<v1::RegistryEntry>, outcome: &
     }
 }
 
-async fn submit(channel: &Channel, submission: v1::Submission, outcome: &mut Outcome) -> anyhow::Result<()> {
+async fn submit(channel: &Door, submission: v1::Submission, outcome: &mut Outcome) -> anyhow::Result<()> {
     let request = v1::SubmitRequest { submission: Some(submission.clone()) };
     match SubmissionServiceClient::new(channel.clone()).submit(request).await {
         Ok(response) => {
@@ -168,7 +190,7 @@ async fn submit(channel: &Channel, submission: v1::Submission, outcome: &mut Out
     }
 }
 
-async fn submit_batch(channel: &Channel, batch: Vec<v1::Submission>, outcome: &mut Outcome) -> anyhow::Result<()> {
+async fn submit_batch(channel: &Door, batch: Vec<v1::Submission>, outcome: &mut Outcome) -> anyhow::Result<()> {
     let messages: Vec<v1::SubmitBatchRequest> =
         batch.chunks(3).map(|part| v1::SubmitBatchRequest { submissions: part.to_vec() }).collect();
     let mut client = SubmissionServiceClient::new(channel.clone());
@@ -182,7 +204,7 @@ async fn submit_batch(channel: &Channel, batch: Vec<v1::Submission>, outcome: &m
     Ok(())
 }
 
-async fn open_case(channel: &Channel, submission: v1::Submission, outcome: &mut Outcome) -> anyhow::Result<()> {
+async fn open_case(channel: &Door, submission: v1::Submission, outcome: &mut Outcome) -> anyhow::Result<()> {
     let request = v1::OpenCaseRequest { submission: Some(submission.clone()), identities: Vec::new() };
     match CaseServiceClient::new(channel.clone()).open_case(request).await {
         Ok(response) => {
@@ -195,11 +217,7 @@ async fn open_case(channel: &Channel, submission: v1::Submission, outcome: &mut 
 }
 
 /// Looks the case up, chooses a step that the plan's dice allow, and sends it once or twice.
-async fn step(
-    channel: &Channel,
-    plan: &crate::reference::history::StepPlan,
-    outcome: &mut Outcome,
-) -> anyhow::Result<()> {
+async fn step(channel: &Door, plan: &crate::reference::history::StepPlan, outcome: &mut Outcome) -> anyhow::Result<()> {
     let mut client = CaseServiceClient::new(channel.clone());
     let request = v1::GetCaseRequest { case_id: plan.case_id.clone(), ..Default::default() };
     let case = match client.get_case(request).await {
@@ -222,7 +240,7 @@ async fn step(
 
 /// Looks the conflicts up, decides on one of them, and sends the decision once or twice.
 async fn decide(
-    channel: &Channel,
+    channel: &Door,
     plan: &crate::reference::history::DecisionPlan,
     outcome: &mut Outcome,
 ) -> anyhow::Result<()> {
@@ -241,7 +259,7 @@ async fn decide(
 }
 
 /// Reads the whole log in pages of `page_size`.
-pub(crate) async fn read_all(channel: &Channel, page_size: u32) -> anyhow::Result<Vec<v1::Event>> {
+pub(crate) async fn read_all(channel: &Door, page_size: u32) -> anyhow::Result<Vec<v1::Event>> {
     let mut client = EventServiceClient::new(channel.clone());
     let mut events = Vec::new();
     let mut after_position = 0;
@@ -259,7 +277,7 @@ pub(crate) async fn read_all(channel: &Channel, page_size: u32) -> anyhow::Resul
 
 /// Follows the log over connections that break at random, until `end` names the last position; returns each position seen.
 pub(crate) async fn follow(
-    url: String,
+    way: Way,
     filter: Option<v1::EventFilter>,
     seed: u64,
     mut end: watch::Receiver<Option<u64>>,
@@ -273,7 +291,7 @@ pub(crate) async fn follow(
             filter: filter.clone(),
             heartbeat_interval: Some(pbjson_types::Duration { seconds: 1, nanos: 0 }),
         };
-        let mut client = EventServiceClient::new(connect(url.clone()).await?);
+        let mut client = EventServiceClient::new(way.connect().await?);
         let mut stream = client.subscribe(request).await?.into_inner();
         for _ in 0..rng.random_range(1..20) {
             let message = tokio::select! {

@@ -11,14 +11,11 @@ use satgas_proto::v1::{
     event_service_client::EventServiceClient, registry_service_client::RegistryServiceClient,
     submission_service_client::SubmissionServiceClient, subscribe_request::Start,
 };
-use tonic::{
-    Request, Streaming,
-    codegen::http::uri::PathAndQuery,
-    transport::{Channel, Endpoint},
-};
+use tonic::{Request, Streaming, codegen::http::uri::PathAndQuery, transport::Endpoint};
 use tonic_prost::ProstCodec;
 
 use crate::{
+    door::Door,
     load::{self, latencies, micros},
     served::Served,
 };
@@ -40,7 +37,7 @@ struct Undecoded {
 }
 
 /// Registers all entries or fails.
-pub(crate) async fn register(channel: Channel, entries: Vec<RegistryEntry>) -> Result<()> {
+pub(crate) async fn register(channel: Door, entries: Vec<RegistryEntry>) -> Result<()> {
     let request = RegisterRequest { entries, skip_bad: false };
     let answer = RegistryServiceClient::new(channel).register(request).await?.into_inner();
     ensure!(answer.refused.is_empty(), "the registry was refused: {:?}", answer.refused);
@@ -48,14 +45,14 @@ pub(crate) async fn register(channel: Channel, entries: Vec<RegistryEntry>) -> R
 }
 
 /// Reads from the beginning to the end as the generated client does, events decoded. Events, and the time it took.
-pub(crate) async fn catch_up(channel: Channel) -> Result<(u64, Duration)> {
+pub(crate) async fn catch_up(channel: Door) -> Result<(u64, Duration)> {
     let started = Instant::now();
     let stream = EventServiceClient::new(channel).subscribe(SubscribeRequest::default()).await?.into_inner();
     counted(stream, started, |message: &SubscribeResponse| (message.events.len(), message.notice())).await
 }
 
 /// As [`catch_up`], but leaves each event in its bytes.
-pub(crate) async fn catch_up_undecoded(channel: Channel) -> Result<(u64, Duration)> {
+pub(crate) async fn catch_up_undecoded(channel: Door) -> Result<(u64, Duration)> {
     let started = Instant::now();
     let mut client = tonic::client::Grpc::new(channel);
     client.ready().await?;
@@ -87,8 +84,8 @@ async fn counted<M>(
 
 /// One writer submits the visits one after the other; from each call to the event at a subscriber on another connection.
 pub(crate) async fn append_to_subscriber(
-    writer: Channel,
-    reader: Channel,
+    writer: Door,
+    reader: Door,
     visits: Vec<Submission>,
 ) -> Result<Histogram<u64>> {
     let from_now = SubscribeRequest { start: Some(Start::FromNow(Default::default())), ..Default::default() };
@@ -137,6 +134,7 @@ impl Stalled {
                 .initial_stream_window_size(STALLED_WINDOW_BYTES)
                 .initial_connection_window_size(STALLED_WINDOW_BYTES);
             let channel = endpoint.connect().await.context("the server cannot be reached")?;
+            let channel = Door::by_role(channel, served.tokens().await?);
             self.open.push(EventServiceClient::new(channel).subscribe(SubscribeRequest::default()).await?);
         }
         let started = Instant::now();
@@ -152,8 +150,8 @@ impl Stalled {
 /// Asks for a list of evaluations of a known length, one list after the other, while records arrive at a fixed rate. The
 /// latencies of the lists, and the records a second that were reached.
 pub(crate) async fn evaluations(
-    lists: Channel,
-    writers: Vec<Channel>,
+    lists: Door,
+    writers: Vec<Door>,
     visits: Vec<Submission>,
     per_second: f64,
     (request, length): (ListEvaluationsRequest, usize),
@@ -171,7 +169,7 @@ pub(crate) async fn evaluations(
 }
 
 /// The position that a list of all kelurahan for the year is made of: as of a position, or now.
-pub(crate) async fn listed_at(lists: Channel, position: Option<u64>, kelurahan: usize) -> Result<u64> {
+pub(crate) async fn listed_at(lists: Door, position: Option<u64>, kelurahan: usize) -> Result<u64> {
     let as_of = position.map(|position| AsOf { at: Some(as_of::At::Position(position)) });
     let request = ListEvaluationsRequest { period: crate::city::year(), as_of, ..Default::default() };
     let listed = EvaluationServiceClient::new(lists).list_evaluations(request).await?.into_inner().evaluations;

@@ -15,8 +15,10 @@ use satgas_proto::v1::{
     submission_service_client::SubmissionServiceClient,
 };
 use tokio::task::JoinSet;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Endpoint;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+
+use crate::{door::Door, served::Served};
 
 /// A run that takes longer stops where it is, and what was acknowledged until then counts.
 const TIME_MAX: Duration = Duration::from_secs(30);
@@ -58,17 +60,18 @@ impl Achieved {
 }
 
 /// Opens connections of their own and gives each of the callers one of them, in turn.
-pub(crate) async fn connect(url: &str, callers: usize, connections: usize) -> Result<Vec<Channel>> {
+pub(crate) async fn connect(served: &Served, callers: usize, connections: usize) -> Result<Vec<Door>> {
     let mut open = Vec::new();
+    let tokens = served.tokens().await?;
     for _ in 0..connections.min(callers).max(1) {
-        let channel = Endpoint::from_shared(url.to_owned())?.tcp_nodelay(true).connect().await;
-        open.push(channel.context("the server cannot be reached")?);
+        let channel = Endpoint::from_shared(served.url.clone())?.tcp_nodelay(true).connect().await;
+        open.push(Door::by_role(channel.context("the server cannot be reached")?, tokens.clone()));
     }
     Ok((0..callers).map(|caller| open[caller % open.len()].clone()).collect())
 }
 
 /// Submits the visits one by one; as many writers, each of which waits for its answer before it goes on.
-pub(crate) async fn appends(channels: Vec<Channel>, visits: Vec<Submission>) -> Result<Achieved> {
+pub(crate) async fn appends(channels: Vec<Door>, visits: Vec<Submission>) -> Result<Achieved> {
     warm_up(&channels).await?;
     let writers = channels.into_iter().map(SubmissionServiceClient::new).collect();
     let requests = visits.into_iter().map(|visit| SubmitRequest { submission: Some(visit) }).collect();
@@ -80,7 +83,7 @@ pub(crate) async fn appends(channels: Vec<Channel>, visits: Vec<Submission>) -> 
 }
 
 /// Empty calls: what the same client, transport and server reach when there is nothing to do.
-pub(crate) async fn empty_calls(channels: Vec<Channel>, count: usize) -> Result<Achieved> {
+pub(crate) async fn empty_calls(channels: Vec<Door>, count: usize) -> Result<Achieved> {
     warm_up(&channels).await?;
     let clients = channels.into_iter().map(HealthClient::new).collect();
     callers(clients, vec![HealthCheckRequest::default(); count], |mut client, request| async move {
@@ -90,7 +93,7 @@ pub(crate) async fn empty_calls(channels: Vec<Channel>, count: usize) -> Result<
     .await
 }
 
-async fn warm_up(channels: &[Channel]) -> Result<()> {
+async fn warm_up(channels: &[Door]) -> Result<()> {
     let clients: Vec<_> = channels.iter().cloned().map(HealthClient::new).collect();
     let calls = vec![HealthCheckRequest::default(); WARM_UP_CALLS * clients.len()];
     callers(clients, calls, |mut client, call| async move {
@@ -139,7 +142,7 @@ where
 }
 
 /// Submits the visits over as many streams as there are channels, so many a message. Latencies are not taken.
-pub(crate) async fn streams(channels: Vec<Channel>, visits: Vec<Submission>, per_message: usize) -> Result<Achieved> {
+pub(crate) async fn streams(channels: Vec<Door>, visits: Vec<Submission>, per_message: usize) -> Result<Achieved> {
     warm_up(&channels).await?;
     let share = visits.len().div_ceil(channels.len()).max(1);
     let mut visits = visits.into_iter();
@@ -165,7 +168,7 @@ fn messages(visits: impl Iterator<Item = Submission>, per_message: usize) -> Vec
 }
 
 /// Sends messages as fast as they are taken and counts the receipts, until all are answered or the time is up.
-async fn stream(channel: Channel, messages: Vec<SubmitBatchRequest>, started: Instant) -> Result<u64> {
+async fn stream(channel: Door, messages: Vec<SubmitBatchRequest>, started: Instant) -> Result<u64> {
     let (send, receive) = tokio::sync::mpsc::channel(MESSAGES_WAITING);
     let sending = tokio::spawn(async move {
         for message in messages {
@@ -192,12 +195,12 @@ fn accepted(receipt: &Receipt) -> Result<()> {
 }
 
 /// Submits the visits one by one at a fixed rate: each at its own moment, or as soon after as a writer is free.
-pub(crate) async fn paced(channels: Vec<Channel>, visits: Vec<Submission>, per_second: f64) -> Result<Achieved> {
+pub(crate) async fn paced(channels: Vec<Door>, visits: Vec<Submission>, per_second: f64) -> Result<Achieved> {
     let writers = channels.into_iter().map(SubmissionServiceClient::new).collect();
     let offset = |turn: usize| Duration::from_secs_f64(turn as f64 / per_second);
     let requests = visits.into_iter().enumerate().map(|(turn, visit)| (offset(turn), visit)).collect();
     let started = tokio::time::Instant::now();
-    callers(writers, requests, move |mut writer: SubmissionServiceClient<Channel>, (offset, visit)| async move {
+    callers(writers, requests, move |mut writer: SubmissionServiceClient<Door>, (offset, visit)| async move {
         tokio::time::sleep_until(started + offset).await;
         let receipt = writer.submit(SubmitRequest { submission: Some(visit) }).await?.into_inner().receipt;
         accepted(&receipt.context("an answer without a receipt")?)

@@ -4,6 +4,8 @@
 //! id, and only acknowledged records count. How each figure comes about is written on the page that a whole run writes ([`page`]).
 
 mod city;
+#[path = "../../../tests/door/mod.rs"]
+mod door;
 mod figures;
 mod fold;
 mod follow;

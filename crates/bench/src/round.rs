@@ -10,6 +10,7 @@ use satgas_proto::v1::{EvaluationOrder, ListEvaluationsRequest};
 
 use crate::{
     city::City,
+    door::Door,
     figures::{Figures, Goal, Scenario, Unit},
     fold, follow, load, machine,
     plan::{Plan, Scale},
@@ -98,11 +99,11 @@ impl Round<'_> {
         self.served.as_ref().context("the server is stopped")
     }
 
-    async fn channels(&self, callers: usize) -> Result<Vec<tonic::transport::Channel>> {
-        load::connect(&self.served()?.url, callers, self.plan.connections).await
+    async fn channels(&self, callers: usize) -> Result<Vec<Door>> {
+        load::connect(self.served()?, callers, self.plan.connections).await
     }
 
-    async fn channel(&self) -> Result<tonic::transport::Channel> {
+    async fn channel(&self) -> Result<Door> {
         self.channels(1).await?.pop().context("one caller has one channel")
     }
 
@@ -216,7 +217,7 @@ impl Round<'_> {
     async fn streams(&mut self) -> Result<()> {
         for (streams, per_message, goal) in STREAMS {
             let visits = self.city.visits(self.scale.streamed(per_message));
-            let channels = load::connect(&self.served()?.url, streams, streams).await?;
+            let channels = load::connect(self.served()?, streams, streams).await?;
             let achieved = load::streams(channels, visits, per_message).await?;
             self.written += usize::try_from(achieved.count)?;
             let streams = if streams == 1 { "1 stream".to_owned() } else { format!("{streams} streams") };

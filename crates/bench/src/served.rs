@@ -13,7 +13,10 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::machine::Memory;
+use tokio::sync::OnceCell;
+use tonic::transport::Endpoint;
+
+use crate::{door::Tokens, machine::Memory};
 
 /// How long a start may take; a start folds the whole log when there is no checkpoint.
 const START_MAX: Duration = Duration::from_secs(600);
@@ -35,6 +38,8 @@ pub(crate) struct Served {
     pub(crate) url: String,
     /// From the start of the process to its ready line.
     pub(crate) start_took: Duration,
+    data: PathBuf,
+    tokens: OnceCell<Tokens>,
 }
 
 /// What `satgas verify` counted.
@@ -79,7 +84,8 @@ impl House {
             Ok((line, stdout)) => {
                 let start_took = started.elapsed();
                 let url = address(&line).with_context(|| format!("no address in the ready line {line:?}"))?;
-                Ok(Served { child, _stdout: stdout, url, start_took })
+                let (data, tokens) = (self.data(), OnceCell::new());
+                Ok(Served { child, _stdout: stdout, url, start_took, data, tokens })
             }
             Err(error) => {
                 end(&mut child);
@@ -127,6 +133,15 @@ impl Served {
     /// Its memory.
     pub(crate) fn memory(&self) -> Result<Memory> {
         Memory::of(self.child.id())
+    }
+
+    /// A token for each role, issued when they are first asked for.
+    pub(crate) async fn tokens(&self) -> Result<Tokens> {
+        let issue = async || {
+            let channel = Endpoint::from_shared(self.url.clone())?.connect().await?;
+            Tokens::issue(&channel, &self.data.join("keys"), "*").await
+        };
+        Ok(self.tokens.get_or_try_init(issue).await?.clone())
     }
 
     /// Asks it to stop and waits until it has.

@@ -5,6 +5,7 @@ use std::{
     process::ExitCode,
 };
 
+use jiff::tz::TimeZone;
 use satgas_proto::v1::{self, AreaLevel, IndicatorKind};
 
 use crate::{
@@ -53,15 +54,22 @@ pub(crate) async fn run(args: Args, server: &Connection) -> anyhow::Result<ExitC
     }
     print::banner(&mut out, log.sample_data)?;
     let basis = |basis: &Option<v1::Basis>| {
-        let basis = basis.clone().unwrap_or_default();
-        format!("position {} at {}", basis.position, time::show(basis.as_of.as_ref(), &log.zone))
+        let v1::Basis { position, as_of, rule_set, .. } = basis.clone().unwrap_or_default();
+        format!("position {position} at {}, rule set {rule_set}", time::show(as_of.as_ref(), &log.zone))
     };
-    writeln!(out, "then: {}\nnow:  {}", basis(&compared.then), basis(&compared.now))?;
+    let period = if args.period.is_empty() { current_month(&compared, &log.zone) } else { args.period };
+    writeln!(out, "{period}\nthen: {}\nnow:  {}", basis(&compared.then), basis(&compared.now))?;
     if compared.changes.is_empty() {
         writeln!(out, "\nno evaluation differs")?;
     }
     compared.changes.iter().try_for_each(|change| print_change(&mut out, change))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The month of the later moment: the period when none is asked for.
+fn current_month(compared: &v1::CompareEvaluationsResponse, zone: &TimeZone) -> String {
+    let day = time::show_day(compared.now.as_ref().and_then(|now| now.as_of.as_ref()), zone);
+    day.rsplit_once('-').map_or_else(String::new, |(month, _)| month.to_owned())
 }
 
 /// All pages, comparing the same two moments.

@@ -90,6 +90,12 @@ fn by_reason(info: &ErrorInfo, message: &str) -> Option<String> {
             "somebody took a step before you: the case is at version {} now. Look at it again (`satgas case show`), then decide",
             of("current_version"),
         ),
+        "NEEDS_TOKEN" => {
+            "the server must know who asks: name a token's file with --token-file, or put the token into SATGAS_TOKEN".into()
+        }
+        "BAD_TOKEN" => {
+            "the token cannot be used: it is none of this server's, has expired or was revoked. Ask the operator for a new one".into()
+        }
         "DISK_FULL" => "the server's disk is full: nothing new is taken, reading goes on. Free space there, then try again".into(),
         "JOURNAL_POISONED" => {
             "the server could not write its log and takes nothing more until it is restarted. Restart it, then try again".into()

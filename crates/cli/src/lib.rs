@@ -4,6 +4,7 @@
 //! Exit codes: 0 done; 1 failed; 2 done, but some records were rejected or are in conflict; 64 the command line itself is wrong.
 
 mod as_of;
+mod audit;
 mod backoff;
 mod case;
 mod codes;
@@ -24,10 +25,12 @@ mod print;
 mod progress;
 mod registry;
 mod rules;
+mod secret;
 mod serve;
 mod statistics;
 mod submit;
 mod time;
+mod token;
 mod trend;
 mod vault;
 mod verify;
@@ -38,8 +41,6 @@ use std::{io, num::NonZero, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-use crate::connect::Connection;
-
 /// Some records were rejected or are in conflict.
 const EXIT_PARTLY: u8 = 2;
 /// The command line is wrong. Not clap's 2, which scripts would take for rejected records.
@@ -49,9 +50,8 @@ const EXIT_USAGE: u8 = 64;
 #[derive(Debug, Parser)]
 #[command(name = "satgas", version, propagate_version = true)]
 struct Cli {
-    /// The server to ask
-    #[arg(long, global = true, value_name = "URL", env = "SATGAS_SERVER_URL", default_value = "http://127.0.0.1:5371")]
-    server: String,
+    #[command(flatten)]
+    way: connect::Args,
     #[command(subcommand)]
     command: Command,
 }
@@ -101,6 +101,11 @@ enum Command {
     Conflicts(conflicts::Args),
     /// List corrections and withdrawals whose target has not arrived yet
     Held(held::Args),
+    /// Issue, list and revoke tokens, and enrol phones
+    #[command(subcommand)]
+    Token(token::Command),
+    /// List the cases whose data a token could have seen
+    Audit(audit::Args),
     /// Check a data folder from its first byte to its last, while no server uses it
     Verify(verify::Args),
     /// Rotate the master key of sealed identities, back up and restore the keys of cases
@@ -118,7 +123,7 @@ pub fn run() -> ExitCode {
             return if answer.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS };
         }
     };
-    let server_url = cli.server.clone();
+    let server_url = cli.way.server.clone();
     match execute(cli) {
         Ok(code) => code,
         Err(error) if stopped_listening(&error) => ExitCode::SUCCESS,
@@ -136,7 +141,7 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
     runtime.block_on(async {
         // A channel can only be made inside a runtime.
-        let server = || Connection::to(&cli.server);
+        let server = || cli.way.connect();
         match cli.command {
             Command::Serve(args) => serve::run(args).await,
             Command::Demo(args) => demo::run(args).await.map(|()| ExitCode::SUCCESS),
@@ -157,6 +162,8 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Warnings(args) => warnings::run(args, &server()?).await,
             Command::Conflicts(args) => conflicts::run(args, &server()?).await,
             Command::Held(args) => held::run(args, &server()?).await,
+            Command::Token(command) => token::run(command, &server()?, &cli.way.server).await,
+            Command::Audit(args) => audit::run(args, &server()?).await,
             Command::Verify(args) => verify::run(&args),
             Command::Vault(command) => vault::run(command),
         }

@@ -8,14 +8,16 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Subcommand;
+use jiff::tz::TimeZone;
 use satgas_proto::v1::{self, AreaLevel, IndicatorKind};
 
 use crate::{
     as_of, codes,
     connect::{Connection, unary},
-    evaluate::{code, fraction, score},
+    evaluate::{basis, code, fraction, score},
     pages,
     print::{self, Align, ListFormat, Table},
+    time,
 };
 
 /// List, show or record.
@@ -128,9 +130,12 @@ async fn show(args: Show, server: &Connection) -> anyhow::Result<ExitCode> {
 
 async fn record(args: Record, server: &Connection) -> anyhow::Result<ExitCode> {
     let request = v1::RecordRuleSetRequest { rule_set: Some(read(&args.file)?), reason: args.reason };
+    let log = server.log().await?;
     let recorded = server.rules().record_rule_set(unary(request)).await?.into_inner();
     let how = if recorded.already_known { "was recorded before" } else { "is recorded" };
-    writeln!(io::stdout(), "the rule set {how} at position {}", recorded.position)?;
+    let mut out = io::stdout().lock();
+    print::banner(&mut out, log.sample_data)?;
+    writeln!(out, "the rule set {how} at position {}", recorded.position)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -158,8 +163,29 @@ pub(crate) async fn what_if(args: WhatIf, server: &Connection) -> anyhow::Result
         Ok((page.evaluations, page.next_page_token))
     });
     let all = all.await?;
-    print::list(args.format, &all, &table(&all), log.sample_data)?;
+    if args.format == ListFormat::Table {
+        let mut out = io::stdout().lock();
+        print::banner(&mut out, log.sample_data)?;
+        writeln!(out, "{}", heading(&all, &log.zone))?;
+        table(&all).write(&mut out)?;
+    } else {
+        print::list(args.format, &all, &table(&all), log.sample_data)?;
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Which period, under which rules each time, and what both are made of.
+fn heading(all: &[v1::WhatIfEvaluation], zone: &TimeZone) -> String {
+    let first = all.first().and_then(|both| both.recorded.as_ref().zip(both.draft.as_ref()));
+    let Some((recorded, draft)) = first else { return "nothing to evaluate".to_owned() };
+    let v1::Basis { position, head_hash, as_of, rule_set, .. } = basis(recorded);
+    format!(
+        "{}  recorded: rule set {rule_set}  draft: rule set {}  as of {}  position {position}  head {}",
+        recorded.period.clone().unwrap_or_default().code,
+        basis(draft).rule_set,
+        time::show(as_of.as_ref(), zone),
+        print::hex(&head_hash, 16),
+    )
 }
 
 /// A row for each area: the scores, their difference, and each indicator that differs.

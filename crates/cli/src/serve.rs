@@ -17,7 +17,6 @@ use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
-    connect::Connection,
     logging::{self, LogFormat},
     print::SAMPLE,
 };
@@ -64,6 +63,18 @@ struct Flags {
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     master_key_file: Option<PathBuf>,
+    /// Certificate chain (PEM); with it and its key the server speaks TLS only
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_certificate: Option<PathBuf>,
+    /// Private key of the certificate (PEM)
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_key: Option<PathBuf>,
+    /// Authority (PEM) whose certificates clients must show
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_client_authority: Option<PathBuf>,
     /// How long a stop in order may take, in seconds [default: 10]
     #[arg(long, value_name = "SECONDS")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -78,7 +89,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let config = Config::load(args.config.as_deref(), &args.flags)?;
     let data = config.data.clone();
     let server = Server::start(config, Arc::new(SystemClock)).await.context("the server cannot start")?;
-    announce(server.address(), &data, is_sample_data(server.address()).await)?;
+    announce(&server, &data)?;
     stop.signalled().await;
     tracing::info!("stopping; a second signal ends the process at once");
     tokio::select! {
@@ -88,19 +99,15 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Whether the log is one of invented data. Asked of the log: one that exists keeps its own mark, whatever the configuration says.
-async fn is_sample_data(address: SocketAddr) -> bool {
-    match Connection::to(&format!("http://{address}")) {
-        Ok(server) => server.log().await.is_ok_and(|log| log.sample_data),
-        Err(_) => false,
-    }
-}
-
-/// The one line on standard output: whoever started the process waits for it.
-fn announce(address: SocketAddr, data: &std::path::Path, sample_data: bool) -> io::Result<()> {
+/// The one line on standard output: whoever started the process waits for it. Where the first token lies is for people.
+fn announce(server: &Server, data: &std::path::Path) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    let mark = if sample_data { format!(" ({SAMPLE})") } else { String::new() };
-    writeln!(out, "satgas serves http://{address} from {}{mark}", data.display())?;
+    let mark = if server.is_sample_data() { format!(" ({SAMPLE})") } else { String::new() };
+    let scheme = if server.speaks_tls() { "https" } else { "http" };
+    writeln!(out, "satgas serves {scheme}://{} from {}{mark}", server.address(), data.display())?;
+    if let (file, true) = server.operator_token() {
+        eprintln!("The operator's first token lies in {0}: satgas --token-file {0} token issue ...", file.display());
+    }
     out.flush()
 }
 

@@ -5,6 +5,7 @@
 //!
 //! - [`validate`]: is a message well-formed by itself?
 //! - [`decide`]: does it fit the state? [`WriteState`](decide::WriteState) is the state that the writer decides against.
+//! - [`policy`]: may a role do it, and where?
 //! - [`views`]: the fold that every query reads, with [`evaluation`](views::Views::evaluate) and warnings.
 //!
 //! Events are trusted: they were decided before they were written, so folding them cannot fail.
@@ -13,6 +14,7 @@ pub mod case;
 pub mod decide;
 pub mod event;
 pub mod id;
+pub mod policy;
 pub mod registry;
 pub mod rules;
 pub mod sealed;

@@ -88,6 +88,12 @@ impl Day {
         Month::new(date.year(), date.month())
     }
 
+    /// "YYYY-MM-DD".
+    #[must_use]
+    pub fn text(self) -> String {
+        self.to_civil().to_string()
+    }
+
     /// Day of the week, 0 for Monday.
     #[must_use]
     pub fn weekday(self) -> usize {

@@ -27,12 +27,17 @@ impl Engine {
             None => self.judged_before().await?,
         };
         let now = self.now();
-        if now <= from || self.query(0, |folded| folded.views.next_deadline(from)).await? > now {
+        if now <= from {
             return Ok(0);
         }
         // What is still being written was recorded before now: it is to be known.
         self.settle().await?;
         let head = self.head().position;
+        if self.query(head, |folded| folded.views.next_deadline(from)).await? > now {
+            // Nothing fell due: what is moved into this time later did not either.
+            judged.up_to = Some(now);
+            return Ok(0);
+        }
         let missed = self.query(head, |folded| folded.known(now).missed_since(from)).await?;
         let mut position = 0;
         for missed in missed.chunks(COMMIT_MAX) {

@@ -12,6 +12,8 @@ use figment::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::Issuer;
+
 /// How a server is set up. Every key may stand in a TOML file, in the environment as `SATGAS_` and the key in capitals, or be a flag.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -51,6 +53,16 @@ pub struct Config {
     pub master_key_command: Vec<String>,
     /// File with the master key before the present one, until a rotation is done.
     pub master_key_former_file: Option<PathBuf>,
+    /// Certificate chain of the server, PEM. With it and `tls_key` the server speaks TLS only.
+    pub tls_certificate: Option<PathBuf>,
+    /// Private key of the certificate, PEM.
+    pub tls_key: Option<PathBuf>,
+    /// Authority, PEM, whose certificates clients must show; none: clients show none.
+    pub tls_client_authority: Option<PathBuf>,
+    /// Calls of one source address that may be refused in a minute. Beyond that they are told so, and are not in the access log any more.
+    pub refusals_per_minute: u32,
+    /// OpenID Connect issuers whose tokens are taken besides the server's own; in the file only.
+    pub issuers: Vec<Issuer>,
 }
 
 impl Default for Config {
@@ -73,6 +85,11 @@ impl Default for Config {
             master_key_file: None,
             master_key_command: Vec::new(),
             master_key_former_file: None,
+            tls_certificate: None,
+            tls_key: None,
+            tls_client_authority: None,
+            refusals_per_minute: 60,
+            issuers: Vec::new(),
         }
     }
 }

@@ -9,7 +9,7 @@ use satgas_domain::{
     id::Level,
     registry::Scope,
     time::Period,
-    views::{EvaluatedBody, Known, ListQuery, Moment, Ranks, Subject, ranked_within, sort, subject_code},
+    views::{EvaluatedBody, Known, ListQuery, Moment, Ranks, Subject, sort, subject_code},
 };
 use satgas_engine::{Engine, Folded};
 use satgas_proto::v1::{
@@ -120,12 +120,16 @@ impl EvaluationService for Evaluations {
         let asked = Asked::parse(&r.period, &r.area_prefix, r.level, r.body)?;
         let moment = page.moment(&self.engine, r.min_position, r.as_of).await?;
         let (query, subjects) = self.listed(&asked, moment).await?;
-        // Ranks are among all of a kota, whatever part of it is asked for.
-        let all = ListQuery { prefix: ranked_within(query.prefix), ..query.clone() };
-        let ranked = look_at(&self.engine, moment, |known| known.listed(&all)).await?;
-        let placed = each(&self.engine, moment, &ranked, |known, part| known.placed(&all, part)).await?;
-        let ranks = Ranks::of(&placed);
         let (subjects, next_page_token) = page.cut(subjects, size, moment);
+        // Ranks are among all of a kota, whatever part of it is asked for, and no other kota than those of the page need figures.
+        let kota = look_at(&self.engine, moment, |known| known.ranked_within(&query, &subjects)).await?;
+        let mut placed = Vec::new();
+        for prefix in &kota {
+            let all = ListQuery { prefix, ..query.clone() };
+            let ranked = look_at(&self.engine, moment, |known| known.listed(&all)).await?;
+            placed.extend(each(&self.engine, moment, &ranked, |known, part| known.placed(&all, part)).await?);
+        }
+        let ranks = Ranks::of(&placed);
         let trends = each(&self.engine, moment, &subjects, |known, part| known.trends(&query, part, &ranks)).await?;
         Ok(Response::new(v1::ListTrendsResponse { trends, next_page_token }))
     }
@@ -144,19 +148,26 @@ impl EvaluationService for Evaluations {
         if now.position < then.position || now.now < then.now {
             return Err(status::invalid_field("then", "lies after now"));
         }
-        let (query, subjects) = self.listed(&asked, now).await?;
+        let (query, _) = self.listed(&asked, now).await?;
         let (body, period) = (query.body, &query.period);
+        let either = |folded: &Folded| folded.views.at(now).listed_since(&folded.views.at(then), &query);
+        let subjects = self.engine.query(now.position, either).await.map_err(status::query)?;
+        // A page goes on with the subject that the one before stopped at, so that each is compared once and few are kept.
         let mut changes = Vec::new();
-        for part in subjects.chunks(PART) {
+        let mut numbered = (0..).zip(subjects).skip(page.first()).collect::<Vec<(usize, Scope)>>().into_iter();
+        while changes.len() <= size && numbered.len() > 0 {
+            let part: Vec<(usize, Scope)> = numbered.by_ref().take(PART).collect();
             let compare = |folded: &Folded| {
                 let (then, now) = (folded.views.at(then), folded.views.at(now));
-                let change = |subject: &Scope| now.change_since(&then, *subject, body, period);
-                part.iter().filter_map(change).collect::<Vec<_>>()
+                let change =
+                    |(at, subject): (usize, Scope)| Some((at, now.change_since(&then, subject, body, period)?));
+                part.into_iter().filter_map(change).collect::<Vec<_>>()
             };
             changes.extend(self.engine.query(now.position, compare).await.map_err(status::query)?);
             tokio::task::consume_budget().await;
         }
-        let (changes, next_page_token) = page.cut(changes, size, now);
+        let next_page_token = changes.get(size).map_or_else(String::new, |(at, _)| Page::token(*at, now));
+        let changes = changes.into_iter().take(size).map(|(_, change)| change).collect();
         let basis = |known: Known<'_>| known.basis(known.rules_of(period));
         let (then, now) = (look_at(&self.engine, then, basis).await?, look_at(&self.engine, now, basis).await?);
         Ok(Response::new(v1::CompareEvaluationsResponse { changes, next_page_token, then: Some(then), now: Some(now) }))

@@ -1,4 +1,4 @@
-//! The data folder: `lock`, `journal/`, `checkpoints/`. One process has it at a time.
+//! The data folder: `lock`, `journal/`, `checkpoints/`, `access/`, `keys/`. One process has it at a time.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -75,6 +75,14 @@ impl Folder {
     pub(crate) fn checkpoints(&self) -> PathBuf {
         self.path.join("checkpoints")
     }
+
+    pub(crate) fn access(&self) -> PathBuf {
+        self.path.join("access")
+    }
+
+    pub(crate) fn keys(&self) -> PathBuf {
+        self.path.join("keys")
+    }
 }
 
 /// Why a log was not verified, or did not stand up to it.
@@ -86,16 +94,24 @@ pub enum VerifyError {
     /// The log is damaged; names the first position that cannot be trusted.
     #[error(transparent)]
     Fault(#[from] Fault),
+    /// The access log is damaged.
+    #[error("the access log: {0}")]
+    Access(Fault),
 }
 
-/// Reads and checks the whole log of a folder that nobody has. `progress` is told the position reached from time to time. Blocks.
+/// Reads and checks the whole log of a folder that nobody has, and its access log. What was counted is of the log. `progress` is told the position reached from time to time. Blocks.
 pub fn verify(data: &Path, mut progress: impl FnMut(u64)) -> Result<Verified, VerifyError> {
     if !data.join("journal").is_dir() {
         return Err(FolderError::NoLog(data.to_owned()).into());
     }
     let mut folder = Folder::take(data)?;
     folder.sign("verifying").map_err(|error| FolderError::Io { folder: data.to_owned(), error })?;
-    Ok(disk::verify_folder(folder.journal(), disk::Options::default(), &mut progress)?)
+    let verified = disk::verify_folder(folder.journal(), disk::Options::default(), &mut progress)?;
+    // A folder from before there was one has none.
+    if folder.access().is_dir() {
+        disk::verify_folder(folder.access(), disk::Options::default(), &mut |_| {}).map_err(VerifyError::Access)?;
+    }
+    Ok(verified)
 }
 
 /// Opens the journal of a folder.

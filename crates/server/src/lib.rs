@@ -4,15 +4,19 @@
 //! answered, subscribers are told where to resume, the engine writes its checkpoints. Everything a client sees is in
 //! `proto/satgas/v1`; each service is one module here, and `status` is the one place where errors become gRPC statuses.
 
+mod access;
+mod audit;
+mod authorize;
 mod case;
 mod config;
 mod csv_import;
 mod evaluation;
 mod event;
 mod folder;
+mod identity;
+mod listen;
 mod look;
 mod master;
-mod reader;
 mod registry;
 mod rules;
 mod sealed;
@@ -21,6 +25,7 @@ mod statistics;
 mod status;
 mod stream;
 mod submission;
+mod tls;
 mod vault;
 mod warning;
 
@@ -28,10 +33,12 @@ pub use satgas_engine::{Clock, ManualClock, SystemClock, vault::Copied};
 pub use satgas_journal::{Fault, Head, Verified};
 
 pub use self::{
+    access::AccessOpenError,
     config::{Config, ConfigError},
     folder::{FolderError, VerifyError, verify},
-    master::KeyError,
-    reader::Reader,
+    identity::{EnsureError, FetchError, Issuer, IssuerError, KeyError, RoleRule},
+    master::MasterKeyError,
     server::{Server, ShutdownError, StartError},
+    tls::TlsError,
     vault::{Erasure, Rotation, VaultCommandError, back_up_vault, restore_vault, rotate_master_key, verify_erased},
 };

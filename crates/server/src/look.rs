@@ -69,7 +69,7 @@ pub(crate) async fn each<T>(
 /// A page of an answer that must be of one moment: what its token says, or the first page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Page {
-    /// Items that were given out.
+    /// Items before this page, given out or passed over.
     first: usize,
     /// Position and time that the first page was made at; none for the first page.
     made_at: Option<(u64, Instant)>,
@@ -86,7 +86,7 @@ impl Page {
             let made_at = (parts.next()?.parse().ok()?, Instant(parts.next()?.parse().ok()?));
             parts.next().is_none().then_some(Self { first, made_at: Some(made_at) })
         })();
-        made.ok_or_else(|| status::invalid_field("page_token", "is not a token that was given out"))
+        made.ok_or_else(not_given_out)
     }
 
     /// The moment that all pages are of: that of the first page, or the one that is asked for.
@@ -100,18 +100,32 @@ impl Page {
             None => moment(engine, min_position, parse(as_of, "as_of")?).await,
             Some((position, now)) => {
                 let made_at = moment(engine, 0, Some(AsOf::Position(position))).await?;
-                Ok(Moment { now, ..made_at })
+                // A token made by hand must not ask about the future, which every other question is refused.
+                if now > engine.now() { Err(not_given_out()) } else { Ok(Moment { now, ..made_at }) }
             }
         }
+    }
+
+    /// Items that come before this page.
+    pub(crate) fn first(self) -> usize {
+        self.first
+    }
+
+    /// The token of a page that begins after `first` items and is made at a moment.
+    pub(crate) fn token(first: usize, moment: Moment) -> String {
+        format!("{first}.{}.{}", moment.position, moment.now.0)
     }
 
     /// Cuts the page out of all items; the token of the next, which is made at the same moment.
     pub(crate) fn cut<T>(self, all: Vec<T>, size: usize, moment: Moment) -> (Vec<T>, String) {
         let next = self.first.saturating_add(size);
-        let token =
-            if next < all.len() { format!("{next}.{}.{}", moment.position, moment.now.0) } else { String::new() };
+        let token = if next < all.len() { Self::token(next, moment) } else { String::new() };
         (all.into_iter().skip(self.first).take(size).collect(), token)
     }
+}
+
+fn not_given_out() -> Status {
+    status::invalid_field("page_token", "is not a token that was given out")
 }
 
 /// The moment that a field of a request names.

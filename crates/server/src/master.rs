@@ -16,7 +16,7 @@ const VARIABLE: &str = "SATGAS_MASTER_KEY";
 
 /// Why there is no master key.
 #[derive(Debug, thiserror::Error)]
-pub enum KeyError {
+pub enum MasterKeyError {
     /// It cannot be used.
     #[error(transparent)]
     Master(#[from] MasterError),
@@ -47,12 +47,12 @@ pub(crate) fn next_file(data: &Path) -> PathBuf {
 }
 
 /// Reads what is configured.
-pub(crate) fn options(config: &Config) -> Result<vault::Options, KeyError> {
+pub(crate) fn options(config: &Config) -> Result<vault::Options, MasterKeyError> {
     Ok(vault::Options { folder: vault_folder(config), masters: masters(config)? })
 }
 
 /// The master keys: the one in force first, then those that a rotation has not done with.
-pub(crate) fn masters(config: &Config) -> Result<Masters, KeyError> {
+pub(crate) fn masters(config: &Config) -> Result<Masters, MasterKeyError> {
     let mut known = Vec::new();
     let (default, next) = (default_file(&config.data), next_file(&config.data));
     match configured(config)? {
@@ -73,14 +73,14 @@ pub(crate) fn is_default(config: &Config) -> bool {
     config.master_key_file.is_none() && config.master_key_command.is_empty() && env::var_os(VARIABLE).is_none()
 }
 
-fn configured(config: &Config) -> Result<Option<MasterKey>, KeyError> {
+fn configured(config: &Config) -> Result<Option<MasterKey>, MasterKeyError> {
     let variable = env::var(VARIABLE).ok().map(vault_text);
     match (&config.master_key_file, config.master_key_command.as_slice(), variable) {
         (None, [], None) => Ok(None),
         (Some(path), [], None) => Ok(Some(MasterKey::read(path)?)),
         (None, [], Some(text)) => Ok(Some(MasterKey::parse(&text, VARIABLE)?)),
         (None, [program, arguments @ ..], None) => from_command(program, arguments).map(Some),
-        _ => Err(KeyError::Twice),
+        _ => Err(MasterKeyError::Twice),
     }
 }
 
@@ -88,8 +88,8 @@ fn vault_text(text: String) -> zeroize::Zeroizing<String> {
     zeroize::Zeroizing::new(text)
 }
 
-fn from_command(program: &str, arguments: &[String]) -> Result<MasterKey, KeyError> {
-    let failed = |what: String| KeyError::Command { what };
+fn from_command(program: &str, arguments: &[String]) -> Result<MasterKey, MasterKeyError> {
+    let failed = |what: String| MasterKeyError::Command { what };
     let run = Command::new(program).args(arguments).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
     let output = run.map_err(|error| failed(format!("cannot be run: {error}")))?;
     // What it printed may be the key: it is wiped, and no error repeats it.

@@ -6,10 +6,17 @@ use satgas_engine::{Engine, vault::Clear};
 use satgas_proto::v1::{self, erasure_service_server::ErasureService, event::Body};
 use tonic::{Request, Response, Status};
 
-use crate::{reader, status, stream::Streams};
+use crate::{identity::Holder, status, stream::Streams};
 
 /// Identities that may come with a case that is opened: each kind a few times.
 const IDENTITIES_MAX: usize = 10;
+
+/// Who a call comes from, as it is written into the log: the id of the token and its role, never a name.
+fn caller<T>(request: &Request<T>) -> v1::Actor {
+    let Holder { token_id, caller, .. } = request.extensions().get::<Holder>().cloned().unwrap_or_else(Holder::anybody);
+    let role = caller.role.as_str_name().trim_start_matches("ROLE_").to_lowercase();
+    v1::Actor { id: token_id.to_string(), role }
+}
 
 /// Seals an identity and records the seal.
 pub(crate) async fn record(
@@ -70,7 +77,7 @@ pub(crate) async fn unseal(
     engine: &Engine,
     request: Request<v1::UnsealIdentityRequest>,
 ) -> Result<v1::UnsealIdentityResponse, Status> {
-    let by = reader::of(&request);
+    let by = caller(&request);
     let unsealed = engine.unseal_identity(request.into_inner(), by).await.map_err(status::sealed)?;
     Ok(v1::UnsealIdentityResponse {
         sealed_at: unsealed.sealed_at,
@@ -108,7 +115,7 @@ impl ErasureService for Erasures {
         request: Request<v1::RequestErasureRequest>,
     ) -> Result<Response<v1::RequestErasureResponse>, Status> {
         let _call = self.streams.tasks.token();
-        let by = Some(reader::of(&request));
+        let by = Some(caller(&request));
         let v1::RequestErasureRequest { command_id, case_id, reason } = request.into_inner();
         let requested = v1::ErasureRequested { command_id, case_id: case_id.clone(), reason, by };
         let (receipt, sealing) = self.record(&case_id, Body::ErasureRequested(requested)).await?;
@@ -120,7 +127,7 @@ impl ErasureService for Erasures {
         request: Request<v1::ApproveErasureRequest>,
     ) -> Result<Response<v1::ApproveErasureResponse>, Status> {
         let _call = self.streams.tasks.token();
-        let by = Some(reader::of(&request));
+        let by = Some(caller(&request));
         let v1::ApproveErasureRequest { command_id, case_id } = request.into_inner();
         let approved = v1::ErasureApproved { command_id, case_id: case_id.clone(), by };
         let receipt = self.engine.approve_erasure(approved).await.map_err(status::sealed)?;
@@ -133,7 +140,7 @@ impl ErasureService for Erasures {
         request: Request<v1::PlaceHoldRequest>,
     ) -> Result<Response<v1::PlaceHoldResponse>, Status> {
         let _call = self.streams.tasks.token();
-        let by = Some(reader::of(&request));
+        let by = Some(caller(&request));
         let v1::PlaceHoldRequest { command_id, case_id, reason, until } = request.into_inner();
         let placed = v1::HoldPlaced { command_id, case_id: case_id.clone(), reason, until, by };
         let (receipt, sealing) = self.record(&case_id, Body::HoldPlaced(placed)).await?;
@@ -142,7 +149,7 @@ impl ErasureService for Erasures {
 
     async fn lift_hold(&self, request: Request<v1::LiftHoldRequest>) -> Result<Response<v1::LiftHoldResponse>, Status> {
         let _call = self.streams.tasks.token();
-        let by = Some(reader::of(&request));
+        let by = Some(caller(&request));
         let v1::LiftHoldRequest { command_id, case_id, hold_id, reason } = request.into_inner();
         let lifted = v1::HoldLifted { command_id, case_id: case_id.clone(), hold_id, reason, by };
         let (receipt, sealing) = self.record(&case_id, Body::HoldLifted(lifted)).await?;

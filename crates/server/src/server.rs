@@ -1,16 +1,25 @@
 //! A running server.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
+use prost::Message as _;
 use satgas_engine::{Clock, Engine, Options, Writable};
 use satgas_journal::{Fault, Verified, disk};
 use satgas_proto::{
     DESCRIPTORS, encoded,
     v1::{
+        self,
+        audit_service_server::AuditServiceServer,
         case_service_server::{self, CaseServiceServer},
         erasure_service_server::{self, ErasureServiceServer},
         evaluation_service_server::{self, EvaluationServiceServer},
         event_service_server,
+        identity_service_server::IdentityServiceServer,
         registry_service_server::{self, RegistryServiceServer},
         rule_service_server::{self, RuleServiceServer},
         statistics_service_server::{self, StatisticsServiceServer},
@@ -24,16 +33,21 @@ use tokio::{
     task::JoinHandle,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tonic::{service::Routes, transport::server::TcpIncoming};
+use tonic::service::Routes;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 use crate::{
-    Config, FolderError,
+    AccessOpenError, Config, EnsureError, FolderError, IssuerError, KeyError, TlsError,
+    access::AccessLog,
+    audit::Audit,
+    authorize::{Authorized, Gate, door},
     case::CaseApi,
     evaluation::Evaluations,
     event::Events,
     folder::{Folder, open_journal},
-    master::{self, KeyError},
+    identity::{Failures, Identity, IdentityApi, Keys},
+    listen::connections,
+    master::{self, MasterKeyError},
     registry::RegistryApi,
     rules::Rules,
     sealed::Erasures,
@@ -41,6 +55,7 @@ use crate::{
     status,
     stream::Streams,
     submission::Submissions,
+    tls::{Files, Tls},
     warning::Warnings,
 };
 
@@ -50,6 +65,8 @@ const SUBMISSION_BYTES_MAX: usize = 4 * 1024 * 1024;
 const REGISTRY_BYTES_MAX: usize = 17 * 1024 * 1024;
 /// Streams that one connection may have open at once.
 const STREAMS_PER_CONNECTION: u32 = 1_024;
+/// Bytes of the headers of one call; a longer token is none of ours.
+const HEADERS_BYTES_MAX: u32 = 16 * 1024;
 /// A connection that does not answer this long is dead.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 /// How long connections may take to close once every call on them has ended.
@@ -67,7 +84,7 @@ pub enum StartError {
     Journal(#[from] satgas_journal::OpenError),
     /// The master key cannot be used.
     #[error("the identities cannot be unsealed: {0}")]
-    Key(#[from] KeyError),
+    MasterKey(#[from] MasterKeyError),
     /// The log cannot be read into the views.
     #[error("the log cannot be used: {0}")]
     Engine(#[from] satgas_engine::OpenError),
@@ -79,6 +96,30 @@ pub enum StartError {
         /// The operating system's words.
         error: std::io::Error,
     },
+    /// It would be open to the network without TLS.
+    #[error(
+        "{0} is not loopback, and without TLS whoever is on the way reads along: name a certificate and its key with \
+         --tls-certificate and --tls-key, or listen on 127.0.0.1 and put a TLS proxy in front"
+    )]
+    Insecure(SocketAddr),
+    /// TLS cannot be offered.
+    #[error("TLS cannot be offered: {0}")]
+    Tls(#[from] TlsError),
+    /// The keys cannot be used.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// The access log cannot be opened.
+    #[error("the access log cannot be opened: {0}")]
+    Access(#[from] AccessOpenError),
+    /// An issuer of the configuration cannot be used.
+    #[error(transparent)]
+    Issuer(#[from] IssuerError),
+    /// There is no operator, and none can be made.
+    #[error(transparent)]
+    Operator(#[from] EnsureError),
+    /// The log does not begin as every log does.
+    #[error("the log does not begin with its opening: {0}")]
+    Beginning(String),
     /// The descriptors built into the binary do not decode.
     #[error("reflection cannot be offered: {0}")]
     Reflection(String),
@@ -104,11 +145,28 @@ pub struct Server {
     serving: JoinHandle<Result<(), tonic::transport::Error>>,
     deadline: Duration,
     folder: Folder,
+    access: Arc<AccessLog>,
+    operator_token: PathBuf,
+    is_operator_new: bool,
+    speaks_tls: bool,
+    sample_data: bool,
+}
+
+/// What was opened in the data folder.
+struct Opened {
+    folder: Folder,
+    engine: Engine,
+    access: Arc<AccessLog>,
+    keys: Keys,
 }
 
 impl Server {
     /// Opens the data folder, binds the address and serves.
     pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        let tls = tls(&config)?;
+        if tls.is_none() && !config.listen.ip().is_loopback() {
+            return Err(StartError::Insecure(config.listen));
+        }
         // The address first: whoever cannot listen has no business with the data.
         let failed = |error| StartError::Listen { address: config.listen, error };
         let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
@@ -116,10 +174,24 @@ impl Server {
         let data = config.data.clone();
         let opening = config.clone();
         let opened = tokio::task::spawn_blocking(move || open(&opening, clock, address)).await;
-        let (folder, engine) = opened.map_err(|error| {
+        let Opened { folder, engine, access, keys } = opened.map_err(|error| {
             let error = std::io::Error::other(error);
             FolderError::Io { folder: data, error }
         })??;
+        let log = log_opened(&engine).await?;
+        let sample_data = log.sample_data;
+        let gate = Gate {
+            engine: engine.clone(),
+            access: Arc::clone(&access),
+            identity: Arc::new(Identity::new(Arc::clone(&access), &keys, &config.issuers)?),
+            failures: Arc::new(Failures::new(config.refusals_per_minute)),
+        };
+        access.end_streams(engine.head().position).await.map_err(EnsureError::from)?;
+        let is_operator_new = gate.identity.ensure_operator(&keys, engine.now()).await?;
+        let operator_token = keys.operator_token();
+        if is_operator_new {
+            tracing::info!(file = %operator_token.display(), "there was no operator: its token was written");
+        }
 
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
@@ -133,20 +205,53 @@ impl Server {
             let every = Duration::from_secs(config.deadlines_every_s);
             tasks.spawn(watch_deadlines(engine.clone(), every, stop.clone()));
         }
-        let routes = routes(&engine, &streams).await?;
+        let routes = routes(&gate, log, &streams).await?;
+        let speaks_tls = tls.is_some();
+        if let Some(tls) = &tls {
+            tokio::spawn(Arc::clone(tls).follow(stop.clone()));
+        }
         let serving = tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(KEEPALIVE))
             .http2_keepalive_timeout(Some(KEEPALIVE))
+            .http2_max_header_list_size(HEADERS_BYTES_MAX)
             .max_concurrent_streams(STREAMS_PER_CONNECTION)
             .add_routes(routes)
-            .serve_with_incoming_shutdown(
-                TcpIncoming::from(listener).with_nodelay(Some(true)),
-                stop.clone().cancelled_owned(),
-            );
+            .serve_with_incoming_shutdown(connections(listener, tls, stop.clone()), stop.clone().cancelled_owned());
         tracing::info!(%address, position = engine.head().position, "serving");
         let deadline = Duration::from_secs(config.shutdown_deadline_s);
         let serving = tokio::spawn(serving);
-        Ok(Self { address, engine, stop, streams: tasks, serving, deadline, folder })
+        Ok(Self {
+            address,
+            engine,
+            stop,
+            streams: tasks,
+            serving,
+            deadline,
+            folder,
+            access,
+            operator_token,
+            is_operator_new,
+            speaks_tls,
+            sample_data,
+        })
+    }
+
+    /// Where the operator's first token lies, and whether it was written by this start.
+    #[must_use]
+    pub fn operator_token(&self) -> (&Path, bool) {
+        (&self.operator_token, self.is_operator_new)
+    }
+
+    /// Whether clients must speak TLS.
+    #[must_use]
+    pub fn speaks_tls(&self) -> bool {
+        self.speaks_tls
+    }
+
+    /// Whether all that it keeps is invented.
+    #[must_use]
+    pub fn is_sample_data(&self) -> bool {
+        self.sample_data
     }
 
     /// The address that it listens on.
@@ -169,7 +274,7 @@ impl Server {
 
     /// Ends in order within the deadline: no new work, calls in flight answered, subscribers told where to resume, checkpoints written.
     pub async fn shutdown(self) -> Result<(), ShutdownError> {
-        let Self { engine, stop, streams, mut serving, deadline, folder, .. } = self;
+        let Self { engine, stop, streams, mut serving, deadline, folder, access, .. } = self;
         stop.cancel();
         streams.close();
         // Calls in flight are answered, streams are told where to resume.
@@ -185,7 +290,11 @@ impl Server {
             }
         };
         let result = result.and(answered.map_err(|_| ShutdownError::Deadline(deadline)));
-        if tokio::task::spawn_blocking(move || engine.shutdown()).await.is_err() {
+        let shut = move || {
+            access.shutdown();
+            engine.shutdown();
+        };
+        if tokio::task::spawn_blocking(shut).await.is_err() {
             tracing::error!("the engine did not stop in order");
         }
         drop(folder);
@@ -194,7 +303,30 @@ impl Server {
     }
 }
 
-fn open(config: &Config, clock: Arc<dyn Clock>, address: SocketAddr) -> Result<(Folder, Engine), StartError> {
+/// TLS by the configuration; none when no certificate is named.
+fn tls(config: &Config) -> Result<Option<Arc<Tls>>, StartError> {
+    let client_authority = config.tls_client_authority.clone();
+    match (config.tls_certificate.clone(), config.tls_key.clone()) {
+        (None, None) if client_authority.is_none() => Ok(None),
+        (Some(certificate), Some(key)) => Ok(Some(Arc::new(Tls::open(Files { certificate, key, client_authority })?))),
+        _ => Err(TlsError::Half.into()),
+    }
+}
+
+/// How the log was opened: its first event.
+async fn log_opened(engine: &Engine) -> Result<v1::LogOpened, StartError> {
+    let failed = |error: &dyn std::fmt::Display| StartError::Beginning(error.to_string());
+    let mut cursor = engine.cursor(0, satgas_engine::Filter::default()).map_err(|error| failed(&error))?;
+    let page = cursor.read(1, 1).await.map_err(|error| failed(&error))?;
+    let bytes = page.bodies.concat();
+    let events = v1::ReadResponse::decode(bytes.as_slice()).map_err(|error| failed(&error))?.events;
+    match events.into_iter().next().and_then(|event| event.body) {
+        Some(v1::event::Body::LogOpened(opened)) => Ok(opened),
+        _ => Err(failed(&"it is another event")),
+    }
+}
+
+fn open(config: &Config, clock: Arc<dyn Clock>, address: SocketAddr) -> Result<Opened, StartError> {
     let mut folder = Folder::take(&config.data)?;
     let journal = open_journal(
         &folder,
@@ -212,14 +344,17 @@ fn open(config: &Config, clock: Arc<dyn Clock>, address: SocketAddr) -> Result<(
         checkpoint_every: config.checkpoint_every,
         vault: Some(master::options(config)?),
     };
+    let keys = Keys::open(folder.keys())?;
+    let access = Arc::new(AccessLog::open(&folder.access(), Arc::clone(&clock))?);
     let engine = Engine::open(Arc::new(journal), clock, &options)?;
     folder
         .sign(&format!("serving on {address}"))
         .map_err(|error| FolderError::Io { folder: config.data.clone(), error })?;
-    Ok((folder, engine))
+    Ok(Opened { folder, engine, access, keys })
 }
 
-async fn routes(engine: &Engine, streams: &Streams) -> Result<Routes, StartError> {
+async fn routes(gate: &Gate, log: v1::LogOpened, streams: &Streams) -> Result<Routes, StartError> {
+    let engine = &gate.engine;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(DESCRIPTORS)
         .build_v1()
@@ -230,21 +365,42 @@ async fn routes(engine: &Engine, streams: &Streams) -> Result<Routes, StartError
     tell_health(&health, now).await;
     streams.tasks.spawn(follow_health(health, writable, streams.stop.clone()));
     let submissions = Submissions { engine: engine.clone(), streams: streams.clone() };
+    let registry = RegistryApi { engine: engine.clone(), streams: streams.clone() };
+    let cases = CaseApi { engine: engine.clone(), streams: streams.clone() };
+    let erasures = Erasures { engine: engine.clone(), streams: streams.clone() };
     let events = Events { engine: engine.clone(), streams: streams.clone() };
     let evaluations = Evaluations { engine: engine.clone(), streams: streams.clone() };
-    let registry = RegistryServiceServer::new(RegistryApi { engine: engine.clone(), streams: streams.clone() });
-    let routes = Routes::new(SubmissionServiceServer::new(submissions).max_decoding_message_size(SUBMISSION_BYTES_MAX))
+    let rules = Rules { engine: engine.clone(), streams: streams.clone() };
+    let identity = IdentityApi {
+        engine: engine.clone(),
+        access: Arc::clone(&gate.access),
+        identity: Arc::clone(&gate.identity),
+        log,
+    };
+    let audit = Audit { engine: engine.clone(), access: Arc::clone(&gate.access) };
+    let submissions = SubmissionServiceServer::new(behind(gate, submissions));
+    let registry = RegistryServiceServer::new(behind(gate, registry));
+    let routes = Routes::new(submissions.max_decoding_message_size(SUBMISSION_BYTES_MAX))
         .add_service(registry.max_decoding_message_size(REGISTRY_BYTES_MAX))
-        .add_service(CaseServiceServer::new(CaseApi { engine: engine.clone(), streams: streams.clone() }))
-        .add_service(ErasureServiceServer::new(Erasures { engine: engine.clone(), streams: streams.clone() }))
-        .add_service(encoded::event_service_server::EventServiceServer::new(events))
-        .add_service(EvaluationServiceServer::new(evaluations))
-        .add_service(RuleServiceServer::new(Rules { engine: engine.clone(), streams: streams.clone() }))
-        .add_service(StatisticsServiceServer::new(Statistics { engine: engine.clone() }))
-        .add_service(WarningServiceServer::new(Warnings { engine: engine.clone() }))
+        .add_service(CaseServiceServer::new(behind(gate, cases)))
+        .add_service(ErasureServiceServer::new(behind(gate, erasures)))
+        .add_service(encoded::event_service_server::EventServiceServer::new(behind(gate, events)))
+        .add_service(EvaluationServiceServer::new(behind(gate, evaluations)))
+        .add_service(RuleServiceServer::new(behind(gate, rules)))
+        .add_service(StatisticsServiceServer::new(behind(gate, Statistics { engine: engine.clone() })))
+        .add_service(WarningServiceServer::new(behind(gate, Warnings { engine: engine.clone() })))
+        .add_service(IdentityServiceServer::new(behind(gate, identity)))
+        .add_service(AuditServiceServer::new(behind(gate, audit)))
         .add_service(health_service)
         .add_service(reflection);
-    Ok(Routes::from(routes.into_axum_router().layer(axum::middleware::map_response(readable))))
+    // The door is the outermost: nothing of a call is read before it is let in.
+    let router = routes.into_axum_router().layer(axum::middleware::map_response(readable));
+    Ok(Routes::from(router.layer(axum::middleware::from_fn_with_state(gate.clone(), door))))
+}
+
+/// A service behind its decisions.
+fn behind<S>(gate: &Gate, inner: S) -> Authorized<S> {
+    Authorized { inner, gate: gate.clone() }
 }
 
 /// Records deadlines that pass unmet until the server stops. What cannot be written is tried again at the next look.

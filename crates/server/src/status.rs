@@ -11,6 +11,8 @@ use satgas_proto::v1::Violation;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 
+use crate::access::AccessError;
+
 const DOMAIN: &str = "satgas.v1";
 /// Bytes of violations in one answer: they travel in headers, of which clients take 8 to 16 KiB.
 const VIOLATIONS_BYTES_MAX: usize = 3 * 1024;
@@ -18,6 +20,8 @@ const VIOLATIONS_BYTES_MAX: usize = 3 * 1024;
 const RETRY: Duration = Duration::from_millis(250);
 /// How long a client waits before it tries again when the disk is full or the server stops.
 const RETRY_LATER: Duration = Duration::from_secs(30);
+/// How long a source waits that had too many calls refused.
+const RETRY_REFUSED: Duration = Duration::from_secs(60);
 
 /// Every refused field at once, as far as the headers of an answer hold them.
 pub(crate) fn invalid(mut violations: Vec<Violation>) -> Status {
@@ -106,6 +110,60 @@ pub(crate) fn stalled(resume_position: u64) -> Status {
 pub(crate) fn stopping() -> Status {
     let message = "the server is stopping: send what has no receipt again when it is back".to_owned();
     retry(Code::Unavailable, message, "STOPPING", RETRY)
+}
+
+/// A call that needs a token came without one.
+pub(crate) fn needs_token() -> Status {
+    let message = "this call needs a token: send it as `authorization: Bearer ...`".to_owned();
+    with_reason(Code::Unauthenticated, message, "NEEDS_TOKEN", [])
+}
+
+/// A token that cannot be used; why is nobody's business who has no right one.
+pub(crate) fn bad_token() -> Status {
+    let message = "the token cannot be used: it is none of this server's, has expired or was revoked".to_owned();
+    with_reason(Code::Unauthenticated, message, "BAD_TOKEN", [])
+}
+
+/// A stream outlived its token.
+pub(crate) fn token_ended() -> Status {
+    let message = "the stream's token has expired or was revoked: resume with a new one".to_owned();
+    with_reason(Code::Unauthenticated, message, "TOKEN_ENDED", [])
+}
+
+/// A code that cannot be exchanged.
+pub(crate) fn bad_code() -> Status {
+    let message = "the code cannot be exchanged: it is unknown, was used or is too old; ask for a new one".to_owned();
+    with_reason(Code::Unauthenticated, message, "BAD_CODE", [])
+}
+
+/// The role may not do this at all.
+pub(crate) fn not_your_role() -> Status {
+    let message = "the token's role may not make this call; docs/access.md says which may".to_owned();
+    with_reason(Code::PermissionDenied, message, "NOT_YOUR_ROLE", [])
+}
+
+/// The role may do this, but not there. The same whether there is such a place or not.
+pub(crate) fn not_yours() -> Status {
+    let message = "the token is for another area or institution than the one that is named".to_owned();
+    with_reason(Code::PermissionDenied, message, "NOT_YOURS", [])
+}
+
+/// Too many calls of one source were refused.
+pub(crate) fn too_many_refusals() -> Status {
+    let message = "too many calls from this address were refused: try again in a minute".to_owned();
+    retry(Code::ResourceExhausted, message, "TOO_MANY_REFUSALS", RETRY_REFUSED)
+}
+
+/// What must be recorded was not, so nothing is answered.
+pub(crate) fn access(error: &AccessError) -> Status {
+    match error {
+        AccessError::Refused => not_yours(),
+        AccessError::Busy => retry(Code::ResourceExhausted, error.to_string(), "ACCESS_LOG_BUSY", RETRY),
+        AccessError::Failed(_) => {
+            let message = "the access log cannot be written, and what nobody records is not answered".to_owned();
+            retry(Code::Unavailable, message, "ACCESS_LOG_FAILED", RETRY_LATER)
+        }
+    }
 }
 
 /// Nothing was written.

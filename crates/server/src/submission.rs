@@ -91,11 +91,14 @@ pub(crate) async fn submit(engine: &Engine, submission: v1::Submission) -> Resul
 }
 
 /// Receipts of a batch in order. Reading ahead is bounded: when the client takes no receipts, nothing more is read from it.
-fn receipts(
+pub(crate) fn receipts<B>(
     engine: Engine,
     streams: &Streams,
-    batch: Streaming<v1::SubmitBatchRequest>,
-) -> impl Stream<Item = Result<v1::SubmitBatchResponse, Status>> + Send + use<> {
+    batch: B,
+) -> impl Stream<Item = Result<v1::SubmitBatchResponse, Status>> + Send + use<B>
+where
+    B: Stream<Item = Result<v1::SubmitBatchRequest, Status>> + Send,
+{
     let (stop, call) = (streams.stop.clone(), streams.tasks.token());
     batch
         .take_until(stop.clone().cancelled_owned())

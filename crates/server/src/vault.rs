@@ -15,7 +15,7 @@ use satgas_proto::v1::{self, EventKind, event::Body};
 use crate::{
     Config, FolderError,
     folder::{Folder, open_journal},
-    master::{self, KeyError},
+    master::{self, MasterKeyError},
 };
 
 /// Bytes of the log that are read at a time.
@@ -29,7 +29,7 @@ pub enum VaultCommandError {
     Folder(#[from] FolderError),
     /// The master key cannot be used.
     #[error(transparent)]
-    Key(#[from] KeyError),
+    Key(#[from] MasterKeyError),
     /// The vault cannot be used.
     #[error(transparent)]
     Vault(#[from] VaultError),

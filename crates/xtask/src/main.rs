@@ -1,4 +1,4 @@
-//! Everything a developer runs: `cargo xtask test | demo | bench | forms`.
+//! Everything a developer runs: `cargo xtask test | demo | bench | forms | access`.
 //!
 //! `test` is the whole gate: what passes here passes in CI, because CI runs nothing else. Only cargo and npm are expected
 //! on the machine; every other tool is installed by the step that needs it, at a pinned version.
@@ -50,6 +50,8 @@ enum Task {
     },
     /// Write the XLSX files in docs/forms from their sources
     Forms,
+    /// Write the table of roles in docs/access.md from the policy
+    Access,
 }
 
 fn main() -> ExitCode {
@@ -66,7 +68,15 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::Demo { args } => demo::become_demo(&workspace, &args),
         Task::Bench { args } => bench::become_driver(&workspace, &args),
         Task::Forms => forms::write(&workspace).map(|()| ExitCode::SUCCESS),
+        Task::Access => access(&workspace).map(|()| ExitCode::SUCCESS),
     }
+}
+
+/// The test that holds the table against the policy writes it when told so: one place knows how it looks.
+fn access(workspace: &Workspace) -> anyhow::Result<()> {
+    let mut command =
+        workspace.cargo(["test", "--quiet", "--package", "satgas-domain", "--test", "domain", "the_table_in"]);
+    workspace::run(command.env("SATGAS_WRITE_DOCS", "1"))
 }
 
 fn test(workspace: &Workspace, only: &[Step]) -> ExitCode {

@@ -18,12 +18,12 @@ use satgas_proto::v1::{
     case_command::Step, case_service_client::CaseServiceClient, submission_service_client::SubmissionServiceClient,
 };
 use tokio::task::JoinSet;
-use tonic::transport::Channel;
 
 use super::{
     country::Country,
     history::{History, command_id},
 };
+use crate::door::Door;
 use crate::{city, follow};
 
 /// A load that takes longer has failed.
@@ -36,7 +36,7 @@ const PER_MESSAGE: u64 = 256;
 const MESSAGES_WAITING: usize = 4;
 
 /// Registers the country. The number of entries.
-pub(crate) async fn register(channel: &Channel, country: &Country) -> Result<u64> {
+pub(crate) async fn register(channel: &Door, country: &Country) -> Result<u64> {
     let mut entries = country.registry();
     let mut count = 0;
     loop {
@@ -58,7 +58,7 @@ pub(crate) struct Loaded {
 }
 
 /// Streams all records of a history, over as many streams as there are channels.
-pub(crate) async fn stream(channels: Vec<Channel>, history: &History, records: u64) -> Result<Loaded> {
+pub(crate) async fn stream(channels: Vec<Door>, history: &History, records: u64) -> Result<Loaded> {
     let (started, streams) = (Instant::now(), channels.len() as u64);
     let acknowledged = Arc::new(AtomicU64::new(0));
     let half_at = Arc::new(OnceLock::new());
@@ -93,7 +93,7 @@ pub(crate) async fn stream(channels: Vec<Channel>, history: &History, records: u
 }
 
 async fn one(
-    channel: Channel,
+    channel: Door,
     messages: impl Iterator<Item = SubmitBatchRequest> + Send + 'static,
     note: impl Fn(u64),
 ) -> Result<()> {
@@ -118,7 +118,7 @@ async fn one(
 }
 
 /// Assesses the latest cases and answers them; as many at once as there are channels. The number of steps.
-pub(crate) async fn steps(channels: Vec<Channel>, history: &History, cases: usize) -> Result<u64> {
+pub(crate) async fn steps(channels: Vec<Door>, history: &History, cases: usize) -> Result<u64> {
     let cases: Vec<(String, Timestamp)> = history.cases().take(cases).collect();
     let mut tasks = JoinSet::new();
     for (channel, some) in channels.into_iter().zip(cases.chunks(cases.len().div_ceil(64).max(1))) {
@@ -131,7 +131,7 @@ pub(crate) async fn steps(channels: Vec<Channel>, history: &History, cases: usiz
     Ok(count)
 }
 
-async fn handle(channel: Channel, cases: Vec<(String, Timestamp)>) -> Result<u64> {
+async fn handle(channel: Door, cases: Vec<(String, Timestamp)>) -> Result<u64> {
     let mut client = CaseServiceClient::new(channel);
     let mut count = 0;
     for (case_id, reported_at) in cases {

@@ -20,12 +20,12 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use hdrhistogram::Histogram;
 use satgas_proto::v1::{AsOf, EvaluationOrder, ListEvaluationsRequest, as_of::At};
-use tonic::transport::Channel;
 
 use self::{country::Country, growth::Row, history::History, loading::Loaded, questions::Asker};
 use crate::{
     city,
-    figures::{Figures, Scenario, Unit},
+    door::Door,
+    figures::{Figures, Goal, Scenario, Unit},
     follow, load, machine,
     plan::Plan,
     served::{House, Served},
@@ -52,6 +52,17 @@ const PACED_WRITERS: usize = 64;
 const PACED_PER_SECOND: f64 = 5_000.0;
 const RECENT: u64 = 10_000;
 const MIB: f64 = 1_048_576.0;
+/// What was hoped for, by the title of its column and in the unit of that.
+const GOALS: [(&str, Goal); 8] = [
+    ("a month p99", Goal::Below(1.0)),
+    ("a year p99", Goal::Below(1.0)),
+    ("near first", Goal::Below(50.0)),
+    ("half first", Goal::Below(2_000.0)),
+    ("by time first", Goal::Below(2_000.0)),
+    ("51 at 5,000/s p99", Goal::Below(2.0)),
+    ("rebuilt a second", Goal::AtLeast(1_000_000.0)),
+    ("memory", Goal::Below(3_072.0)),
+];
 /// Disk for the registry and its checkpoints, and for a record: its place in the log, the copy while opening, and checkpoints.
 const DISK_BYTES: u64 = 2 << 30;
 const DISK_BYTES_PER_RECORD: u64 = 1_500;
@@ -135,7 +146,7 @@ impl Nation<'_> {
     }
 
     async fn load(&mut self) -> Result<Loaded> {
-        let channels = load::connect(&self.served()?.url, STREAMS, STREAMS).await?;
+        let channels = load::connect(self.served()?, STREAMS, STREAMS).await?;
         let called = Instant::now();
         let entries = loading::register(&channels[0], &self.country).await?;
         let what = format!("registering {} entries", Unit::Bytes.show(entries as f64));
@@ -145,7 +156,7 @@ impl Nation<'_> {
         let rate = self.records as f64 / loaded.took.as_secs_f64();
         self.add(Some("loaded a second"), "records loaded", Unit::PerSecond, rate);
         let called = Instant::now();
-        let handlers = load::connect(&self.served()?.url, HANDLERS, self.plan.connections).await?;
+        let handlers = load::connect(self.served()?, HANDLERS, self.plan.connections).await?;
         let steps = loading::steps(handlers, &self.history, CASES_HANDLED).await?;
         self.seconds(None, &format!("{} steps of cases", Unit::Bytes.show(steps as f64)), called.elapsed());
         Ok(loaded)
@@ -174,7 +185,7 @@ impl Nation<'_> {
         Ok(())
     }
 
-    /// Each first question about a moment folds the views of then; others about the same moment find them kept.
+    /// The first question about a moment is told apart from the others: a server may have to prepare for it what they find ready.
     async fn past(&mut self, asker: &mut Asker, head: u64, half_at: jiff::Timestamp) -> Result<()> {
         let time = pbjson_types::Timestamp { seconds: half_at.as_second(), nanos: half_at.subsec_nanosecond() };
         let moments = [
@@ -201,7 +212,7 @@ impl Nation<'_> {
         let visits = (self.records..self.records + paced).map(|number| self.history.record(number)).collect();
         let request =
             ListEvaluationsRequest { area_prefix, order: EvaluationOrder::ScoreAscending.into(), ..Default::default() };
-        let writers = load::connect(&self.served()?.url, PACED_WRITERS, self.plan.connections).await?;
+        let writers = load::connect(self.served()?, PACED_WRITERS, self.plan.connections).await?;
         let list = (request, kelurahan);
         let (latencies, rate) =
             follow::evaluations(self.channel().await?, writers, visits, PACED_PER_SECOND, list).await?;
@@ -257,10 +268,11 @@ impl Nation<'_> {
         self.add(title, what, Unit::Seconds, took.as_secs_f64());
     }
 
-    /// Adds a figure, and under a title to the row of this size.
+    /// Adds a figure, and under a title to the row of this size, with what was hoped for under it.
     fn add(&mut self, title: Option<&'static str>, what: &str, unit: Unit, value: f64) {
         let size = format!("{} M: {what}", self.records as f64 / 1e6);
-        self.figures.add(Scenario::Nation, &size, unit, None, value);
+        let goal = GOALS.iter().find(|(of, _)| Some(*of) == title).map(|(_, goal)| *goal);
+        self.figures.add(Scenario::Nation, &size, unit, goal, value);
         if let Some(title) = title {
             self.row.add(title, format!("{} {}", unit.show(value), unit.symbol()));
         }
@@ -270,8 +282,8 @@ impl Nation<'_> {
         self.served.as_ref().context("the server is stopped")
     }
 
-    async fn channel(&self) -> Result<Channel> {
-        load::connect(&self.served()?.url, 1, 1).await?.pop().context("one caller has one channel")
+    async fn channel(&self) -> Result<Door> {
+        load::connect(self.served()?, 1, 1).await?.pop().context("one caller has one channel")
     }
 
     fn start(&mut self) -> Result<Duration> {

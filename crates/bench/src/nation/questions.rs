@@ -10,8 +10,8 @@ use satgas_proto::v1::{
     AsOf, ExplainIndicatorRequest, GetEvaluationRequest, IndicatorKind, ListEvaluationsRequest,
     evaluation_service_client::EvaluationServiceClient, explain_indicator_request, get_evaluation_request,
 };
-use tonic::transport::Channel;
 
+use crate::door::Door;
 use crate::load::{latencies, micros};
 
 /// A question that takes long is asked less often.
@@ -21,12 +21,12 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 
 /// Asks, one question after the other.
 pub(crate) struct Asker {
-    client: EvaluationServiceClient<Channel>,
+    client: EvaluationServiceClient<Door>,
 }
 
 impl Asker {
     /// Over one connection.
-    pub(crate) fn new(channel: Channel) -> Self {
+    pub(crate) fn new(channel: Door) -> Self {
         Self { client: EvaluationServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX) }
     }
 

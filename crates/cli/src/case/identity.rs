@@ -110,7 +110,7 @@ async fn record(args: Record, server: &Connection, log: &Log) -> anyhow::Result<
 
 async fn unseal(args: Unseal, server: &Connection, log: &Log) -> anyhow::Result<ExitCode> {
     let request = v1::UnsealIdentityRequest { case_id: args.case_id, kind: args.kind.into(), purpose: args.purpose };
-    let answer = server.cases().unseal_identity(sealing::in_own_name(request)?).await?.into_inner();
+    let answer = server.cases().unseal_identity(unary(request)).await?.into_inner();
     let identity = answer.identity.unwrap_or_default();
     let mut out = io::stdout().lock();
     match args.format {

@@ -1,7 +1,6 @@
 //! `satgas case erase` and `satgas case hold`: ends what is known of who the people of a case are, or keeps it for the law.
 
 use std::{
-    env,
     io::{self, Write},
     process::ExitCode,
 };
@@ -9,7 +8,6 @@ use std::{
 use anyhow::Context as _;
 use clap::Subcommand;
 use satgas_proto::v1;
-use tonic::Request;
 
 use crate::{
     codes::{self, Code as _},
@@ -70,12 +68,12 @@ pub(super) async fn erase(command: Erase, server: &Connection, log: &Log) -> any
     let sealing = match command {
         Erase::Request { case_id, reason } => {
             let request = v1::RequestErasureRequest { command_id: new_id(), case_id, reason };
-            client.request_erasure(in_own_name(request)?).await?.into_inner().sealing
+            client.request_erasure(unary(request)).await?.into_inner().sealing
         }
         Erase::Approve { case_id, command_id } => {
             let command_id = command_id.unwrap_or_else(new_id);
             let request = v1::ApproveErasureRequest { command_id: command_id.clone(), case_id };
-            let response = client.approve_erasure(in_own_name(request)?).await;
+            let response = client.approve_erasure(unary(request)).await;
             response
                 .with_context(|| format!("when it is mended, go on with --command-id {command_id}"))?
                 .into_inner()
@@ -93,11 +91,11 @@ pub(super) async fn hold(command: Hold, server: &Connection, log: &Log) -> anyho
             let until = until.map(|text| time::parse(&text, &log.zone)).transpose();
             let until = until.map_err(anyhow::Error::msg).context("--until")?.map(time::to_proto);
             let request = v1::PlaceHoldRequest { command_id: new_id(), case_id, reason, until };
-            client.place_hold(in_own_name(request)?).await?.into_inner().sealing
+            client.place_hold(unary(request)).await?.into_inner().sealing
         }
         Hold::Lift { case_id, hold_id, reason } => {
             let request = v1::LiftHoldRequest { command_id: new_id(), case_id, hold_id, reason };
-            client.lift_hold(in_own_name(request)?).await?.into_inner().sealing
+            client.lift_hold(unary(request)).await?.into_inner().sealing
         }
     };
     show(sealing, log)
@@ -105,15 +103,6 @@ pub(super) async fn hold(command: Hold, server: &Connection, log: &Log) -> anyho
 
 fn new_id() -> String {
     uuid::Uuid::now_v7().to_string()
-}
-
-/// A request that says who asks, while there are no tokens: the variable `SATGAS_READER`.
-pub(super) fn in_own_name<M>(message: M) -> anyhow::Result<Request<M>> {
-    let mut request = unary(message);
-    if let Ok(reader) = env::var("SATGAS_READER") {
-        request.metadata_mut().insert("satgas-reader", reader.parse().context("SATGAS_READER")?);
-    }
-    Ok(request)
 }
 
 fn show(sealing: Option<v1::CaseSealing>, log: &Log) -> anyhow::Result<ExitCode> {

@@ -12,6 +12,7 @@ mod outcome;
 mod player;
 mod print;
 mod script;
+mod tokens;
 mod year;
 
 use std::{
@@ -37,6 +38,7 @@ use self::{
     outcome::Outcome,
     player::Player,
     script::{Counts, Script},
+    tokens::Tokens,
     year::{END, Minute},
 };
 
@@ -95,6 +97,7 @@ struct Played {
     latency_p99: Duration,
     /// A visit that was not played.
     spare: v1::Submission,
+    tokens: Tokens,
 }
 
 /// Plays the year, prints what it came to, and serves until a signal unless it is told to end.
@@ -154,7 +157,9 @@ async fn play(args: &Args, server: &Server, clock: &ManualClock) -> anyhow::Resu
     let clients = usize::from(args.clients);
     eprintln!("{} DATA CONTOH records for http://{address}, by {clients} clients", wanted.sent());
 
-    let mut player = Player::to(&format!("http://{address}"), clients)?;
+    let url = format!("http://{address}");
+    let tokens = Tokens::issue(&url, server.operator_token().0).await?;
+    let mut player = Player::to(&url, clients, &tokens)?;
     player.register(cast.registered).await?;
     let before = player.counts.events();
     player.play(script.waves, server, clock).await?;
@@ -163,7 +168,7 @@ async fn play(args: &Args, server: &Server, clock: &ManualClock) -> anyhow::Resu
 
     let counts = player.counts;
     ensure!(counts == wanted, "the story wants {wanted:?}, the server's receipts say {counts:?}");
-    let outcome = Outcome::ask(player.client(), player.position).await?;
+    let outcome = Outcome::ask(player.supervisor(), player.position).await?;
     outcome.check(&counts, player.missed, script.held_for_ever)?;
     let appended = u32::try_from(counts.events() - before).unwrap_or(u32::MAX);
     Ok(Played {
@@ -177,6 +182,7 @@ async fn play(args: &Args, server: &Server, clock: &ManualClock) -> anyhow::Resu
         latency_p50: player.latency(50),
         latency_p99: player.latency(99),
         spare: script.spare,
+        tokens,
     })
 }
 

@@ -14,6 +14,7 @@ use tonic_types::StatusExt as _;
 
 use super::{
     script::{Answer, Call, Counts, Wave},
+    tokens::Tokens,
     year::{date_text, local_text},
 };
 use crate::connect::{Connection, unary};
@@ -24,7 +25,7 @@ const BATCH_RECORDS: usize = 25;
 /// The clients, and what they have been told so far.
 #[derive(Debug)]
 pub(crate) struct Player {
-    clients: Vec<Connection>,
+    clients: Vec<Client>,
     /// What the server answered.
     pub(crate) counts: Counts,
     /// Deadlines that the server recorded as missed.
@@ -35,6 +36,17 @@ pub(crate) struct Player {
     latencies: Vec<Duration>,
     /// How long it all took.
     pub(crate) playing: Duration,
+}
+
+/// One connection, used in turn by those whose work is played.
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    /// Keeps the registry, and sees what there is to see.
+    pub(crate) supervisor: Connection,
+    /// Enters the records of all task forces.
+    pub(crate) office: Connection,
+    /// Leads the cases.
+    pub(crate) case_worker: Connection,
 }
 
 /// What one call came to.
@@ -54,20 +66,21 @@ enum Said {
 
 impl Player {
     /// So many clients of the server, each with a connection of its own.
-    pub(crate) fn to(url: &str, clients: usize) -> anyhow::Result<Self> {
-        let clients = (0..clients).map(|_| Connection::to(url)).collect::<anyhow::Result<Vec<_>>>()?;
+    pub(crate) fn to(url: &str, clients: usize, tokens: &Tokens) -> anyhow::Result<Self> {
+        let client = |_| tokens.client(&Connection::to(url)?);
+        let clients = (0..clients).map(client).collect::<anyhow::Result<Vec<_>>>()?;
         let (counts, latencies) = (Counts::default(), Vec::new());
         Ok(Self { clients, counts, missed: 0, position: 0, latencies, playing: Duration::ZERO })
     }
 
-    /// The first client.
-    pub(crate) fn client(&self) -> &Connection {
-        &self.clients[0]
+    /// The first client, as who sees everything.
+    pub(crate) fn supervisor(&self) -> &Connection {
+        &self.clients[0].supervisor
     }
 
     /// Registers what is so before the year begins.
     pub(crate) async fn register(&mut self, entries: Vec<v1::RegistryEntry>) -> anyhow::Result<()> {
-        let answered = register(self.client(), entries).await.context("the registry before the year")?;
+        let answered = register(self.supervisor(), entries).await.context("the registry before the year")?;
         self.note(answered);
         Ok(())
     }
@@ -127,27 +140,27 @@ impl Player {
 }
 
 /// Makes a call and checks its answer.
-async fn answered(client: &Connection, call: Call) -> anyhow::Result<Answered> {
+async fn answered(client: &Client, call: Call) -> anyhow::Result<Answered> {
     let begun = Instant::now();
     let mut answered = match call {
-        Call::Batch(records) => return batch(client, records).await,
-        Call::Register(entries) => return register(client, entries).await,
+        Call::Batch(records) => return batch(&client.office, records).await,
+        Call::Register(entries) => return register(&client.supervisor, entries).await,
         Call::Submit(submission, answer) => {
             let id = submission.submission_id.clone();
             let request = v1::SubmitRequest { submission: Some(submission) };
-            let said = client.submissions().submit(unary(request)).await.map(|r| r.into_inner().receipt);
+            let said = client.office.submissions().submit(unary(request)).await.map(|r| r.into_inner().receipt);
             check(&id, answer, false, said)?
         }
         Call::Open(submission, answer) => {
             let id = submission.submission_id.clone();
             let request = v1::OpenCaseRequest { submission: Some(submission), identities: Vec::new() };
-            let said = client.cases().open_case(unary(request)).await.map(|r| r.into_inner().receipt);
+            let said = client.office.cases().open_case(unary(request)).await.map(|r| r.into_inner().receipt);
             check(&id, answer, false, said)?
         }
         Call::Advance(command, answer) => {
             let id = command.command_id.clone();
             let request = v1::AdvanceCaseRequest { command: Some(command) };
-            let said = client.cases().advance_case(unary(request)).await.map(|r| r.into_inner().receipt);
+            let said = client.case_worker.cases().advance_case(unary(request)).await.map(|r| r.into_inner().receipt);
             check(&id, answer, true, said)?
         }
     };

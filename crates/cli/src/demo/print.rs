@@ -202,12 +202,22 @@ pub(crate) fn how_to_go_on(
         "\nThe server goes on at http://{address} ({SAMPLE}), and so does its clock, from {}.",
         local_text(END.timestamp())
     )?;
-    writeln!(out, "Ctrl-C ends it. In another terminal:\n")?;
+    writeln!(
+        out,
+        "Who may do what is in docs/access.md. Tokens for each role ({SAMPLE}) lie in {}:\n",
+        shown_path(played.tokens.folder())
+    )?;
+    for (file, what) in played.tokens.files() {
+        writeln!(out, "  {file:<20} {what}")?;
+    }
+    writeln!(out, "\nCtrl-C ends it. In another terminal:\n")?;
+    let token = |name: &str| shown_path(&played.tokens.folder().join(name));
+    writeln!(out, "  export SATGAS_TOKEN_FILE={}", token("supervisor.token"))?;
     writeln!(out, "  {with_server} evaluate --period {PERIOD} --level kecamatan")?;
     writeln!(out, "  {with_server} warnings --kind group-spreads")?;
     writeln!(out, "  {with_server} events --after {} --follow", played.outcome.basis.position.saturating_sub(5))?;
     writeln!(out, "  {with_server} watch --period 2026-07")?;
-    writeln!(out, "  echo '{spare}' | {with_server} submit --file -")?;
+    writeln!(out, "  echo '{spare}' | {with_server} --token-file {} submit --file -", token("satgas.token"))?;
     if folder.stays() {
         writeln!(out, "\nAfter Ctrl-C:\n\n  {satgas} verify --data {}", shown_path(folder.path()))?;
     } else {

@@ -51,6 +51,35 @@ impl<T> History<T> {
         from.is_none_or(|from| from == latest.from) && is_so(&latest.state)
     }
 
+    /// The first day of the latest state, when what is said held before it and not from it on.
+    pub(super) fn held_until(&self, is_so: impl Fn(&T) -> bool) -> Option<Day> {
+        let states = self.in_effect();
+        let (latest, earlier) = states.split_last()?;
+        (!is_so(&latest.state) && earlier.iter().any(|stated| is_so(&stated.state))).then_some(latest.from)
+    }
+
+    /// Whether each day has the same state as in another history.
+    pub(super) fn holds_as(&self, other: &Self, same: impl Fn(&T, &T) -> bool) -> bool {
+        let (mine, theirs) = (self.in_effect(), other.in_effect());
+        mine.len() == theirs.len()
+            && mine
+                .iter()
+                .zip(theirs)
+                .all(|(mine, theirs)| mine.from == theirs.from && same(&mine.state, &theirs.state))
+    }
+
+    /// The states that hold by all that was stated, in the order of their days.
+    fn in_effect(&self) -> Vec<&Stated<T>> {
+        let mut states: Vec<&Stated<T>> = Vec::new();
+        for stated in &self.0 {
+            while states.last().is_some_and(|before| before.from >= stated.from) {
+                states.pop();
+            }
+            states.push(stated);
+        }
+        states
+    }
+
     /// The latest state that was known at a position; `None` when nothing was.
     #[must_use]
     pub fn known(&self, until: u64) -> Option<&Stated<T>> {

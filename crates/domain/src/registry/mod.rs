@@ -400,12 +400,24 @@ impl Registry {
     }
 
     /// Decides entries, each after those before it. The same thing twice with different content is refused: which one is meant?
+    ///
+    /// Several states of a thing that together leave it as it was, as when a file with a move is sent again, are no change. An entry without a
+    /// day that says what held before the latest state comes from an older file, and is refused: it would take a move back.
     #[must_use]
     pub fn decide_all<'a>(&self, entries: &'a [v1::RegistryEntry]) -> DecidedEntries<'a> {
         let mut draft = self.clone();
         let mut decided = DecidedEntries::default();
         let mut written = HashSet::new();
+        let dated: HashSet<_> = entries.iter().filter(|entry| !entry.effective_on.is_empty()).map(key).collect();
         for (index, entry) in entries.iter().enumerate() {
+            if let Some(day) = draft.taken_back(entry).filter(|_| !dated.contains(&key(entry))) {
+                let (field, day) = ("effective_on".to_owned(), day.text());
+                let reason = format!(
+                    "is missing: this held before {day}; give {day} if that was wrong, or the day from which it holds again"
+                );
+                decided.refused.push((index, vec![v1::Violation { field, reason }]));
+                continue;
+            }
             match draft.decide(entry) {
                 Ok(Change::Unchanged) => decided.unchanged += 1,
                 // Of one thing several states may follow each other, each with its own day.
@@ -422,7 +434,45 @@ impl Registry {
                 Err(violations) => decided.refused.push((index, violations)),
             }
         }
+        let written = decided.accepted.len();
+        decided.accepted.retain(|(_, entry)| !draft.is_as_in(self, entry));
+        decided.unchanged += u32::try_from(written - decided.accepted.len()).unwrap_or(u32::MAX);
         decided
+    }
+
+    /// The first day of the state that an entry without a day would replace by what held before it, as an older file does.
+    fn taken_back(&self, entry: &v1::RegistryEntry) -> Option<Day> {
+        match &entry.entry {
+            _ if !entry.effective_on.is_empty() => None,
+            Some(Entry::Area(a)) => self.area(self.find_area(&a.code)?).history.held_until(|known| known.message == *a),
+            Some(Entry::Institution(i)) => {
+                let known = self.institution(self.find_institution(&i.institution_id)?);
+                known.history.held_until(|known| known.message == *i)
+            }
+            Some(Entry::TaskForce(_) | Entry::Member(_)) | None => None,
+        }
+    }
+
+    /// Whether the area or institution of an entry has on each day the same state as in another registry.
+    fn is_as_in(&self, other: &Self, entry: &v1::RegistryEntry) -> bool {
+        match &entry.entry {
+            Some(Entry::Area(a)) => {
+                let both = self.find_area(&a.code).zip(other.find_area(&a.code));
+                both.is_some_and(|(mine, theirs)| {
+                    let theirs = &other.area(theirs).history;
+                    self.area(mine).history.holds_as(theirs, |a, b| a.message == b.message)
+                })
+            }
+            Some(Entry::Institution(i)) => {
+                let both = self.find_institution(&i.institution_id).zip(other.find_institution(&i.institution_id));
+                both.is_some_and(|(mine, theirs)| {
+                    let theirs = &other.institution(theirs).history;
+                    self.institution(mine).history.holds_as(theirs, |a, b| a.message == b.message)
+                })
+            }
+            // Of these a request has one state each, which differs.
+            Some(Entry::TaskForce(_) | Entry::Member(_)) | None => false,
+        }
     }
 
     /// Folds an entry that was decided and stands at a position.

@@ -3,12 +3,13 @@
 //! A list of records holds every record that was ever booked in it; whoever reads it asks each record whether the version that was known
 //! at the position still belongs there. Only a cell's counts are of now, and say up to which position back they are true.
 
-use std::collections::BTreeMap;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     Views,
+    lists::{Links, List, Months},
     records::{Change, Content, Version},
 };
 use crate::{
@@ -23,15 +24,15 @@ pub(super) struct Cell {
     pub(super) counts: Counts,
     /// Position of the last event that changed the counts: they are those of every position from here on.
     pub(super) changed_at: u64,
-    pub(super) records: Vec<u32>,
+    pub(super) records: List,
 }
 
 /// What is counted of records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Counts {
-    pub(super) visits: u64,
-    pub(super) pupils: u64,
-    pub(super) signals: u64,
+    pub(super) visits: u32,
+    pub(super) pupils: u32,
+    pub(super) signals: u32,
     /// Latest occurred.
     pub(super) last: Option<Instant>,
 }
@@ -41,7 +42,7 @@ impl Counts {
         match &version.content {
             Content::Visit { pupils, .. } => {
                 self.visits += 1;
-                self.pupils += u64::from(*pupils);
+                self.pupils = self.pupils.saturating_add(*pupils);
             }
             Content::Signal(_) => self.signals += 1,
             Content::Monitoring { .. } | Content::CaseReport => {}
@@ -53,25 +54,44 @@ impl Counts {
 /// What is booked under an area or institution.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Ledger {
-    pub(super) months: BTreeMap<Month, Cell>,
-    /// Follow-ups of its visits by due day: record and number.
-    pub(super) due: BTreeMap<Day, Vec<(u32, u32)>>,
+    pub(super) months: Months<Cell>,
+    /// Follow-ups of its visits.
+    pub(super) due: DueDays,
     pub(super) cases: Vec<u32>,
     /// Positions of its conflicts.
     pub(super) conflicts: Vec<u64>,
     /// Of a school: visits by anybody by month.
-    pub(super) visited: BTreeMap<Month, Vec<u32>>,
+    pub(super) visited: Months<List>,
     /// Of a school: exposure signals that name it.
-    pub(super) signals: Vec<u32>,
+    pub(super) signals: List,
+}
+
+/// Follow-ups by due day, of a day in the order in which they were agreed: day, record and number.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct DueDays(Vec<(Day, u32, u32)>);
+
+impl DueDays {
+    fn add_once(&mut self, due: Day, record: u32, number: u32) {
+        if !self.range(due..due.next()).any(|known| known == (due, record, number)) {
+            let at = self.0.partition_point(|(day, ..)| *day <= due);
+            self.0.insert(at, (due, record, number));
+        }
+    }
+
+    /// Those of some days, the last not included.
+    pub(super) fn range(&self, days: Range<Day>) -> impl Iterator<Item = (Day, u32, u32)> + '_ {
+        let from = self.0.partition_point(|(day, ..)| *day < days.start);
+        self.0[from..].iter().copied().take_while(move |(day, ..)| *day < days.end)
+    }
 }
 
 impl Views {
     /// Books a record that has just come.
     pub(super) fn book_new(&mut self, id: SubmissionId, scope: Scope, version: Version) {
         let index = u32::try_from(self.records.len()).expect("fewer than 2^32 records");
-        self.enlist(index, scope, &version, push);
+        self.enlist(index, scope, &version, Links::push);
         let position = self.position;
-        let cell = self.ledger_mut(scope).months.entry(version.month).or_default();
+        let cell = self.ledger_mut(scope).months.entry(version.month);
         cell.counts.add(&version);
         cell.changed_at = position;
         self.touch_effects(scope, &version);
@@ -85,7 +105,7 @@ impl Views {
         let after = change.version.clone();
         self.records.change(index, change);
         if let Some(version) = &after {
-            self.enlist(index, scope, version, push_once);
+            self.enlist(index, scope, version, Links::push_once);
         }
         for version in [&before, &after].into_iter().flatten() {
             self.count_again(scope, version.month);
@@ -107,44 +127,48 @@ impl Views {
     }
 
     /// Enters a record into every list that one of its versions belongs to.
-    fn enlist(&mut self, index: u32, scope: Scope, version: &Version, push: fn(&mut Vec<u32>, u32)) {
-        let ledger = self.ledger_mut(scope);
-        push(&mut ledger.months.entry(version.month).or_default().records, index);
+    fn enlist(&mut self, index: u32, scope: Scope, version: &Version, push: fn(&mut Links, &mut List, u32)) {
+        let (links, month) = (&mut self.links, version.month);
+        let ledger = match scope {
+            Scope::Area(area) => &mut self.areas[area as usize],
+            Scope::Institution(institution) => &mut self.institutions[institution as usize],
+        };
+        push(links, &mut ledger.months.entry(month).records, index);
         for (number, due) in version.content.agreed() {
-            push_once(ledger.due.entry(*due).or_default(), (index, *number));
+            ledger.due.add_once(*due, index, *number);
         }
         match &version.content {
             Content::Monitoring { task_force, month, .. } => {
-                push(self.reports[*task_force as usize].entry(*month).or_default(), index);
+                push(links, self.reports[*task_force as usize].entry(*month), index);
             }
             Content::Visit { school, .. } => {
-                push(self.institutions[*school as usize].visited.entry(version.month).or_default(), index);
+                push(links, self.institutions[*school as usize].visited.entry(month), index);
             }
             Content::Signal(signal) => {
-                push(self.groups.entry(signal.fingerprint).or_default(), index);
+                push(links, self.groups.entry(signal.fingerprint).or_default(), index);
                 for school in &signal.schools {
-                    push(&mut self.institutions[*school as usize].signals, index);
+                    push(links, &mut self.institutions[*school as usize].signals, index);
                 }
             }
             Content::CaseReport => {}
         }
         for done in version.content.done() {
-            push_once(self.done.entry((done.visit, done.number)).or_default(), index);
+            links.push_once(self.done.entry((done.visit, done.number)).or_default(), index);
         }
     }
 
     fn count_again(&mut self, scope: Scope, month: Month) {
-        let counts = self.ledger(scope).months.get(&month).map(|cell| self.counts_at(cell, month, self.position));
+        let Some(cell) = self.ledger(scope).months.get(month) else { return };
+        let counts = self.counts_at(cell, month, self.position);
         let position = self.position;
-        if let (Some(counts), Some(cell)) = (counts, self.ledger_mut(scope).months.get_mut(&month)) {
-            (cell.counts, cell.changed_at) = (counts, position);
-        }
+        let cell = self.ledger_mut(scope).months.entry(month);
+        (cell.counts, cell.changed_at) = (counts, position);
     }
 
     /// Counts the records of a cell as they were known at a position.
     pub(super) fn counts_at(&self, cell: &Cell, month: Month, until: u64) -> Counts {
         let mut counts = Counts::default();
-        let standing = cell.records.iter().filter_map(|index| self.records.standing(*index, until));
+        let standing = self.links.of(cell.records).filter_map(|index| self.records.standing(index, until));
         for version in standing.filter(|version| version.month == month) {
             counts.add(version);
         }
@@ -161,15 +185,5 @@ impl Views {
                 self.touch_scope(self.records.get(visit).scope);
             }
         }
-    }
-}
-
-fn push(list: &mut Vec<u32>, item: u32) {
-    list.push(item);
-}
-
-fn push_once<T: PartialEq>(list: &mut Vec<T>, item: T) {
-    if !list.contains(&item) {
-        list.push(item);
     }
 }

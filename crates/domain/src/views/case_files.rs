@@ -36,6 +36,7 @@ pub(super) struct CaseFile {
     pub(super) changed_at: u64,
     /// When its first response is due, while there is none in time.
     awaited: Option<Instant>,
+    /// The original and its corrections; nothing while there is no correction.
     reports: Vec<Report>,
     steps: Vec<Step>,
     /// Positions at which an identity was sealed, and the case's version after it.
@@ -43,19 +44,17 @@ pub(super) struct CaseFile {
 }
 
 impl CaseFile {
-    pub(super) fn new(position: u64, recorded: Instant, report: &v1::CaseReport, occurred: Instant) -> Self {
-        let reports = vec![Report { since: position, report: report.clone(), occurred }];
-        Self {
-            known_since: recorded,
-            changed_at: position,
-            awaited: None,
-            reports,
-            steps: Vec::new(),
-            seals: Vec::new(),
-        }
+    pub(super) fn new(position: u64, recorded: Instant) -> Self {
+        let (reports, steps, seals) = Default::default();
+        Self { known_since: recorded, changed_at: position, awaited: None, reports, steps, seals }
     }
 
-    pub(super) fn corrected(&mut self, position: u64, report: &v1::CaseReport, occurred: Instant) {
+    /// Notes a correction of what the case says before it.
+    pub(super) fn corrected(&mut self, before: &Case, position: u64, report: &v1::CaseReport, occurred: Instant) {
+        if self.reports.is_empty() {
+            let original = Report { since: before.position, report: before.report.clone(), occurred: before.reported };
+            self.reports.push(original);
+        }
         self.changed_at = position;
         self.reports.push(Report { since: position, report: report.clone(), occurred });
     }
@@ -78,9 +77,10 @@ impl CaseFile {
 
     /// The case as it was known at a position that lies at or after its report.
     fn case_at(&self, now: &Case, until: u64) -> Case {
-        let original = &self.reports[0];
-        let report = original.report.clone();
-        let mut case = Case::reported(now.id, now.scope, now.area, now.position, report, original.occurred);
+        let first = self.reports.first();
+        let (report, occurred) =
+            first.map_or((&now.report, now.reported), |original| (&original.report, original.occurred));
+        let mut case = Case::reported(now.id, now.scope, now.area, now.position, report.clone(), occurred);
         for step in self.steps.iter().take_while(|step| step.position <= until) {
             case.apply(&step.command, step.version, step.position, step.recorded);
         }

@@ -184,10 +184,10 @@ impl Views {
         }
         if let (Some(report), Some(case)) = (report, self.cases.find(root)) {
             let known = self.cases.get_mut(case);
+            self.case_files[case as usize].corrected(known, self.position, report, occurred);
             known.report = report.clone();
             known.reported = occurred;
             let area = known.area;
-            self.case_files[case as usize].corrected(self.position, report, occurred);
             self.await_response(case);
             self.touch(area);
         }

@@ -155,15 +155,13 @@ impl Known<'_> {
     fn missed_visit_follow_ups(&self, from: Instant, missed: &mut Vec<(Deadline, Missed)>) {
         let days = Day(self.calendar().day(from).0 - 1)..self.today();
         for (scope, ledger) in self.views.ledgers() {
-            for (day, agreed) in ledger.due.range(days.clone()) {
-                let due = follow_up_due(self.calendar(), *day);
-                for (visit, number) in agreed.iter().filter(|agreed| self.is_agreed(**agreed, *day)) {
-                    let record = self.views.records.get(*visit);
-                    let met = self.done(record.id, *number).any(|(done, _)| done <= *day);
-                    if from < due && !met && record.received < due {
-                        let area = self.area_on(scope, *day);
-                        self.miss(Deadline::FollowUp(record.id, *number, due), scope, area, missed);
-                    }
+            for agreed in ledger.due.range(days.clone()).filter(|agreed| self.is_agreed(*agreed)) {
+                let (day, visit, number) = agreed;
+                let (due, record) = (follow_up_due(self.calendar(), day), self.views.records.get(visit));
+                let met = self.done(record.id, number).any(|(done, _)| done <= day);
+                if from < due && !met && record.received < due {
+                    let area = self.area_on(scope, day);
+                    self.miss(Deadline::FollowUp(record.id, number, due), scope, area, missed);
                 }
             }
         }

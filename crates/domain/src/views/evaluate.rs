@@ -3,7 +3,7 @@
 //! A [`Window`] holds what is the same for every subject of a query; a [`Tally`] adds up one subject, or all that an area is the sum of.
 //! What the indicators count stands in `indicators.rs`.
 
-use std::ops::RangeInclusive;
+use std::ops::Range;
 
 use satgas_proto::v1::{self, IndicatorKind, evaluation};
 
@@ -98,9 +98,8 @@ pub(super) fn indicator(kind: i32, (numerator, denominator): Fraction) -> v1::In
 
 impl Window<'_> {
     /// The days of the period on which something could be due that has passed: due times are the start of the day after.
-    pub(super) fn days_past(&self) -> Option<RangeInclusive<Day>> {
-        let last = self.last_day.min(Day(self.today.0 - 1));
-        (self.first_day <= last).then_some(self.first_day..=last)
+    pub(super) fn days_past(&self) -> Range<Day> {
+        self.first_day..self.last_day.next().min(self.today)
     }
 }
 
@@ -150,6 +149,20 @@ impl<'a> Known<'a> {
                 standing.into_iter().map(Scope::Institution).collect()
             }
         }
+    }
+
+    /// Those that a query asks for, and those that it asked for at an earlier moment: what has ended since is still to be compared.
+    #[must_use]
+    pub fn listed_since(&self, then: &Self, query: &ListQuery<'a>) -> Vec<Scope> {
+        let mut listed = self.listed(query);
+        listed.extend(then.listed(query));
+        let registry = self.registry();
+        listed.sort_by_key(|scope| match scope {
+            Scope::Area(area) => &registry.area(*area).code,
+            Scope::Institution(institution) => &registry.institution(*institution).id,
+        });
+        listed.dedup();
+        listed
     }
 
     /// Whether an area or institution exists at some time of a period.
@@ -238,11 +251,11 @@ impl<'a> Known<'a> {
     }
 
     fn tally_activity(&self, ledger: &Ledger, window: &Window<'_>, tally: &mut Tally) {
-        for (month, cell) in ledger.months.range(window.first_month..=window.last_month) {
-            let counts = self.counts(*month, cell);
-            tally.visits += counts.visits;
-            tally.pupils += counts.pupils;
-            tally.signals += counts.signals;
+        for (month, cell) in ledger.months.range(window.first_month, window.last_month) {
+            let counts = self.counts(month, cell);
+            tally.visits += u64::from(counts.visits);
+            tally.pupils += u64::from(counts.pupils);
+            tally.signals += u64::from(counts.signals);
         }
         tally.last = tally.last.max(self.last_activity(ledger, window.cut_month, window.cut));
     }
@@ -258,13 +271,13 @@ impl<'a> Known<'a> {
 
     /// Latest occurred of a standing record before `before`, which lies in or directly after `month`.
     pub(super) fn last_activity(&self, ledger: &Ledger, month: Month, before: Instant) -> Option<Instant> {
-        ledger.months.range(..=month).rev().find_map(|(month, cell)| {
-            let last = self.counts(*month, cell).last?;
+        ledger.months.up_to(month).rev().find_map(|(month, cell)| {
+            let last = self.counts(month, cell).last?;
             if last < before {
                 return Some(last);
             }
-            let standing = cell.records.iter().filter_map(|record| self.standing(*record));
-            standing.filter(|v| v.month == *month && v.occurred < before).map(|v| v.occurred).max()
+            let standing = self.views.links.of(cell.records).filter_map(|record| self.standing(record));
+            standing.filter(|v| v.month == month && v.occurred < before).map(|v| v.occurred).max()
         })
     }
 

@@ -88,8 +88,9 @@ impl<'a> Known<'a> {
             Content::Monitoring { task_force: of, month: on, .. } => (*of, *on) == (task_force, month),
             _ => false,
         };
-        let reports = self.views.reports[task_force as usize].get(&month).map_or(&[][..], Vec::as_slice);
-        reports.iter().copied().filter(move |r| known.standing(*r).is_some_and(|version| of_month(&version.content)))
+        let reports = self.views.reports[task_force as usize].get(month).copied().unwrap_or_default();
+        let reports = self.views.links.of(reports);
+        reports.filter(move |r| known.standing(*r).is_some_and(|version| of_month(&version.content)))
     }
 
     fn count_schools(&self, area: u32, window: &Window<'_>, items: &mut impl Items) {
@@ -99,8 +100,9 @@ impl<'a> Known<'a> {
             if !on.state.is_school() || !valid.overlaps(self.calendar(), window.start, window.cut) {
                 continue;
             }
-            let months = self.views.institutions[index as usize].visited.range(window.first_month..=window.last_month);
-            let visits = months.flat_map(|(month, visits)| visits.iter().map(|visit| (*month, *visit)));
+            let months = self.views.institutions[index as usize].visited.range(window.first_month, window.last_month);
+            let visits =
+                months.flat_map(|(month, visits)| self.views.links.of(*visits).map(move |visit| (month, visit)));
             let mut visits = visits
                 .filter(|(month, visit)| self.is_visit_of(*visit, index, *month))
                 .map(|(_, visit)| visit)
@@ -122,32 +124,30 @@ impl<'a> Known<'a> {
     }
 
     fn count_visit_follow_ups(&self, scope: Scope, window: &Window<'_>, items: &mut impl Items) {
-        let Some(days) = window.days_past() else { return };
-        for (due, agreed) in self.views.ledger(scope).due.range(days) {
-            for (visit, number) in agreed.iter().filter(|agreed| self.is_agreed(**agreed, *due)) {
-                let id = self.views.records.get(*visit).id;
-                let done: Vec<(Day, u32)> = self.done(id, *number).collect();
-                items.item(IndicatorKind::FollowUpDiscipline, done.iter().any(|(day, _)| day <= due), || {
-                    let told = done.iter().map(|(_, record)| *record);
-                    self.follow_up(id, *number, *due, self.positions_of([*visit].into_iter()), self.positions_of(told))
-                });
-            }
+        let agreed = self.views.ledger(scope).due.range(window.days_past());
+        for (due, visit, number) in agreed.filter(|agreed| self.is_agreed(*agreed)) {
+            let id = self.views.records.get(visit).id;
+            let done: Vec<(Day, u32)> = self.done(id, number).collect();
+            items.item(IndicatorKind::FollowUpDiscipline, done.iter().any(|(day, _)| *day <= due), || {
+                let told = done.iter().map(|(_, record)| *record);
+                self.follow_up(id, number, due, self.positions_of([visit].into_iter()), self.positions_of(told))
+            });
         }
     }
 
     /// Whether a standing visit agrees a follow-up by a day.
-    pub(super) fn is_agreed(&self, (visit, number): (u32, u32), due: Day) -> bool {
+    pub(super) fn is_agreed(&self, (due, visit, number): (Day, u32, u32)) -> bool {
         self.standing(visit).is_some_and(|version| version.content.agreed().contains(&(number, due)))
     }
 
     /// Days on which standing records say that a follow-up of a visit was done, and the records.
     pub(super) fn done(&self, visit: SubmissionId, number: u32) -> impl Iterator<Item = (Day, u32)> + use<'a> {
         let known = *self;
-        let told = self.views.done.get(&(visit, number)).map_or(&[][..], Vec::as_slice);
-        told.iter().flat_map(move |record| {
-            let done = known.standing(*record).map_or(&[][..], |version| version.content.done());
+        let told = self.views.done.get(&(visit, number)).copied().unwrap_or_default();
+        self.views.links.of(told).flat_map(move |record| {
+            let done = known.standing(record).map_or(&[][..], |version| version.content.done());
             let this = done.iter().filter(move |d| (d.visit, d.number) == (visit, number));
-            this.map(move |d| (d.on, *record))
+            this.map(move |d| (d.on, record))
         })
     }
 
@@ -155,7 +155,7 @@ impl<'a> Known<'a> {
         let days = window.days_past();
         for index in &self.views.ledger(scope).cases {
             let Some(case) = self.case_by_index(*index).filter(|case| !case.is_merged()) else { continue };
-            for f in case.follow_ups.iter().filter(|f| days.as_ref().is_some_and(|days| days.contains(&f.due))) {
+            for f in case.follow_ups.iter().filter(|f| days.contains(&f.due)) {
                 let due = self.calendar().start(f.due.next());
                 items.item(IndicatorKind::FollowUpDiscipline, f.completed.is_some_and(|(at, _)| at < due), || {
                     let evidence = f.completed.map(|(_, position)| position).into_iter().collect();

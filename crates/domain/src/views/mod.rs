@@ -15,6 +15,7 @@ mod evaluate;
 mod explain;
 mod indicators;
 mod known;
+mod lists;
 mod records;
 mod statistics;
 mod trend;
@@ -30,6 +31,7 @@ use self::{
     case_files::CaseFile,
     corrections::{Conflict, Held},
     deadlines::Deadline,
+    lists::{Links, List, Months},
     records::{Content, Records, Version},
 };
 pub use self::{
@@ -39,7 +41,7 @@ pub use self::{
     explain::Explained,
     known::{Known, Moment},
     statistics::CrossTable,
-    trend::{Placed, Ranks, ranked_within, subject_code},
+    trend::{Placed, Ranks, subject_code},
 };
 use crate::{
     Map,
@@ -50,7 +52,7 @@ use crate::{
     registry::{Registry, Scope},
     rules::RuleSets,
     sealed::Sealings,
-    time::{Calendar, Day, Instant, Month},
+    time::{Calendar, Day, Instant},
 };
 
 /// Number of this fold's layout and meaning: a checkpoint of another is not read but rebuilt.
@@ -74,12 +76,14 @@ pub struct Views {
     case_files: Vec<CaseFile>,
     areas: Vec<Ledger>,
     institutions: Vec<Ledger>,
+    /// Of every list of records.
+    links: Links,
     /// Monitoring reports by task force and month.
-    reports: Vec<BTreeMap<Month, Vec<u32>>>,
+    reports: Vec<Months<List>>,
     /// Records that say that a follow-up of a visit was done, by visit and number.
-    done: Map<(SubmissionId, u32), Vec<u32>>,
+    done: Map<(SubmissionId, u32), List>,
     /// Exposure signals by fingerprint.
-    groups: BTreeMap<[u8; 32], Vec<u32>>,
+    groups: BTreeMap<[u8; 32], List>,
     /// Amendments in effect: the record that they correct.
     versions: Map<SubmissionId, u32>,
     conflicts: BTreeMap<u64, Conflict>,
@@ -113,6 +117,7 @@ impl Views {
             case_files: Vec::new(),
             areas: Vec::new(),
             institutions: Vec::new(),
+            links: Links::default(),
             reports: Vec::new(),
             done: Map::default(),
             groups: BTreeMap::new(),
@@ -221,7 +226,7 @@ impl Views {
         let (areas, institutions, task_forces, _) = self.registry.all();
         self.areas.resize_with(areas.len(), Ledger::default);
         self.institutions.resize_with(institutions.len(), Ledger::default);
-        self.reports.resize_with(task_forces.len(), BTreeMap::new);
+        self.reports.resize_with(task_forces.len(), Months::default);
         self.changed_at.resize(self.areas.len(), 0);
         let of_institution = |id: &str| self.registry.find_institution(id).map(Scope::Institution);
         let scope = match &entry.entry {
@@ -291,7 +296,7 @@ impl Views {
             let case = reported_case(&self.registry, self.calendar(), event, s, report)?;
             let area = case.area;
             let index = self.cases.add(case);
-            self.case_files.push(CaseFile::new(event.position, self.recorded, report, occurred));
+            self.case_files.push(CaseFile::new(event.position, self.recorded));
             self.areas[area as usize].cases.push(index);
             if let Scope::Institution(institution) = scope {
                 self.institutions[institution as usize].cases.push(index);

@@ -22,8 +22,8 @@ pub(super) struct Done {
 /// Follow-ups that a record agrees, and those that it says were done. Most records have none.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct FollowUps {
-    agreed: Vec<(u32, Day)>,
-    done: Vec<Done>,
+    agreed: Box<[(u32, Day)]>,
+    done: Box<[Done]>,
 }
 
 /// What counts of a record.
@@ -38,7 +38,7 @@ pub(super) enum Content {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Signal {
     pub(super) fingerprint: [u8; 32],
-    pub(super) schools: Vec<u32>,
+    pub(super) schools: Box<[u32]>,
 }
 
 impl Content {

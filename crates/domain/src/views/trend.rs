@@ -3,6 +3,8 @@
 //! Source of the intervals: R. G. Newcombe, "Interval estimation for the difference between independent proportions", Statistics in
 //! Medicine 17 (1998), 873-890: method 10, of two Wilson intervals.
 
+use std::collections::BTreeSet;
+
 use satgas_proto::v1::{self, evaluation::Subject};
 
 use super::{
@@ -60,19 +62,20 @@ impl Ranks {
     }
 }
 
-/// The prefix within which those that a prefix names are ranked: their kota or kabupaten.
-#[must_use]
-pub fn ranked_within(prefix: &str) -> &str {
-    segments(prefix, 2)
-}
-
 impl<'a> Known<'a> {
-    /// Scores of some of those that a query asks for, to be ranked together with all others of their kota. A kota is not ranked.
+    /// The kota and kabupaten within which some of those that a query asks for are ranked. A kota is not ranked.
+    #[must_use]
+    pub fn ranked_within(&self, query: &ListQuery<'_>, listed: &[Scope]) -> BTreeSet<String> {
+        if query.level == Some(Level::Kota) {
+            return BTreeSet::new();
+        }
+        let day = self.window(&query.period, query.draft).cut_day;
+        listed.iter().map(|subject| segments(self.code(self.area_on(*subject, day)), 2).to_owned()).collect()
+    }
+
+    /// Scores of some of those that a query asks for, to be ranked together with all others of their kota.
     #[must_use]
     pub fn placed(&self, query: &ListQuery<'a>, listed: &[Scope]) -> Vec<Placed> {
-        if query.level == Some(Level::Kota) {
-            return Vec::new();
-        }
         let window = self.window(&query.period, query.draft);
         let place = |subject: &Scope| {
             let code = self.code(self.area_on(*subject, window.cut_day));

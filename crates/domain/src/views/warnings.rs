@@ -7,13 +7,14 @@ use satgas_proto::v1::{self, WarningKind};
 use super::{
     deadlines::follow_up_due,
     known::Known,
+    lists::List,
     records::{Content, Signal},
 };
 use crate::{
     id::{format_hash, is_within},
     registry::Scope,
     rules::RuleSet,
-    time::Instant,
+    time::{Day, Instant},
 };
 
 /// Positions that a warning names at most.
@@ -37,22 +38,22 @@ impl Known<'_> {
     }
 
     /// Of exposure signals by record index: those that stand and occurred within the window, by occurred.
-    fn recent(&self, rules: &RuleSet, signals: &[u32], belongs: impl Fn(&Signal) -> bool) -> Vec<(Instant, u32)> {
+    fn recent(&self, rules: &RuleSet, signals: List, belongs: impl Fn(&Signal) -> bool) -> Vec<(Instant, u32)> {
         let from = self.now().plus_ns(-rules.signal_window_ns);
-        let occurred = |index: &u32| {
-            let version = self.standing(*index)?;
+        let occurred = |index: u32| {
+            let version = self.standing(index)?;
             let Content::Signal(signal) = &version.content else { return None };
             let counts = version.occurred > from && version.occurred <= self.now() && belongs(signal);
-            counts.then_some((version.occurred, *index))
+            counts.then_some((version.occurred, index))
         };
-        let mut recent: Vec<(Instant, u32)> = signals.iter().filter_map(occurred).collect();
+        let mut recent: Vec<(Instant, u32)> = self.views.links.of(signals).filter_map(occurred).collect();
         recent.sort_unstable();
         recent
     }
 
     fn spreading_groups(&self, rules: &RuleSet, warnings: &mut Vec<v1::Warning>) {
         for (fingerprint, signals) in &self.views.groups {
-            let recent = self.recent(rules, signals, |signal| signal.fingerprint == *fingerprint);
+            let recent = self.recent(rules, *signals, |signal| signal.fingerprint == *fingerprint);
             let schools: BTreeSet<u32> = recent.iter().flat_map(|(_, s)| self.schools_of(*s)).copied().collect();
             if schools.len() >= rules.spread_schools_min {
                 let fingerprint = format_hash(fingerprint);
@@ -67,7 +68,7 @@ impl Known<'_> {
 
     fn schools_with_repeated_signals(&self, rules: &RuleSet, warnings: &mut Vec<v1::Warning>) {
         for (index, ledger) in (0_u32..).zip(&self.views.institutions) {
-            let recent = self.recent(rules, &ledger.signals, |signal| signal.schools.contains(&index));
+            let recent = self.recent(rules, ledger.signals, |signal| signal.schools.contains(&index));
             if recent.len() >= rules.repeated_signals_min {
                 let id = &self.registry().institution(index).id;
                 warnings.push(v1::Warning {
@@ -167,16 +168,15 @@ impl Known<'_> {
     fn overdue_visit_follow_ups(&self, warnings: &mut Vec<v1::Warning>) {
         let today = self.today();
         for (scope, ledger) in self.views.ledgers() {
-            for (day, agreed) in ledger.due.range(..today) {
-                for (visit, number) in agreed.iter().filter(|agreed| self.is_agreed(**agreed, *day)) {
-                    let visit = self.views.records.get(*visit);
-                    if self.done(visit.id, *number).next().is_some() {
-                        continue;
-                    }
-                    let (subject, due) = (format!("{}#{number}", visit.id), follow_up_due(self.calendar(), *day));
-                    let (kind, area) = (WarningKind::FollowUpOverdue, self.area_on(scope, today));
-                    warnings.push(self.due_warning(kind, scope, area, subject, due, visit.position));
+            let past = ledger.due.range(Day(i32::MIN)..today);
+            for (day, visit, number) in past.filter(|agreed| self.is_agreed(*agreed)) {
+                let visit = self.views.records.get(visit);
+                if self.done(visit.id, number).next().is_some() {
+                    continue;
                 }
+                let (subject, due) = (format!("{}#{number}", visit.id), follow_up_due(self.calendar(), day));
+                let (kind, area) = (WarningKind::FollowUpOverdue, self.area_on(scope, today));
+                warnings.push(self.due_warning(kind, scope, area, subject, due, visit.position));
             }
         }
     }

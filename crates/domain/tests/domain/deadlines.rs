@@ -50,7 +50,7 @@ fn a_response_is_missed_at_its_very_target_and_told_once() {
     let mut log = given([]);
     let noon = "2028-02-21T12:00:00";
     log.then_goes_on(submission(1, noon, Content::CaseReport(case_report())), noon);
-    let assess = Step::Assess(v1::AssessCase { risk: v1::Risk::Tinggi.into(), ..Default::default() });
+    let assess = Step::Assess(v1::AssessCase { risk: v1::Risk::Tinggi.into() });
     log.then_goes_on(command(2, 1, 1, noon, assess), noon);
     assert_eq!(log.views.next_deadline(at(noon)), at("2028-02-21T13:00:00"), "one hour for a high risk");
     assert_eq!(missed(&log, noon, "2028-02-21T12:59:59.999"), []);

@@ -6,6 +6,7 @@ mod cases;
 mod corrections;
 mod deadlines;
 mod evaluation;
+mod policy;
 mod registry;
 mod rollup;
 mod sealed;

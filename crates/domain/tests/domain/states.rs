@@ -58,6 +58,29 @@ fn what_is_stated_from_an_earlier_day_on_replaces_what_was_to_come() {
 }
 
 #[test]
+fn the_same_entries_again_change_nothing_though_each_of_them_would() {
+    let mut log = given([]);
+    let entries =
+        [school(SCHOOL, SATU), from("2028-03-01", school(SCHOOL, DUA)), from("2028-05-15", school(SCHOOL, TIGA))];
+    assert_eq!(log.entered(&entries), (2, 1, 0));
+    for entry in &entries[1..] {
+        log.then_goes_on(entry.clone(), NOW);
+    }
+    assert_eq!(log.entered(&entries), (0, 3, 0), "sent again as it was");
+    let corrected = [entries[0].clone(), entries[1].clone(), from("2028-05-16", school(SCHOOL, TIGA))];
+    assert_eq!(log.entered(&corrected), (3, 0, 0), "the move was a day later");
+}
+
+#[test]
+fn a_file_from_before_a_move_is_refused_instead_of_taking_the_move_back() {
+    let mut log = given([]);
+    log.then_goes_on(from("2028-05-15", school(SCHOOL, TIGA)), NOW);
+    assert_eq!(log.entered(&[school(SCHOOL, SATU), school(OTHER_SCHOOL, SATU)]), (0, 1, 1));
+    assert_eq!(log.entered(&[from("2028-06-01", school(SCHOOL, SATU))]), (1, 0, 0), "it moves back, and says when");
+    assert_eq!(log.entered(&[from("2028-05-15", school(SCHOOL, SATU))]), (1, 0, 0), "it never moved");
+}
+
+#[test]
 fn a_day_is_stated_for_areas_and_institutions_that_are_known() {
     let log = given([]);
     let refused_for = |entry| log.when(from("2028-05-15", entry), NOW).then(refused(["effective_on"]));
@@ -69,7 +92,7 @@ fn a_day_is_stated_for_areas_and_institutions_that_are_known() {
 
 fn listed(log: &Log, period: &str) -> Vec<(String, String)> {
     let known = log.known(NOW);
-    let (period, level) = (Period::parse(period).unwrap(), Some(Level::Kelurahan));
+    let (period, level) = (Period::parse(period).expect("a period"), Some(Level::Kelurahan));
     let query = ListQuery { period, prefix: "53.71.04", level, body: EvaluatedBody::Kelurahan, draft: None };
     let named = |e: v1::Evaluation| match e.subject {
         Some(evaluation::Subject::AreaCode(code)) => (code, e.name),
@@ -103,6 +126,25 @@ fn a_split_kelurahan_is_listed_until_its_last_day_and_its_parts_from_their_first
     assert_eq!(codes("2028-04"), [SATU, DUA]);
     assert_eq!(codes("2028-05"), [DUA, "53.71.04.1008", "53.71.04.1009"]);
     assert_eq!(codes("2028-Q2"), [SATU, DUA, "53.71.04.1008", "53.71.04.1009"]);
+}
+
+#[test]
+fn a_kelurahan_that_ended_since_is_still_compared_with_what_it_was() {
+    let mut log = given([]);
+    let then = log.then_goes_on(submission(1, "2028-04-01T08:00:00", Content::SchoolVisit(visit(&[]))), NOW);
+    log.then_goes_on(submission(2, "2028-04-02T08:00:00", retracts(1)), NOW);
+    let Some(Entry::Area(satu)) = area(SATU, "Satu").entry else { panic!("an area") };
+    let ended = v1::Area { valid_until: "2028-03-31".into(), ..satu };
+    log.then_goes_on(entry(Entry::Area(ended)), NOW);
+    let (then, now) = (log.known_at(then, NOW), log.known(NOW));
+    let (period, level, body) = (Period::parse("2028-04").unwrap(), Some(Level::Kelurahan), EvaluatedBody::Kelurahan);
+    let query = ListQuery { period: period.clone(), prefix: "", level, body, draft: None };
+    let changed = |subjects: Vec<_>| {
+        let changes = subjects.into_iter().filter_map(|subject| now.change_since(&then, subject, body, &period));
+        changes.map(|change| change.now.unwrap().name).collect::<Vec<_>>()
+    };
+    assert_eq!(changed(now.listed(&query)), Vec::<String>::new(), "it is not listed any more");
+    assert_eq!(changed(now.listed_since(&then, &query)), ["Satu"]);
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod case_steps;
 mod commits;
 mod corrections;
 mod cursors;
+mod deadlines;
 mod failures;
 mod idempotency;
 mod queue;

@@ -197,6 +197,12 @@ impl Log {
         self.head
     }
 
+    /// Entries of one request: how many would be written, how many change nothing, how many are refused.
+    pub(crate) fn entered(&self, entries: &[v1::RegistryEntry]) -> (usize, u32, usize) {
+        let decided = self.state.registry().decide_all(entries);
+        (decided.accepted.len(), decided.unchanged, decided.refused.len())
+    }
+
     /// What is known at a time, with everything that was told.
     pub(crate) fn known(&self, now: &str) -> Known<'_> {
         self.known_at(self.head, now)

@@ -23,7 +23,7 @@ pub(crate) fn time(local: &str) -> Timestamp {
     format!("{local}+08:00").parse().expect("a story's time exists")
 }
 
-fn proto(local: &str) -> Option<pbjson_types::Timestamp> {
+pub(crate) fn proto(local: &str) -> Option<pbjson_types::Timestamp> {
     Some(Instant::from_jiff(time(local)).to_proto())
 }
 

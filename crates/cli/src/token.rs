@@ -1,0 +1,287 @@
+//! `satgas token`: tokens, and codes that phones exchange for them. Secrets are printed once, alone on standard output, or written to a file.
+
+use std::{
+    io::{self, Read as _, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use anyhow::{Context as _, bail};
+use clap::ValueEnum;
+use qrcode::{QrCode, render::unicode};
+use satgas_proto::v1::{self, assignment::Own};
+
+use crate::{
+    connect::{Connection, unary},
+    print::{self, Align, ListFormat, Table},
+    secret::write_secret,
+    time::show,
+};
+
+/// What is done with tokens.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    /// Issue a token and print its secret
+    Issue(Issue),
+    /// List tokens, never their secrets
+    List(List),
+    /// End a token at once
+    Revoke(Revoke),
+    /// Make a code that one phone may exchange for a token, once and soon
+    Enrol(Enrol),
+    /// Exchange a code, read from standard input, for a token
+    Exchange(Exchange),
+    /// Tell what the token in use may do
+    Whoami,
+}
+
+/// For whom a token is.
+#[derive(Debug, clap::Args)]
+pub(crate) struct For {
+    /// What its holder does
+    #[arg(long, value_enum)]
+    role: Role,
+    /// Of satgas: the code of its area, such as 53.71.03.1010
+    #[arg(long, value_name = "CODE", conflicts_with = "institution")]
+    area: Option<String>,
+    /// Of institution: its id
+    #[arg(long, value_name = "ID")]
+    institution: Option<String>,
+    /// What it is for; no names
+    #[arg(long = "for", value_name = "TEXT")]
+    purpose: String,
+    /// How long it is valid, such as 90d or 12h [default: 90d]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    expires: Option<pbjson_types::Duration>,
+}
+
+/// A role that tokens are issued for.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Role {
+    /// Task force of a kelurahan
+    Satgas,
+    /// Task force inside an institution
+    Institution,
+    /// Staff of UPTD PPA
+    CaseWorker,
+    /// The agency's dashboard
+    Dashboard,
+    /// Evaluator
+    Evaluator,
+    /// Supervisor at Dinas P3A
+    Supervisor,
+    /// Operator of the server
+    Operator,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Issue {
+    #[command(flatten)]
+    whom: For,
+    /// Write the secret to a new file that only its owner reads, instead of printing it
+    #[arg(long, value_name = "FILE")]
+    to: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct List {
+    /// Also those that expired or were revoked
+    #[arg(long)]
+    all: bool,
+    /// How the list is printed
+    #[arg(long, value_enum, default_value_t = ListFormat::Table)]
+    format: ListFormat,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Revoke {
+    /// Its id, as `token list` shows it
+    #[arg(value_name = "ID")]
+    id: String,
+    /// Why; no names
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Enrol {
+    #[command(flatten)]
+    whom: For,
+    /// How long the code is valid, such as 15m [default: 15m]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    code_expires: Option<pbjson_types::Duration>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Exchange {
+    /// Write the secret to a new file that only its owner reads, instead of printing it
+    #[arg(long, value_name = "FILE")]
+    to: Option<PathBuf>,
+}
+
+/// Does it.
+pub(crate) async fn run(command: Command, server: &Connection, url: &str) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Issue(args) => issue(args, server).await?,
+        Command::List(args) => list(&args, server).await?,
+        Command::Revoke(Revoke { id, reason }) => {
+            server.identity().revoke_token(unary(v1::RevokeTokenRequest { token_id: id, reason })).await?;
+        }
+        Command::Enrol(args) => enrol(args, server, url).await?,
+        Command::Exchange(args) => exchange(args, server).await?,
+        Command::Whoami => whoami(server).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn issue(args: Issue, server: &Connection) -> anyhow::Result<()> {
+    let assignment = Some(args.whom.assignment()?);
+    let request = v1::IssueTokenRequest { assignment, purpose: args.whom.purpose, lifetime: args.whom.expires };
+    let issued = server.identity().issue_token(unary(request)).await?.into_inner();
+    hand_over(&issued.token.unwrap_or_default().token_id, &issued.secret, args.to)
+}
+
+async fn exchange(args: Exchange, server: &Connection) -> anyhow::Result<()> {
+    let mut code = String::new();
+    io::stdin().take(256).read_to_string(&mut code).context("the code cannot be read from standard input")?;
+    let request = v1::EnrolRequest { code: code.trim().to_owned() };
+    let enrolled = server.identity().enrol(unary(request)).await?.into_inner();
+    hand_over(&enrolled.token.unwrap_or_default().token_id, &enrolled.secret, args.to)
+}
+
+fn hand_over(id: &str, secret: &str, to: Option<PathBuf>) -> anyhow::Result<()> {
+    match to {
+        Some(file) => {
+            write_secret(&file, secret)?;
+            eprintln!("token {id} lies in {}", file.display());
+        }
+        None => {
+            eprintln!("token {id}; its secret, which cannot be asked for again:");
+            writeln!(io::stdout().lock(), "{secret}")?;
+        }
+    }
+    Ok(())
+}
+
+async fn list(args: &List, server: &Connection) -> anyhow::Result<()> {
+    let log = server.log().await?;
+    let (mut tokens, mut page_token) = (Vec::new(), String::new());
+    loop {
+        let request = v1::ListTokensRequest { include_ended: args.all, page_size: 1_000, page_token };
+        let page = server.identity().list_tokens(unary(request)).await?.into_inner();
+        tokens.extend(page.tokens);
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    let mut table = Table::new(["token", "role", "own", "for", "expires", "revoked"].map(|title| (title, Align::Left)));
+    for token in &tokens {
+        let assignment = token.assignment.clone().unwrap_or_default();
+        table.row(vec![
+            token.token_id.clone(),
+            role_name(assignment.role()),
+            own(&assignment).to_owned(),
+            token.purpose.clone(),
+            show(token.expires_at.as_ref(), &log.zone),
+            show(token.revoked_at.as_ref(), &log.zone),
+        ]);
+    }
+    print::list(args.format, &tokens, &table, log.sample_data)
+}
+
+async fn enrol(args: Enrol, server: &Connection, url: &str) -> anyhow::Result<()> {
+    let log = server.log().await?;
+    let request = v1::CreateEnrolmentRequest {
+        assignment: Some(args.whom.assignment()?),
+        purpose: args.whom.purpose,
+        lifetime: args.whom.expires,
+        code_lifetime: args.code_expires,
+    };
+    let created = server.identity().create_enrolment(unary(request)).await?.into_inner();
+    // The part behind # is for the phone alone: no server between sees it.
+    let link = format!("satgas:{url}#{}", created.code);
+    let picture = QrCode::new(&link).context("the code does not fit into a picture")?;
+    let mut out = io::stdout().lock();
+    writeln!(out, "{}", picture.render::<unicode::Dense1x2>().build())?;
+    writeln!(out, "{}", created.code)?;
+    eprintln!("to be used once, before {}", show(created.expires_at.as_ref(), &log.zone));
+    Ok(())
+}
+
+async fn whoami(server: &Connection) -> anyhow::Result<()> {
+    let log = server.log().await?;
+    let answer = server.identity().who_am_i(unary(v1::WhoAmIRequest {})).await?.into_inner();
+    let assignment = answer.assignment.unwrap_or_default();
+    let mut out = io::stdout().lock();
+    print::banner(&mut out, log.sample_data)?;
+    writeln!(out, "token   {}", answer.token_id)?;
+    writeln!(out, "role    {} {}", role_name(assignment.role()), own(&assignment))?;
+    writeln!(out, "expires {}", show(answer.expires_at.as_ref(), &log.zone))?;
+    Ok(())
+}
+
+impl For {
+    fn assignment(&self) -> anyhow::Result<v1::Assignment> {
+        let role = match self.role {
+            Role::Satgas => v1::Role::Satgas,
+            Role::Institution => v1::Role::Institution,
+            Role::CaseWorker => v1::Role::CaseWorker,
+            Role::Dashboard => v1::Role::Dashboard,
+            Role::Evaluator => v1::Role::Evaluator,
+            Role::Supervisor => v1::Role::Supervisor,
+            Role::Operator => v1::Role::Operator,
+        };
+        let own = match (self.role, &self.area, &self.institution) {
+            (Role::Satgas, Some(area), None) => Some(Own::AreaCode(area.clone())),
+            (Role::Institution, None, Some(id)) => Some(Own::InstitutionId(id.clone())),
+            (Role::Satgas, ..) => bail!("satgas needs its --area, such as --area 53.71.03.1010"),
+            (Role::Institution, ..) => bail!("institution needs its --institution, such as a school's NPSN"),
+            (_, None, None) => None,
+            _ => bail!("--area is for satgas and --institution for institution; other roles have neither"),
+        };
+        Ok(v1::Assignment { role: role.into(), own })
+    }
+}
+
+fn role_name(role: v1::Role) -> String {
+    role.as_str_name().trim_start_matches("ROLE_").to_ascii_lowercase()
+}
+
+fn own(assignment: &v1::Assignment) -> &str {
+    match &assignment.own {
+        Some(Own::AreaCode(code)) => code,
+        Some(Own::InstitutionId(id)) => id,
+        None => "",
+    }
+}
+
+/// "90d", "12h", "15m", "30s".
+fn duration(text: &str) -> Result<pbjson_types::Duration, String> {
+    let wrong = || format!("`{text}` is no duration: write it as 90d, 12h, 15m or 30s");
+    let (digits, unit) = text.split_at(text.len() - text.chars().last().map_or(0, char::len_utf8));
+    let unit_s = match unit {
+        "d" => 86_400,
+        "h" => 3_600,
+        "m" => 60,
+        "s" => 1,
+        _ => return Err(wrong()),
+    };
+    let number: i64 = digits.parse().map_err(|_| wrong())?;
+    let seconds = number.checked_mul(unit_s).filter(|seconds| *seconds > 0).ok_or_else(wrong)?;
+    Ok(pbjson_types::Duration { seconds, nanos: 0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_is_a_number_and_its_unit() {
+        let seconds = |text: &str| duration(text).ok().map(|duration| duration.seconds);
+        assert_eq!(["90d", "12h", "15m", "30s"].map(seconds), [7_776_000, 43_200, 900, 30].map(Some));
+        assert!(
+            ["", "90", "d", "-1d", "0s", "1 d", "9999999999999999d", "9é"].into_iter().all(|t| seconds(t).is_none())
+        );
+    }
+}

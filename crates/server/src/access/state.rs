@@ -1,0 +1,102 @@
+//! What the access log says now: which tokens and codes there are, and what ended.
+
+use std::collections::{BTreeSet, HashMap};
+
+use satgas_domain::time::Instant;
+use satgas_proto::v1::{self, access_event::Body};
+
+/// A fold of the access log.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    /// In the order in which they were issued.
+    tokens: Vec<v1::Token>,
+    by_id: HashMap<String, usize>,
+    /// Ids that were revoked without having been issued here: those of another issuer's subjects.
+    revoked_elsewhere: HashMap<String, Instant>,
+    /// By hash of the code.
+    enrolments: HashMap<Vec<u8>, v1::EnrolmentCreated>,
+    /// Positions of the records of streams whose end is not recorded.
+    open_streams: BTreeSet<u64>,
+}
+
+impl State {
+    pub(super) fn apply(&mut self, event: &v1::AccessEvent) {
+        let at = event.recorded_at.unwrap_or_default();
+        match &event.body {
+            Some(Body::TokenIssued(issued)) => self.issue(issued, at),
+            Some(Body::TokenRevoked(revoked)) => match self.by_id.get(&revoked.token_id) {
+                Some(index) => {
+                    self.tokens[*index].revoked_at.get_or_insert(at);
+                }
+                None => {
+                    let at = Instant::from_proto(&at).unwrap_or(Instant(0));
+                    self.revoked_elsewhere.entry(revoked.token_id.clone()).or_insert(at);
+                }
+            },
+            Some(Body::EnrolmentCreated(created)) => {
+                self.enrolments.insert(created.code_hash.to_vec(), created.clone());
+            }
+            Some(Body::Enrolled(enrolled)) => {
+                self.enrolments.retain(|_, created| created.enrolment_id != enrolled.enrolment_id);
+                if let Some(token) = &enrolled.token {
+                    self.issue(token, at);
+                }
+            }
+            Some(Body::AccessRecorded(v1::AccessRecorded { range: Some(range), .. })) if range.up_to_position == 0 => {
+                self.open_streams.insert(event.position);
+            }
+            Some(Body::StreamEnded(ended)) => {
+                self.open_streams.remove(&ended.access_position);
+            }
+            Some(Body::AccessRecorded(_)) | None => {}
+        }
+    }
+
+    fn issue(&mut self, issued: &v1::TokenIssued, at: pbjson_types::Timestamp) {
+        self.by_id.insert(issued.token_id.clone(), self.tokens.len());
+        self.tokens.push(v1::Token {
+            token_id: issued.token_id.clone(),
+            assignment: issued.assignment.clone(),
+            purpose: issued.purpose.clone(),
+            issued_at: Some(at),
+            expires_at: issued.expires_at,
+            revoked_at: None,
+            issued_by: issued.issued_by.clone(),
+        });
+    }
+
+    /// A token that was issued here.
+    pub(crate) fn token(&self, id: &str) -> Option<&v1::Token> {
+        self.by_id.get(id).map(|index| &self.tokens[*index])
+    }
+
+    /// All tokens from an index on, in the order in which they were issued.
+    pub(crate) fn tokens_from(&self, first: usize) -> impl Iterator<Item = (usize, &v1::Token)> {
+        self.tokens.iter().enumerate().skip(first)
+    }
+
+    /// Whether an id was revoked, wherever it was issued.
+    pub(crate) fn is_revoked(&self, id: &str) -> bool {
+        self.revoked_elsewhere.contains_key(id) || self.token(id).is_some_and(|token| token.revoked_at.is_some())
+    }
+
+    /// Streams whose end is not recorded, by the positions of the records of their beginnings.
+    pub(crate) fn open_streams(&self) -> Vec<u64> {
+        self.open_streams.iter().copied().collect()
+    }
+
+    /// The enrolment of a code that may still be exchanged.
+    pub(crate) fn enrolment(&self, code_hash: &[u8], now: Instant) -> Option<&v1::EnrolmentCreated> {
+        self.enrolments.get(code_hash).filter(|created| end(created.expires_at.as_ref()) > now)
+    }
+}
+
+/// Whether a token may be used.
+pub(crate) fn is_valid(token: &v1::Token, now: Instant) -> bool {
+    token.revoked_at.is_none() && end(token.expires_at.as_ref()) > now
+}
+
+/// When something ends; what names no end has ended, and none is ever issued so.
+pub(crate) fn end(at: Option<&pbjson_types::Timestamp>) -> Instant {
+    at.and_then(Instant::from_proto).unwrap_or(Instant(i64::MIN))
+}

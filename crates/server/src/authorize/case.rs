@@ -1,0 +1,110 @@
+//! Decisions on `CaseService`. To a task force, a case of others is one that is not there.
+
+use satgas_domain::{
+    id::SubmissionId,
+    policy::{Reach, Rpc},
+};
+use satgas_engine::Folded;
+use satgas_proto::v1::{self, AccessRefusal, case_service_server::CaseService};
+use tonic::{Code, Request, Response, Status};
+
+use super::{Authorized, CaseIds, Gate, Pass};
+use crate::status;
+
+#[tonic::async_trait]
+impl<S: CaseService> CaseService for Authorized<S> {
+    async fn open_case(&self, request: Request<v1::OpenCaseRequest>) -> Result<Response<v1::OpenCaseResponse>, Status> {
+        let pass = self.gate.pass(&request, Rpc::OpenCase);
+        pass.reports(&request.get_ref().submission.clone().unwrap_or_default()).await?;
+        let mut response = self.inner.open_case(request).await?;
+        let answer = response.get_mut();
+        // Under an id that was taken the answer would hold the case that stands, whoever reported it.
+        answer.case.take_if(|case| !pass.reaches(&case.area_code, &case.institution_id));
+        pass.saw(CaseIds::of(answer.case.iter().map(|case| case.case_id.as_str()))).await?;
+        Ok(response)
+    }
+
+    async fn advance_case(
+        &self,
+        request: Request<v1::AdvanceCaseRequest>,
+    ) -> Result<Response<v1::AdvanceCaseResponse>, Status> {
+        let pass = self.gate.pass(&request, Rpc::AdvanceCase);
+        pass.permit().await?;
+        let response = self.inner.advance_case(request).await?;
+        pass.saw(CaseIds::of(response.get_ref().case.iter().map(|case| case.case_id.as_str()))).await?;
+        Ok(response)
+    }
+
+    async fn get_case(&self, request: Request<v1::GetCaseRequest>) -> Result<Response<v1::GetCaseResponse>, Status> {
+        let pass = self.gate.pass(&request, Rpc::GetCase);
+        let reach = pass.permit().await?.reach;
+        match self.inner.get_case(request).await {
+            Ok(response) => {
+                let case = response.get_ref().case.clone().unwrap_or_default();
+                if !pass.reaches(&case.area_code, &case.institution_id) {
+                    return Err(not_there(&pass).await);
+                }
+                pass.saw(CaseIds::of([case.case_id.as_str()])).await?;
+                Ok(response)
+            }
+            // Recorded as well, or the time that it takes would tell the two apart.
+            Err(refused) if refused.code() == Code::NotFound && *reach != Reach::Everywhere => {
+                Err(not_there(&pass).await)
+            }
+            Err(refused) => Err(refused),
+        }
+    }
+
+    async fn record_identity(
+        &self,
+        request: Request<v1::RecordIdentityRequest>,
+    ) -> Result<Response<v1::RecordIdentityResponse>, Status> {
+        let pass = self.gate.pass(&request, Rpc::RecordIdentity);
+        let case_id = request.get_ref().case_id.clone();
+        if *pass.permit().await?.reach != Reach::Everywhere && !self.gate.is_own(&pass, &case_id).await? {
+            return Err(not_there(&pass).await);
+        }
+        let response = self.inner.record_identity(request).await?;
+        pass.saw(CaseIds::of([case_id.as_str()])).await?;
+        Ok(response)
+    }
+
+    async fn unseal_identity(
+        &self,
+        request: Request<v1::UnsealIdentityRequest>,
+    ) -> Result<Response<v1::UnsealIdentityResponse>, Status> {
+        let pass = self.gate.pass(&request, Rpc::UnsealIdentity);
+        let case_id = request.get_ref().case_id.clone();
+        pass.permit().await?;
+        // The service records the reading in the log of records before it opens the seal; this is the breach's list.
+        pass.saw(CaseIds::of([case_id.as_str()])).await?;
+        self.inner.unseal_identity(request).await
+    }
+
+    async fn list_cases(
+        &self,
+        mut request: Request<v1::ListCasesRequest>,
+    ) -> Result<Response<v1::ListCasesResponse>, Status> {
+        let pass = self.gate.pass(&request, Rpc::ListCases);
+        pass.narrow(&mut request.get_mut().area_prefix).await?;
+        let mut response = self.inner.list_cases(request).await?;
+        let answer = response.get_mut();
+        answer.cases.retain(|case| pass.reaches(&case.area_code, &case.institution_id));
+        pass.saw(CaseIds::of(answer.cases.iter().map(|case| case.case_id.as_str()))).await?;
+        Ok(response)
+    }
+}
+
+impl Gate {
+    /// Whether a case is the caller's own; one that is not there is nobody's.
+    async fn is_own(&self, pass: &Pass, case_id: &str) -> Result<bool, Status> {
+        let Ok(id) = SubmissionId::parse(case_id) else { return Ok(false) };
+        let look = |folded: &Folded| folded.known(self.engine.now()).case(id);
+        let case = self.engine.query(self.engine.head().position, look).await.map_err(status::query)?;
+        Ok(case.is_some_and(|case| pass.reaches(&case.area_code, &case.institution_id)))
+    }
+}
+
+async fn not_there(pass: &Pass) -> Status {
+    pass.refuse_as(AccessRefusal::NotOwn, status::not_found("case")).await
+}

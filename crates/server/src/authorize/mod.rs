@@ -1,0 +1,234 @@
+//! Who may do what, enforced: every service stands behind an [`Authorized`] that decides on the decoded request, narrows it to what is the
+//! caller's own, and records who read whose data before the answer goes out.
+//!
+//! Invariants:
+//! - A call reaches a service through [`door`](door::door) and its [`Authorized`] only. What the policy has no row for is refused at the door.
+//! - An RPC without a decision does not compile: each wrapper implements the generated trait.
+//! - Refused is the same whether the thing exists or not: a case that is not the caller's own is as unknown to it as one that is not there.
+//! - What must be recorded and cannot be is not answered.
+
+mod audit;
+mod case;
+mod door;
+mod erasure;
+mod evaluation;
+mod event;
+mod identity;
+mod registry;
+mod rules;
+mod statistics;
+mod stream;
+mod submission;
+mod warning;
+
+use std::{net::IpAddr, sync::Arc};
+
+use satgas_domain::{
+    id::SubmissionId,
+    policy::{self, Permit, Reach, Refusal, Resource, Rpc},
+    registry::Scope,
+    time::Instant,
+};
+use satgas_engine::{Engine, Folded};
+use satgas_proto::v1::{self, AccessRefusal, access_event::Body};
+use tonic::{Request, Status};
+
+pub(crate) use self::door::door;
+use crate::{
+    access::AccessLog,
+    identity::{Failures, Holder, Identity},
+    listen::Peer,
+    status,
+};
+
+/// Characters of what a caller may say that a call is for.
+const PURPOSE_MAX: usize = 200;
+
+/// A service behind its decisions.
+pub(crate) struct Authorized<S> {
+    pub(crate) inner: S,
+    pub(crate) gate: Gate,
+}
+
+/// What decisions need. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Gate {
+    pub(crate) engine: Engine,
+    pub(crate) access: Arc<AccessLog>,
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) failures: Arc<Failures>,
+}
+
+impl Gate {
+    /// The pass of a call that came through the door.
+    pub(crate) fn pass<T>(&self, request: &Request<T>, rpc: Rpc) -> Pass {
+        let holder = request.extensions().get::<Holder>().cloned().unwrap_or_else(Holder::anybody);
+        let purpose = request.metadata().get("satgas-purpose").and_then(|purpose| purpose.to_str().ok());
+        let purpose = purpose.unwrap_or_default().chars().take(PURPOSE_MAX).collect();
+        let source = request.extensions().get::<Peer>().map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.0);
+        Pass { gate: self.clone(), rpc, holder, source, purpose }
+    }
+
+    /// The code of the area where an institution stands; empty when it is not known.
+    async fn area_of(&self, institution: &str) -> Result<String, Status> {
+        let now = self.engine.now();
+        let look = |folded: &Folded| area_on(folded, now, institution).map(str::to_owned);
+        Ok(self.engine.query(0, look).await.map_err(status::query)?.unwrap_or_default())
+    }
+}
+
+/// Code of the area where an institution stands on the day of a moment.
+fn area_on<'a>(folded: &'a Folded, at: Instant, institution: &str) -> Option<&'a str> {
+    let registry = folded.views.registry();
+    let scope = Scope::Institution(registry.find_institution(institution)?);
+    Some(&registry.area(registry.area_on(scope, folded.views.calendar().day(at), u64::MAX)).code)
+}
+
+/// One call: who makes it, and what.
+pub(crate) struct Pass {
+    pub(crate) gate: Gate,
+    rpc: Rpc,
+    pub(crate) holder: Holder,
+    source: IpAddr,
+    purpose: String,
+}
+
+impl Pass {
+    /// Whether the call may be made on what it names.
+    pub(crate) async fn decide<'a>(&'a self, resource: Resource<'a>) -> Result<Permit<'a>, Status> {
+        match policy::decide(&self.holder.caller, self.rpc, resource) {
+            Ok(permit) => Ok(permit),
+            Err(refusal) => Err(self.refuse(recorded(refusal)).await),
+        }
+    }
+
+    /// Narrows an area prefix to what is the caller's own; what the answer must be limited to.
+    pub(crate) async fn narrow(&self, prefix: &mut String) -> Result<&Reach, Status> {
+        let asked = prefix.clone();
+        *prefix = self.decide(Resource::Within(&asked)).await?.prefix.to_owned();
+        Ok(self.permit().await?.reach)
+    }
+
+    /// What the caller may do with this RPC at all.
+    pub(crate) async fn permit(&self) -> Result<Permit<'_>, Status> {
+        self.decide(Resource::Unnamed).await
+    }
+
+    /// Whether a record may be made in its reporter's name. One without a reporter is for the validation to refuse.
+    pub(crate) async fn reports(&self, submission: &v1::Submission) -> Result<(), Status> {
+        use v1::submission::Reporter;
+        match &submission.reporter {
+            None => self.permit().await.map(|_| ()),
+            Some(Reporter::AreaCode(area)) => {
+                self.decide(Resource::ReportedBy { area, institution: "" }).await.map(|_| ())
+            }
+            Some(Reporter::InstitutionId(institution)) => {
+                let area = match self.holder.caller.reach {
+                    Reach::Area(_) => self.gate.area_of(institution).await?,
+                    Reach::Everywhere | Reach::Institution(_) => String::new(),
+                };
+                self.decide(Resource::ReportedBy { area: &area, institution }).await.map(|_| ())
+            }
+        }
+    }
+
+    /// Whether the call may be made on an area or institution that it names.
+    pub(crate) async fn names(&self, area: Option<&str>, institution: Option<&str>) -> Result<Permit<'_>, Status> {
+        let (area, institution) = match (area, institution) {
+            (Some(area), _) => (area.to_owned(), ""),
+            (None, Some(institution)) => (self.gate.area_of(institution).await?, institution),
+            // Named nothing: what is missing is for the service to say.
+            (None, None) => return self.permit().await,
+        };
+        match policy::decide(&self.holder.caller, self.rpc, Resource::Of { area: &area, institution }) {
+            Ok(_) => self.permit().await,
+            Err(refusal) => Err(self.refuse(recorded(refusal)).await),
+        }
+    }
+
+    /// Whether something belongs to what the caller may see with this RPC.
+    pub(crate) fn reaches(&self, area: &str, institution: &str) -> bool {
+        policy::decide(&self.holder.caller, self.rpc, Resource::Of { area, institution }).is_ok()
+    }
+
+    /// Records cases in an answer before it goes out.
+    pub(crate) async fn saw(&self, cases: CaseIds) -> Result<(), Status> {
+        if cases.0.is_empty() {
+            return Ok(());
+        }
+        let record = v1::AccessRecorded { case_ids: cases.0.into(), ..self.access() };
+        self.gate.access.record(Body::AccessRecorded(record)).await.map(|_| ()).map_err(|error| status::access(&error))
+    }
+
+    /// Records which events are sent; the position of the record.
+    pub(crate) async fn saw_events(&self, range: v1::EventRange) -> Result<u64, Status> {
+        let record = v1::AccessRecorded { range: Some(range), ..self.access() };
+        self.gate.access.record(Body::AccessRecorded(record)).await.map_err(|error| status::access(&error))
+    }
+
+    fn access(&self) -> v1::AccessRecorded {
+        v1::AccessRecorded {
+            token_id: self.holder.token_id.to_string(),
+            role: self.holder.caller.role.into(),
+            rpc: format!("satgas.v1.{}", self.rpc.path()),
+            purpose: self.purpose.clone(),
+            ..Default::default()
+        }
+    }
+
+    /// Refuses the call, recorded; the status says nothing about whether what was asked for exists.
+    pub(crate) async fn refuse(&self, why: AccessRefusal) -> Status {
+        let refused = match why {
+            AccessRefusal::NoToken => status::needs_token(),
+            AccessRefusal::BadToken | AccessRefusal::Unspecified => status::bad_token(),
+            AccessRefusal::BadCode => status::bad_code(),
+            AccessRefusal::Role => status::not_your_role(),
+            AccessRefusal::NotOwn => status::not_yours(),
+        };
+        self.refuse_as(why, refused).await
+    }
+
+    /// Refuses with a status of the caller's choice, recorded all the same.
+    pub(crate) async fn refuse_as(&self, why: AccessRefusal, refused: Status) -> Status {
+        if !self.gate.failures.note(self.source, self.now()) {
+            return status::too_many_refusals();
+        }
+        let record = v1::AccessRecorded { refusal: why.into(), ..self.access() };
+        match self.gate.access.record(Body::AccessRecorded(record)).await {
+            Ok(_) => refused,
+            Err(error) => status::access(&error),
+        }
+    }
+
+    /// Whether the source of the call has had too many refused.
+    pub(crate) fn is_suspect(&self) -> bool {
+        self.gate.failures.is_over(self.source, self.now())
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        self.gate.engine.now()
+    }
+}
+
+/// Ids of cases, 16 bytes each.
+pub(crate) struct CaseIds(Vec<u8>);
+
+impl CaseIds {
+    /// Takes those that can be a case's.
+    pub(crate) fn of<'a>(ids: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut packed = Vec::new();
+        for id in ids {
+            if let Ok(id) = SubmissionId::parse(id) {
+                packed.extend_from_slice(&id.bits().to_be_bytes());
+            }
+        }
+        Self(packed)
+    }
+}
+
+fn recorded(refusal: Refusal) -> AccessRefusal {
+    match refusal {
+        Refusal::Role => AccessRefusal::Role,
+        Refusal::NotOwn => AccessRefusal::NotOwn,
+    }
+}

@@ -1,0 +1,110 @@
+//! Decisions on `SubmissionService`.
+
+use futures_util::StreamExt as _;
+use satgas_domain::policy::Rpc;
+use satgas_proto::v1::{
+    self,
+    submission::{Content, Reporter},
+    submission_service_server::SubmissionService,
+};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{Authorized, CaseIds, Pass};
+use crate::{
+    stream::BoxStream,
+    submission::{Submissions, receipts},
+};
+
+#[tonic::async_trait]
+impl SubmissionService for Authorized<Submissions> {
+    async fn submit(&self, request: Request<v1::SubmitRequest>) -> Result<Response<v1::SubmitResponse>, Status> {
+        let pass = self.gate.pass(&request, Rpc::Submit);
+        if let Some(submission) = &request.get_ref().submission {
+            pass.reports(submission).await?;
+        }
+        self.inner.submit(request).await
+    }
+
+    type SubmitBatchStream = BoxStream<v1::SubmitBatchResponse>;
+
+    /// Each message is decided when it comes. One with a record that is not the caller's to make ends the stream: what came before it has
+    /// its receipts.
+    async fn submit_batch(
+        &self,
+        request: Request<Streaming<v1::SubmitBatchRequest>>,
+    ) -> Result<Response<Self::SubmitBatchStream>, Status> {
+        let pass = std::sync::Arc::new(self.gate.pass(&request, Rpc::SubmitBatch));
+        pass.permit().await?;
+        let deciding = std::sync::Arc::clone(&pass);
+        let decided = request.into_inner().then(move |message| {
+            let pass = std::sync::Arc::clone(&deciding);
+            async move {
+                let message = message?;
+                for submission in &message.submissions {
+                    pass.reports(submission).await?;
+                }
+                Ok(message)
+            }
+        });
+        let receipts = receipts(self.inner.engine.clone(), &self.inner.streams, decided);
+        Ok(Response::new(pass.until_end(receipts)))
+    }
+
+    async fn list_conflicts(
+        &self,
+        mut request: Request<v1::ListConflictsRequest>,
+    ) -> Result<Response<v1::ListConflictsResponse>, Status> {
+        let pass = self.gate.pass(&request, Rpc::ListConflicts);
+        pass.narrow(&mut request.get_mut().area_prefix).await?;
+        let mut response = self.inner.list_conflicts(request).await?;
+        let conflicts = &mut response.get_mut().conflicts;
+        conflicts.retain(|conflict| is_own(&pass, conflict.submission.as_ref()));
+        pass.saw(CaseIds::of(conflicts.iter().filter_map(|conflict| conflict.submission.as_ref()).flat_map(cases_in)))
+            .await?;
+        Ok(response)
+    }
+
+    async fn resolve_conflict(
+        &self,
+        request: Request<v1::ResolveConflictRequest>,
+    ) -> Result<Response<v1::ResolveConflictResponse>, Status> {
+        let pass = self.gate.pass(&request, Rpc::ResolveConflict);
+        pass.permit().await?;
+        self.inner.resolve_conflict(request).await
+    }
+
+    async fn list_held(
+        &self,
+        mut request: Request<v1::ListHeldRequest>,
+    ) -> Result<Response<v1::ListHeldResponse>, Status> {
+        let pass = self.gate.pass(&request, Rpc::ListHeld);
+        pass.narrow(&mut request.get_mut().area_prefix).await?;
+        let mut response = self.inner.list_held(request).await?;
+        let held = &mut response.get_mut().held;
+        held.retain(|held| is_own(&pass, held.submission.as_ref()));
+        pass.saw(CaseIds::of(held.iter().filter_map(|held| held.submission.as_ref()).flat_map(cases_in))).await?;
+        Ok(response)
+    }
+}
+
+/// Of what lies within the area that was asked for: an institution gets only what it reported itself.
+fn is_own(pass: &Pass, submission: Option<&v1::Submission>) -> bool {
+    match (&pass.holder.caller.reach, submission.and_then(|s| s.reporter.as_ref())) {
+        (satgas_domain::policy::Reach::Institution(own), Some(Reporter::InstitutionId(id))) => own == id,
+        (satgas_domain::policy::Reach::Institution(_), _) => false,
+        _ => true,
+    }
+}
+
+/// Ids of cases that a record tells something of, and ids that may be such.
+fn cases_in(submission: &v1::Submission) -> Vec<&str> {
+    use v1::amendment::Replacement;
+    match &submission.content {
+        Some(Content::CaseReport(_)) => vec![&submission.submission_id],
+        Some(Content::Amendment(a)) if matches!(a.replacement, Some(Replacement::CaseReport(_))) => {
+            vec![&a.corrects_id]
+        }
+        Some(Content::Retraction(r)) => vec![&r.retracts_id],
+        _ => Vec::new(),
+    }
+}

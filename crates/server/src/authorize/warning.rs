@@ -1,0 +1,56 @@
+//! Decisions on `WarningService`.
+
+use satgas_domain::{
+    id::is_within,
+    policy::{Reach, Rpc},
+    time::Instant,
+};
+use satgas_engine::Folded;
+use satgas_proto::v1::{self, WarningKind, warning_service_server::WarningService};
+use tonic::{Request, Response, Status};
+
+use super::{Authorized, CaseIds, area_on};
+use crate::status;
+
+#[tonic::async_trait]
+impl<S: WarningService> WarningService for Authorized<S> {
+    async fn list_warnings(
+        &self,
+        mut request: Request<v1::ListWarningsRequest>,
+    ) -> Result<Response<v1::ListWarningsResponse>, Status> {
+        let pass = self.gate.pass(&request, Rpc::ListWarnings);
+        pass.narrow(&mut request.get_mut().area_prefix).await?;
+        let permit = pass.permit().await?;
+        let mut response = self.inner.list_warnings(request).await?;
+        let warnings = &mut response.get_mut().warnings;
+        warnings.retain(|warning| permit.tells_of(warning.kind()));
+        let now = pass.now();
+        let trim = |folded: &Folded| warnings.retain_mut(|warning| keep_own(warning, permit.reach, folded, now));
+        self.gate.engine.query(0, trim).await.map_err(status::query)?;
+        let of_cases =
+            |w: &&v1::Warning| matches!(w.kind(), WarningKind::ResponseOverdue | WarningKind::FollowUpOverdue);
+        pass.saw(CaseIds::of(warnings.iter().filter(of_cases).map(|warning| warning.subject_id.as_str()))).await?;
+        Ok(response)
+    }
+}
+
+/// Takes out of a warning what is of others: a group that spreads is told of, the other schools are not. False when nothing is left.
+fn keep_own(warning: &mut v1::Warning, reach: &Reach, folded: &Folded, now: Instant) -> bool {
+    let area_of = |id: &str| area_on(folded, now, id);
+    let concerned = match reach {
+        Reach::Everywhere => return true,
+        Reach::Area(own) => {
+            warning.area_codes.retain(|code| is_within(code, own));
+            warning.institution_ids.retain(|id| area_of(id).is_some_and(|code| is_within(code, own)));
+            !warning.area_codes.is_empty()
+        }
+        Reach::Institution(own) => {
+            warning.institution_ids.retain(|id| id == own);
+            let area = area_of(own).unwrap_or_default();
+            warning.area_codes.retain(|code| code == area);
+            !warning.institution_ids.is_empty()
+        }
+    };
+    warning.positions.clear();
+    concerned
+}

@@ -1,0 +1,203 @@
+//! Who calls: tokens of this server and of OpenID Connect issuers, checked before anything else is done for a call.
+//!
+//! Invariants:
+//! - A token counts only while the access log says so: unknown, expired and revoked ones are the same to whoever holds them.
+//! - What a check found out is kept by the token's hash and holds for the signature alone; expiry and revocation are looked at each time.
+
+mod enrolment;
+mod failures;
+mod fetch;
+mod keys;
+mod openid;
+mod service;
+mod token;
+
+use std::{collections::HashMap, sync::Arc};
+
+use parking_lot::Mutex;
+use satgas_domain::{policy, time::Instant};
+use satgas_proto::v1::{self, access_event::Body};
+
+pub(crate) use self::{failures::Failures, keys::Keys, service::IdentityApi};
+pub use self::{
+    fetch::FetchError,
+    keys::KeyError,
+    openid::{Issuer, IssuerError, RoleRule},
+};
+use crate::access::{AccessError, AccessLog, end, is_valid};
+
+/// Bytes of the longest token that is looked at.
+const SECRET_BYTES_MAX: usize = 4 * 1024;
+/// How ids begin that stand for the subjects of other issuers.
+pub(crate) const FOREIGN: &str = "oidc-";
+/// Checked signatures that are kept.
+const CHECKED_MAX: usize = 16_384;
+/// How long the operator's first token is valid.
+const OPERATOR_TOKEN_NS: i64 = 365 * satgas_domain::time::DAY_NS;
+
+/// Whoever a call comes from.
+#[derive(Clone, Debug)]
+pub(crate) struct Holder {
+    /// Id of the token; empty without one.
+    pub(crate) token_id: Arc<str>,
+    /// Role and scope.
+    pub(crate) caller: policy::Caller,
+    /// When the token ends; the end of time without one.
+    pub(crate) expires_at: Instant,
+}
+
+impl Holder {
+    /// Who calls without a token.
+    pub(crate) fn anybody() -> Self {
+        Self { token_id: "".into(), caller: policy::Caller::ANYBODY, expires_at: Instant(i64::MAX) }
+    }
+}
+
+impl Holder {
+    /// Role and scope as they go over the wire.
+    fn assignment(&self) -> v1::Assignment {
+        use v1::assignment::Own;
+        let own = match &self.caller.reach {
+            policy::Reach::Everywhere => None,
+            policy::Reach::Area(code) if code.is_empty() => Some(Own::AreaCode(policy::ALL_AREAS.to_owned())),
+            policy::Reach::Area(code) => Some(Own::AreaCode(code.clone())),
+            policy::Reach::Institution(id) => Some(Own::InstitutionId(id.clone())),
+        };
+        v1::Assignment { role: self.caller.role.into(), own }
+    }
+}
+
+/// Id and end of a token whose signature was right.
+type Checked = (Arc<str>, Instant);
+
+/// Checks and issues tokens.
+pub(crate) struct Identity {
+    access: Arc<AccessLog>,
+    signer: token::Signer,
+    issuers: Vec<openid::OpenId>,
+    /// By hash of the whole token.
+    checked: Mutex<HashMap<[u8; 32], Checked>>,
+}
+
+impl Identity {
+    pub(crate) fn new(access: Arc<AccessLog>, keys: &Keys, issuers: &[Issuer]) -> Result<Self, IssuerError> {
+        let issuers = openid::OpenId::all(issuers)?;
+        Ok(Self { access, signer: token::Signer::new(&keys.signing), issuers, checked: Mutex::default() })
+    }
+
+    /// Who holds a token, if it may be used at `now`.
+    pub(crate) async fn holder(&self, secret: &str, now: Instant) -> Option<Holder> {
+        if secret.len() > SECRET_BYTES_MAX {
+            return None;
+        }
+        // What a token says of its issuer only chooses whose key it is checked with.
+        let claims = || jsonwebtoken::dangerous::insecure_decode_claims::<serde_json::Value>(secret).ok();
+        if !self.issuers.is_empty()
+            && let Some(claims) = claims()
+            && let Some(issuer) = claims.get("iss").and_then(serde_json::Value::as_str)
+            && let Some(foreign) = self.issuers.iter().find(|known| known.is_named(issuer))
+        {
+            let holder = foreign.holder(secret, now).await?;
+            return (!self.access.look(|state| state.is_revoked(&holder.token_id))).then_some(holder);
+        }
+        self.own_holder(secret, now)
+    }
+
+    fn own_holder(&self, secret: &str, now: Instant) -> Option<Holder> {
+        let (token_id, ends) = self.checked(secret)?;
+        let token = self.access.look(|state| state.token(&token_id).filter(|token| is_valid(token, now)).cloned())?;
+        let caller = policy::Caller::of(&token.assignment?).ok()?;
+        let expires_at = end(token.expires_at.as_ref()).min(ends);
+        (expires_at > now).then_some(Holder { token_id, caller, expires_at })
+    }
+
+    fn checked(&self, secret: &str) -> Option<Checked> {
+        let hash = *blake3::hash(secret.as_bytes()).as_bytes();
+        if let Some(checked) = self.checked.lock().get(&hash) {
+            return Some(checked.clone());
+        }
+        let (token_id, ends) = self.signer.check(secret)?;
+        let found = (Arc::from(token_id), ends);
+        let mut checked = self.checked.lock();
+        if checked.len() >= CHECKED_MAX {
+            checked.clear();
+        }
+        checked.insert(hash, found.clone());
+        Some(found)
+    }
+
+    /// Issues a token: its message and its secret.
+    pub(crate) async fn issue(&self, wanted: Wanted, now: Instant) -> Result<(v1::Token, String), AccessError> {
+        let issued = wanted.issued(now);
+        let id = issued.token_id.clone();
+        self.access.record(Body::TokenIssued(issued)).await?;
+        Ok(self.issued(&id, now))
+    }
+
+    /// A token that stands in the access log, and its secret.
+    fn issued(&self, id: &str, now: Instant) -> (v1::Token, String) {
+        let token = self.access.look(|state| state.token(id).cloned()).unwrap_or_default();
+        let secret = self.signer.sign(id, now, end(token.expires_at.as_ref()));
+        (token, secret)
+    }
+
+    /// Makes sure that there is an operator: writes a token for one when no valid one is known. Whoever owns the folder may start the
+    /// server, so this is also the way back in.
+    pub(crate) async fn ensure_operator(&self, keys: &Keys, now: Instant) -> Result<bool, EnsureError> {
+        let is_operator = |token: &v1::Token| {
+            is_valid(token, now) && token.assignment.as_ref().is_some_and(|a| a.role() == v1::Role::Operator)
+        };
+        if self.access.look(|state| state.tokens_from(0).any(|(_, token)| is_operator(token))) {
+            return Ok(false);
+        }
+        let assignment = v1::Assignment { role: v1::Role::Operator.into(), own: None };
+        let wanted = Wanted {
+            assignment,
+            purpose: "the operator's first token".to_owned(),
+            lifetime_ns: OPERATOR_TOKEN_NS,
+            issued_by: String::new(),
+        };
+        let (_, secret) = self.issue(wanted, now).await?;
+        keys.write_operator_token(&secret)?;
+        Ok(true)
+    }
+}
+
+/// Why there is no operator.
+#[derive(Debug, thiserror::Error)]
+pub enum EnsureError {
+    /// Nothing can be recorded.
+    #[error("the access log takes nothing: {0}")]
+    Access(String),
+    /// Its file cannot be written.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
+impl From<AccessError> for EnsureError {
+    fn from(error: AccessError) -> Self {
+        Self::Access(error.to_string())
+    }
+}
+
+/// A token to issue.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) assignment: v1::Assignment,
+    pub(crate) purpose: String,
+    pub(crate) lifetime_ns: i64,
+    /// Id of the token that asks for it.
+    pub(crate) issued_by: String,
+}
+
+impl Wanted {
+    fn issued(self, now: Instant) -> v1::TokenIssued {
+        v1::TokenIssued {
+            token_id: uuid::Uuid::now_v7().to_string(),
+            assignment: Some(self.assignment),
+            purpose: self.purpose,
+            expires_at: Some(now.plus_ns(self.lifetime_ns).to_proto()),
+            issued_by: self.issued_by,
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Tokens of OpenID Connect issuers: checked with the keys that the issuer publishes, and mapped to roles by configuration.
+//!
+//! Invariants:
+//! - Only the algorithms of [`ALGORITHMS`], and only with a key of their own family: an issuer's public key is never a shared secret.
+//! - A subject is known by a hash of issuer and subject: the log of accesses holds no account name.
+//! - Keys are fetched again when they are old, or when a token names one that is not known, and not oftener than every few seconds.
+
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant as Moment},
+};
+
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, jwk};
+use satgas_domain::{policy, time::Instant};
+use satgas_proto::v1::{self, Role, assignment::Own};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::sync::Mutex;
+
+use super::{FOREIGN, Holder, fetch};
+
+/// What tokens of issuers may be signed with.
+const ALGORITHMS: [Algorithm; 9] = [
+    Algorithm::EdDSA,
+    Algorithm::ES256,
+    Algorithm::ES384,
+    Algorithm::PS256,
+    Algorithm::PS384,
+    Algorithm::PS512,
+    Algorithm::RS256,
+    Algorithm::RS384,
+    Algorithm::RS512,
+];
+/// Keys that are older are fetched again before they are used.
+const OLD: Duration = Duration::from_secs(300);
+/// Keys that could not be fetched for so long are used no more.
+const TOO_OLD: Duration = Duration::from_secs(24 * 3_600);
+/// Between two fetches.
+const PAUSE: Duration = Duration::from_secs(2);
+const SECOND_NS: i64 = 1_000_000_000;
+/// How far an issuer's clock may be ahead.
+const AHEAD_NS: i64 = 60 * SECOND_NS;
+
+/// An OpenID Connect issuer whose tokens are taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Issuer {
+    /// Its name, as it stands in `iss`.
+    pub issuer: String,
+    /// What must stand in `aud`: this server's name at the issuer.
+    pub audience: String,
+    /// Its keys (a JSON web key set): the path of a file, or a URL; http:// within this machine only.
+    pub keys: String,
+    /// Authority of the keys' server (PEM), when the system does not know it.
+    #[serde(default)]
+    pub keys_authority: Option<PathBuf>,
+    /// Which claim means which role; the first one that fits counts.
+    pub roles: Vec<RoleRule>,
+}
+
+/// A claim that means a role.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoleRule {
+    /// Name of the claim: a text, or a list of texts.
+    pub claim: String,
+    /// The text that it must be or hold.
+    pub value: String,
+    /// The role, such as "supervisor".
+    pub role: String,
+    /// Name of the claim with the area's code (satgas) or the institution's id (institution).
+    #[serde(default)]
+    pub own_claim: Option<String>,
+}
+
+/// Why an issuer cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum IssuerError {
+    /// A role is none.
+    #[error("the issuer {issuer} maps a claim to `{role}`, which is no role")]
+    Role {
+        /// The issuer.
+        issuer: String,
+        /// What stands for a role.
+        role: String,
+    },
+    /// Two have one name, or one has that of this server.
+    #[error("the issuer {0} is named twice, or is this server itself")]
+    Twice(String),
+    /// Its keys' URL cannot be used.
+    #[error("the keys of the issuer {issuer} cannot be fetched: {error}")]
+    Keys {
+        /// The issuer.
+        issuer: String,
+        /// Why.
+        error: fetch::FetchError,
+    },
+}
+
+/// An issuer, with the keys it has.
+pub(super) struct OpenId {
+    config: Issuer,
+    source: fetch::Source,
+    keys: Mutex<Keys>,
+}
+
+#[derive(Default)]
+struct Keys {
+    set: Option<(jwk::JwkSet, Moment)>,
+    tried: Option<Moment>,
+}
+
+impl OpenId {
+    pub(super) fn all(issuers: &[Issuer]) -> Result<Vec<Self>, IssuerError> {
+        let mut all: Vec<Self> = Vec::new();
+        for config in issuers {
+            let issuer = config.issuer.clone();
+            if issuer == super::token::ISSUER || all.iter().any(|other| other.config.issuer == issuer) {
+                return Err(IssuerError::Twice(issuer));
+            }
+            if let Some(rule) = config.roles.iter().find(|rule| role(&rule.role).is_none()) {
+                return Err(IssuerError::Role { issuer, role: rule.role.clone() });
+            }
+            let source = fetch::Source::new(&config.keys, config.keys_authority.as_deref());
+            let source = source.map_err(|error| IssuerError::Keys { issuer, error })?;
+            all.push(Self { config: config.clone(), source, keys: Mutex::default() });
+        }
+        Ok(all)
+    }
+
+    pub(super) fn is_named(&self, issuer: &str) -> bool {
+        self.config.issuer == issuer
+    }
+
+    /// Who holds a token of this issuer, if it may be used at `now`.
+    pub(super) async fn holder(&self, secret: &str, now: Instant) -> Option<Holder> {
+        let header = jsonwebtoken::decode_header(secret).ok()?;
+        if !ALGORITHMS.contains(&header.alg) {
+            return None;
+        }
+        let key = self.key(header.kid.as_deref(), header.alg).await?;
+        let mut validation = Validation::new(header.alg);
+        validation.set_audience(&[&self.config.audience]);
+        validation.set_issuer(&[&self.config.issuer]);
+        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+        // The end is held against the injected clock.
+        validation.validate_exp = false;
+        let claims = jsonwebtoken::decode::<Value>(secret, &key, &validation).ok()?.claims;
+        let moment = |claim: &str| claims.get(claim).and_then(Value::as_i64).and_then(|s| s.checked_mul(SECOND_NS));
+        let expires_at = Instant(moment("exp")?);
+        let begins = moment("nbf").unwrap_or(i64::MIN);
+        if expires_at <= now || begins > now.plus_ns(AHEAD_NS).0 {
+            return None;
+        }
+        let caller = self.config.roles.iter().find_map(|rule| rule.caller(&claims))?;
+        let subject = format!("{}\0{}", self.config.issuer, claims.get("sub")?.as_str()?);
+        let token_id = format!("{FOREIGN}{}", &blake3::hash(subject.as_bytes()).to_hex()[..32]);
+        Some(Holder { token_id: token_id.into(), caller, expires_at })
+    }
+
+    /// The key that a token names, of the algorithm's family.
+    async fn key(&self, id: Option<&str>, algorithm: Algorithm) -> Option<DecodingKey> {
+        let mut keys = self.keys.lock().await;
+        let is_old = keys.set.as_ref().is_none_or(|(_, since)| since.elapsed() >= OLD);
+        let found = keys.set.as_ref().and_then(|(set, _)| pick(set, id, algorithm));
+        let may_try = keys.tried.is_none_or(|tried| tried.elapsed() >= PAUSE);
+        if (found.is_some() && !is_old) || !may_try {
+            return found;
+        }
+        keys.tried = Some(Moment::now());
+        let fetched = self.source.fetch().await;
+        match fetched.and_then(|bytes| serde_json::from_slice(&bytes).map_err(|_| fetch::FetchError::NoKeys)) {
+            Ok(set) => keys.set = Some((set, Moment::now())),
+            Err(error) => {
+                tracing::warn!(issuer = self.config.issuer, %error, "the issuer's keys were not fetched");
+                keys.set.take_if(|(_, since)| since.elapsed() >= TOO_OLD);
+            }
+        }
+        keys.set.as_ref().and_then(|(set, _)| pick(set, id, algorithm))
+    }
+}
+
+fn pick(set: &jwk::JwkSet, id: Option<&str>, algorithm: Algorithm) -> Option<DecodingKey> {
+    let named = |key: &&jwk::Jwk| id.is_none() || key.common.key_id.as_deref() == id;
+    let signs = |key: &&jwk::Jwk| {
+        key.common.public_key_use.as_ref().is_none_or(|r#use| *r#use == jwk::PublicKeyUse::Signature)
+            && key.common.key_algorithm.is_none_or(|of_key| {
+                // Both are written as in the standard.
+                serde_json::to_value(of_key).ok() == serde_json::to_value(algorithm).ok()
+            })
+    };
+    let key = set.keys.iter().filter(named).find(signs)?;
+    let decoding = DecodingKey::from_jwk(key).ok()?;
+    let is_of_family = match (&key.algorithm, algorithm) {
+        (jwk::AlgorithmParameters::OctetKeyPair(_), Algorithm::EdDSA) => {
+            decoding.try_get_as_bytes().is_ok_and(|bytes| bytes.len() == 32)
+        }
+        (jwk::AlgorithmParameters::EllipticCurve(_), Algorithm::ES256 | Algorithm::ES384) => true,
+        (jwk::AlgorithmParameters::RSA(_), algorithm) => {
+            !matches!(algorithm, Algorithm::EdDSA | Algorithm::ES256 | Algorithm::ES384)
+        }
+        _ => false,
+    };
+    is_of_family.then_some(decoding)
+}
+
+impl RoleRule {
+    /// Who the claims make of their holder by this rule.
+    fn caller(&self, claims: &Value) -> Option<policy::Caller> {
+        let fits = match claims.get(&self.claim)? {
+            Value::String(text) => *text == self.value,
+            Value::Array(texts) => texts.iter().any(|text| text.as_str() == Some(&self.value)),
+            _ => false,
+        };
+        let role = role(&self.role).filter(|_| fits)?;
+        let own = self.own_claim.as_ref().and_then(|claim| claims.get(claim)?.as_str()).map(str::to_owned);
+        let own = match role {
+            Role::Satgas => own.map(Own::AreaCode),
+            Role::Institution => own.map(Own::InstitutionId),
+            _ => None,
+        };
+        policy::Caller::of(&v1::Assignment { role: role.into(), own }).ok()
+    }
+}
+
+/// A role by its name in the configuration, such as "case_worker".
+fn role(name: &str) -> Option<Role> {
+    let role = Role::from_str_name(&format!("ROLE_{}", name.to_ascii_uppercase()))?;
+    (!matches!(role, Role::Unspecified | Role::Public)).then_some(role)
+}

@@ -1,0 +1,198 @@
+//! `IdentityService`: tokens and codes. Who may ask is decided before.
+
+use std::sync::Arc;
+
+use satgas_domain::{policy, time::Instant};
+use satgas_engine::Engine;
+use satgas_proto::v1::{self, access_event::Body, identity_service_server::IdentityService};
+use tonic::{Request, Response, Status};
+
+use super::{Holder, Identity, Wanted, enrolment};
+use crate::{
+    access::{AccessError, AccessLog, is_valid},
+    status,
+    submission::page_size,
+};
+
+const SECOND_NS: i64 = 1_000_000_000;
+const DAY_NS: i64 = satgas_domain::time::DAY_NS;
+/// Characters of a purpose or reason.
+const TEXT_MAX: usize = 200;
+
+pub(crate) struct IdentityApi {
+    pub(crate) engine: Engine,
+    pub(crate) access: Arc<AccessLog>,
+    pub(crate) identity: Arc<Identity>,
+    /// How the log was opened.
+    pub(crate) log: v1::LogOpened,
+}
+
+fn holder<T>(request: &Request<T>) -> Holder {
+    request.extensions().get::<Holder>().cloned().unwrap_or_else(Holder::anybody)
+}
+
+fn check_text(field: &str, text: &str) -> Result<(), Status> {
+    if text.is_empty() || text.chars().count() > TEXT_MAX {
+        return Err(status::invalid_field(field, "is not 1 to 200 characters"));
+    }
+    Ok(())
+}
+
+/// Nanoseconds of an asked duration between a second and a maximum.
+fn lifetime(field: &str, asked: Option<pbjson_types::Duration>, default: i64, max: i64) -> Result<i64, Status> {
+    let Some(asked) = asked else { return Ok(default) };
+    let ns = asked.seconds.checked_mul(SECOND_NS).and_then(|ns| ns.checked_add(i64::from(asked.nanos)));
+    ns.filter(|ns| (SECOND_NS..=max).contains(ns))
+        .ok_or_else(|| status::invalid_field(field, &format!("is not 1 s to {} h", max / (3_600 * SECOND_NS))))
+}
+
+fn check_assignment(assignment: Option<v1::Assignment>) -> Result<v1::Assignment, Status> {
+    let assignment = assignment.ok_or_else(|| status::invalid_field("assignment", "is missing"))?;
+    match policy::Caller::of(&assignment) {
+        Ok(_) => Ok(assignment),
+        Err((field, reason)) => Err(status::invalid_field(&format!("assignment.{field}"), reason)),
+    }
+}
+
+impl IdentityApi {
+    fn wanted(
+        &self,
+        assignment: Option<v1::Assignment>,
+        purpose: String,
+        asked: Option<pbjson_types::Duration>,
+        issued_by: &str,
+    ) -> Result<Wanted, Status> {
+        let assignment = check_assignment(assignment)?;
+        check_text("purpose", &purpose)?;
+        let lifetime_ns = lifetime("lifetime", asked, 90 * DAY_NS, 400 * DAY_NS)?;
+        Ok(Wanted { assignment, purpose, lifetime_ns, issued_by: issued_by.to_owned() })
+    }
+}
+
+#[tonic::async_trait]
+impl IdentityService for IdentityApi {
+    async fn issue_token(
+        &self,
+        request: Request<v1::IssueTokenRequest>,
+    ) -> Result<Response<v1::IssueTokenResponse>, Status> {
+        let by = holder(&request).token_id;
+        let r = request.into_inner();
+        let wanted = self.wanted(r.assignment, r.purpose, r.lifetime, &by)?;
+        let issued = self.identity.issue(wanted, self.engine.now()).await;
+        let (token, secret) = issued.map_err(|error| status::access(&error))?;
+        Ok(Response::new(v1::IssueTokenResponse { token: Some(token), secret }))
+    }
+
+    async fn list_tokens(
+        &self,
+        request: Request<v1::ListTokensRequest>,
+    ) -> Result<Response<v1::ListTokensResponse>, Status> {
+        let r = request.into_inner();
+        let size = page_size(r.page_size, 100, 1_000)?;
+        let first = match r.page_token.as_str() {
+            "" => 0,
+            token => {
+                token.parse().map_err(|_| status::invalid_field("page_token", "is not a token that was given out"))?
+            }
+        };
+        let now = self.engine.now();
+        let (tokens, next) = self.access.look(|state| {
+            let mut matching = state.tokens_from(first).filter(|(_, token)| r.include_ended || is_valid(token, now));
+            let tokens: Vec<v1::Token> = matching.by_ref().take(size).map(|(_, token)| token.clone()).collect();
+            (tokens, matching.next().map(|(index, _)| index))
+        });
+        let next_page_token = next.map(|index| index.to_string()).unwrap_or_default();
+        Ok(Response::new(v1::ListTokensResponse { tokens, next_page_token }))
+    }
+
+    async fn revoke_token(
+        &self,
+        request: Request<v1::RevokeTokenRequest>,
+    ) -> Result<Response<v1::RevokeTokenResponse>, Status> {
+        let revoked_by = holder(&request).token_id.to_string();
+        let v1::RevokeTokenRequest { token_id, reason } = request.into_inner();
+        check_text("reason", &reason)?;
+        // One that another issuer's subjects are known by was never issued here; a mistyped id must not look as if it had an effect.
+        let foreign = token_id.starts_with(super::FOREIGN);
+        let known = self.access.look(|state| state.token(&token_id).is_some());
+        if !known && !foreign {
+            return Err(status::not_found("token"));
+        }
+        let revoked = v1::TokenRevoked { token_id, reason, revoked_by };
+        self.access.record(Body::TokenRevoked(revoked)).await.map_err(|error| status::access(&error))?;
+        Ok(Response::new(v1::RevokeTokenResponse {}))
+    }
+
+    async fn create_enrolment(
+        &self,
+        request: Request<v1::CreateEnrolmentRequest>,
+    ) -> Result<Response<v1::CreateEnrolmentResponse>, Status> {
+        let by = holder(&request).token_id;
+        let r = request.into_inner();
+        let wanted = self.wanted(r.assignment, r.purpose, r.lifetime, &by)?;
+        let code_ns = lifetime("code_lifetime", r.code_lifetime, 900 * SECOND_NS, DAY_NS)?;
+        let (code, enrolment_id) = (enrolment::new_code(), uuid::Uuid::now_v7().to_string());
+        let hash = enrolment::hash(&code).expect("a new code has the form of one");
+        let expires_at = Some(self.engine.now().plus_ns(code_ns).to_proto());
+        let created = v1::EnrolmentCreated {
+            enrolment_id: enrolment_id.clone(),
+            code_hash: hash.to_vec().into(),
+            assignment: Some(wanted.assignment),
+            purpose: wanted.purpose,
+            lifetime: Some(duration(wanted.lifetime_ns)),
+            expires_at,
+            created_by: wanted.issued_by,
+        };
+        self.access.record(Body::EnrolmentCreated(created)).await.map_err(|error| status::access(&error))?;
+        Ok(Response::new(v1::CreateEnrolmentResponse { enrolment_id, code, expires_at }))
+    }
+
+    async fn enrol(&self, request: Request<v1::EnrolRequest>) -> Result<Response<v1::EnrolResponse>, Status> {
+        let hash = enrolment::hash(&request.get_ref().code).ok_or_else(status::bad_code)?;
+        let token_id = uuid::Uuid::now_v7().to_string();
+        let id = token_id.clone();
+        let exchange = move |state: &crate::access::State, now: Instant| {
+            let created = state.enrolment(&hash, now)?;
+            // Whoever stole the right to make codes loses those that it made.
+            if state.is_revoked(&created.created_by) {
+                return None;
+            }
+            let lifetime = created.lifetime.unwrap_or_default();
+            let lifetime_ns = lifetime.seconds * SECOND_NS + i64::from(lifetime.nanos);
+            let token = v1::TokenIssued {
+                token_id: id,
+                assignment: created.assignment.clone(),
+                purpose: created.purpose.clone(),
+                expires_at: Some(now.plus_ns(lifetime_ns).to_proto()),
+                issued_by: created.created_by.clone(),
+            };
+            let enrolment_id = created.enrolment_id.clone();
+            Some(Body::Enrolled(v1::Enrolled { enrolment_id, token: Some(token) }))
+        };
+        match self.access.decide(exchange).await {
+            Ok(_) => {
+                let (token, secret) = self.identity.issued(&token_id, self.engine.now());
+                Ok(Response::new(v1::EnrolResponse { token: Some(token), secret }))
+            }
+            Err(AccessError::Refused) => Err(status::bad_code()),
+            Err(error) => Err(status::access(&error)),
+        }
+    }
+
+    async fn who_am_i(&self, request: Request<v1::WhoAmIRequest>) -> Result<Response<v1::WhoAmIResponse>, Status> {
+        let holder = holder(&request);
+        Ok(Response::new(v1::WhoAmIResponse {
+            token_id: holder.token_id.to_string(),
+            assignment: Some(holder.assignment()),
+            expires_at: Some(holder.expires_at.to_proto()),
+            sample_data: self.log.sample_data,
+            time_zone: self.log.time_zone.clone(),
+            head_position: self.engine.head().position,
+        }))
+    }
+}
+
+fn duration(ns: i64) -> pbjson_types::Duration {
+    let nanos = i32::try_from(ns.rem_euclid(SECOND_NS)).expect("a remainder of 10^9 fits in 32 bits");
+    pbjson_types::Duration { seconds: ns.div_euclid(SECOND_NS), nanos }
+}

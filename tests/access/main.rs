@@ -1,0 +1,15 @@
+//! Who may do what, against the real binary: every cell of the policy, bad tokens, tricks with scopes, codes, TLS, and the record of it all.
+
+mod audit;
+mod cells;
+#[path = "../door/mod.rs"]
+mod door;
+mod enrolment;
+mod house;
+mod openid;
+#[path = "../process/mod.rs"]
+mod process;
+mod raw;
+mod scope;
+mod tls;
+mod tokens;

@@ -1,0 +1,136 @@
+//! The way in for tests: real tokens, issued by the server under test over its public API, and a channel that sends with each call the one
+//! of a role that may make it.
+#![allow(dead_code, reason = "each test file uses the part that it needs")]
+
+use std::{
+    collections::HashMap,
+    path::Path,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use anyhow::Context as _;
+use satgas_proto::v1::{self, Role, assignment::Own, identity_service_client::IdentityServiceClient};
+use tonic::{
+    body::Body,
+    codegen::{
+        Service,
+        http::{HeaderValue, Request, Response, header::AUTHORIZATION},
+    },
+    transport::{Channel, Error, channel::ResponseFuture},
+};
+
+/// Where all areas of the tests lie.
+pub(crate) const CITY: &str = "53.71";
+/// The roles that tests act in, each with a token.
+pub(crate) const ROLES: [Role; 6] =
+    [Role::Satgas, Role::CaseWorker, Role::Dashboard, Role::Evaluator, Role::Supervisor, Role::Operator];
+
+/// The secret of each role's token.
+#[derive(Clone, Debug)]
+pub(crate) struct Tokens(Arc<HashMap<i32, String>>);
+
+impl Tokens {
+    /// Has a token issued for each role. `keys` is the folder with the operator's first one, `area` where records are entered for.
+    pub(crate) async fn issue(channel: &Channel, keys: &Path, area: &str) -> anyhow::Result<Self> {
+        let operator = std::fs::read_to_string(keys.join("operator.token"))?.trim().to_owned();
+        let mut secrets = HashMap::new();
+        for role in ROLES {
+            let own = (role == Role::Satgas).then(|| Own::AreaCode(area.to_owned()));
+            let assignment = v1::Assignment { role: role.into(), own };
+            secrets.insert(i32::from(role), issue(channel, &operator, assignment, 400 * 86_400).await?.1);
+        }
+        Ok(Self(Arc::new(secrets)))
+    }
+
+    /// The secret of a role's token.
+    pub(crate) fn of(&self, role: Role) -> &str {
+        self.0.get(&i32::from(role)).map_or("", String::as_str)
+    }
+
+    /// The role in which a command of the command line is run.
+    pub(crate) fn of_command(&self, args: &[&str]) -> &str {
+        self.of(match args {
+            ["submit", ..] | ["case", "open", ..] => Role::Satgas,
+            ["case", "list" | "show" | "erase" | "hold", ..] => Role::Supervisor,
+            ["case", ..] => Role::CaseWorker,
+            ["rules", "record", ..] => Role::Evaluator,
+            ["token", ..] => Role::Operator,
+            _ => Role::Supervisor,
+        })
+    }
+}
+
+/// Has a token issued: its id and secret.
+pub(crate) async fn issue(
+    channel: &Channel,
+    operator: &str,
+    assignment: v1::Assignment,
+    lifetime_s: i64,
+) -> anyhow::Result<(String, String)> {
+    let mut request = tonic::Request::new(v1::IssueTokenRequest {
+        assignment: Some(assignment),
+        purpose: "contoh".to_owned(),
+        lifetime: Some(pbjson_types::Duration { seconds: lifetime_s, nanos: 0 }),
+    });
+    request.metadata_mut().insert("authorization", format!("Bearer {operator}").parse()?);
+    let issued = IdentityServiceClient::new(channel.clone()).issue_token(request).await?.into_inner();
+    Ok((issued.token.context("a token")?.token_id, issued.secret))
+}
+
+/// A channel that sends a token with each call: always the same one, or that of a role that may make the call.
+#[derive(Clone, Debug)]
+pub(crate) struct Door {
+    channel: Channel,
+    tokens: Pick,
+}
+
+#[derive(Clone, Debug)]
+enum Pick {
+    Fixed(Arc<str>),
+    ByRole(Tokens),
+}
+
+impl Door {
+    pub(crate) fn by_role(channel: Channel, tokens: Tokens) -> Self {
+        Self { channel, tokens: Pick::ByRole(tokens) }
+    }
+
+    pub(crate) fn with(channel: Channel, secret: &str) -> Self {
+        Self { channel, tokens: Pick::Fixed(secret.into()) }
+    }
+}
+
+/// A role that may make a call.
+fn role(path: &str) -> Role {
+    match path.trim_start_matches("/satgas.v1.") {
+        "SubmissionService/Submit" | "SubmissionService/SubmitBatch" | "CaseService/OpenCase" => Role::Satgas,
+        "CaseService/AdvanceCase" | "CaseService/RecordIdentity" | "CaseService/UnsealIdentity" => Role::CaseWorker,
+        "RuleService/RecordRuleSet" => Role::Evaluator,
+        path if path.starts_with("IdentityService/") => Role::Operator,
+        _ => Role::Supervisor,
+    }
+}
+
+impl Service<Request<Body>> for Door {
+    type Response = Response<Body>;
+    type Error = Error;
+    type Future = ResponseFuture;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.channel.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> ResponseFuture {
+        let secret = match &self.tokens {
+            Pick::Fixed(secret) => secret,
+            Pick::ByRole(tokens) => tokens.of(role(request.uri().path())),
+        };
+        if let Ok(bearer) = HeaderValue::from_str(&format!("Bearer {secret}"))
+            && !secret.is_empty()
+        {
+            request.headers_mut().insert(AUTHORIZATION, bearer);
+        }
+        self.channel.call(request)
+    }
+}
