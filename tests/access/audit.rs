@@ -179,7 +179,7 @@ async fn a_stream_that_a_crash_cut_off_has_not_gone_on() -> anyhow::Result<()> {
     served.kill()?;
     let served = Served::start(&folder.path().join("data"), &[])?;
     let house = House { served, folder, own_case, neighbours_case };
-    let request = v1::OpenCaseRequest { submission: Some(case_report(&area(OWN))) };
+    let request = v1::OpenCaseRequest { submission: Some(case_report(&area(OWN))), identities: Vec::new() };
     CaseServiceClient::new(house.satgas().await?).open_case(request).await?;
     let mut both = [house.own_case.as_str(), house.neighbours_case.as_str()];
     both.sort_unstable();

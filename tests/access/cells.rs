@@ -57,7 +57,10 @@ fn request(rpc: Rpc, role: Role, house: &House) -> Vec<u8> {
     match rpc {
         Rpc::Submit => v1::SubmitRequest { submission: Some(visit(&reporter)) }.encode_to_vec(),
         Rpc::SubmitBatch => v1::SubmitBatchRequest { submissions: vec![visit(&reporter)] }.encode_to_vec(),
-        Rpc::OpenCase => v1::OpenCaseRequest { submission: Some(case_report(&reporter)) }.encode_to_vec(),
+        Rpc::OpenCase => {
+            v1::OpenCaseRequest { submission: Some(case_report(&reporter)), ..Default::default() }.encode_to_vec()
+        }
+        Rpc::RecordIdentity => v1::RecordIdentityRequest { case_id, ..Default::default() }.encode_to_vec(),
         Rpc::GetCase => v1::GetCaseRequest { case_id, ..Default::default() }.encode_to_vec(),
         Rpc::GetEvaluation => {
             let subject = match role {

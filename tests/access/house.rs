@@ -135,7 +135,7 @@ fn submission(reporter: &Reporter, content: Content) -> v1::Submission {
 }
 
 async fn report(door: &Door, reporter: &Reporter) -> anyhow::Result<String> {
-    let request = v1::OpenCaseRequest { submission: Some(case_report(reporter)) };
+    let request = v1::OpenCaseRequest { submission: Some(case_report(reporter)), identities: Vec::new() };
     let opened = CaseServiceClient::new(door.clone()).open_case(request).await?.into_inner();
     Ok(opened.case.context("the case")?.case_id)
 }

@@ -41,7 +41,7 @@ async fn a_neighbours_case_is_as_unknown_as_one_that_is_not_there() -> anyhow::R
 async fn opening_a_case_under_a_neighbours_id_shows_nothing_of_it() -> anyhow::Result<()> {
     let house = House::open().await?;
     let stolen = v1::Submission { submission_id: house.neighbours_case.clone(), ..case_report(&area(OWN)) };
-    let request = v1::OpenCaseRequest { submission: Some(stolen) };
+    let request = v1::OpenCaseRequest { submission: Some(stolen), identities: Vec::new() };
     let answer = CaseServiceClient::new(house.satgas().await?).open_case(request).await?.into_inner();
     ensure!(answer.case.is_none(), "{answer:?}");
     Ok(())

@@ -52,7 +52,7 @@ impl Tokens {
     pub(crate) fn of_command(&self, args: &[&str]) -> &str {
         self.of(match args {
             ["submit", ..] | ["case", "open", ..] => Role::Satgas,
-            ["case", "list" | "show", ..] => Role::Supervisor,
+            ["case", "list" | "show" | "erase" | "hold", ..] => Role::Supervisor,
             ["case", ..] => Role::CaseWorker,
             ["rules", "record", ..] => Role::Evaluator,
             ["token", ..] => Role::Operator,
@@ -105,7 +105,7 @@ impl Door {
 fn role(path: &str) -> Role {
     match path.trim_start_matches("/satgas.v1.") {
         "SubmissionService/Submit" | "SubmissionService/SubmitBatch" | "CaseService/OpenCase" => Role::Satgas,
-        "CaseService/AdvanceCase" => Role::CaseWorker,
+        "CaseService/AdvanceCase" | "CaseService/RecordIdentity" | "CaseService/UnsealIdentity" => Role::CaseWorker,
         "RuleService/RecordRuleSet" => Role::Evaluator,
         path if path.starts_with("IdentityService/") => Role::Operator,
         _ => Role::Supervisor,

@@ -28,6 +28,16 @@ impl Served {
 
     /// The same with settings in the environment.
     pub(crate) fn start_with(data: &Path, flags: &[&str], settings: &[(&str, &str)]) -> anyhow::Result<Self> {
+        Self::start_logging(data, flags, settings, Stdio::null())
+    }
+
+    /// The same, and its own log goes somewhere.
+    pub(crate) fn start_logging(
+        data: &Path,
+        flags: &[&str],
+        settings: &[(&str, &str)],
+        log: impl Into<Stdio>,
+    ) -> anyhow::Result<Self> {
         // Tests make many calls that are meant to be refused.
         let mut child = satgas(&["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(data)
@@ -35,7 +45,7 @@ impl Served {
             .env("SATGAS_REFUSALS_PER_MINUTE", "100000")
             .envs(settings.iter().copied())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(log)
             .spawn()?;
         let out = child.stdout.take().context("its output is piped")?;
         let tokens = std::sync::OnceLock::new();

@@ -159,6 +159,14 @@ impl Ledger {
             }
             Body::DeadlineMissed(missed) => self.missed.push((event.position, missed.clone())),
             Body::ConflictResolved(resolution) => self.decide(event.position, resolution),
+            // No figure depends on who anybody is.
+            Body::IdentitySealed(_)
+            | Body::IdentityRead(_)
+            | Body::HoldPlaced(_)
+            | Body::HoldLifted(_)
+            | Body::ErasureRequested(_)
+            | Body::ErasureApproved(_)
+            | Body::IdentityErased(_) => {}
         }
     }
 

@@ -205,7 +205,7 @@ async fn submit_batch(channel: &Door, batch: Vec<v1::Submission>, outcome: &mut 
 }
 
 async fn open_case(channel: &Door, submission: v1::Submission, outcome: &mut Outcome) -> anyhow::Result<()> {
-    let request = v1::OpenCaseRequest { submission: Some(submission.clone()) };
+    let request = v1::OpenCaseRequest { submission: Some(submission.clone()), identities: Vec::new() };
     match CaseServiceClient::new(channel.clone()).open_case(request).await {
         Ok(response) => {
             let receipt = response.into_inner().receipt.context("an answer without a receipt")?;

@@ -16,10 +16,11 @@ use anyhow::{Context as _, bail};
 use jiff::tz::TimeZone;
 use satgas_proto::v1::{
     self, audit_service_client::AuditServiceClient, case_service_client::CaseServiceClient,
-    evaluation_service_client::EvaluationServiceClient, event_service_client::EventServiceClient,
-    identity_service_client::IdentityServiceClient, registry_service_client::RegistryServiceClient,
-    rule_service_client::RuleServiceClient, statistics_service_client::StatisticsServiceClient,
-    submission_service_client::SubmissionServiceClient, warning_service_client::WarningServiceClient,
+    erasure_service_client::ErasureServiceClient, evaluation_service_client::EvaluationServiceClient,
+    event_service_client::EventServiceClient, identity_service_client::IdentityServiceClient,
+    registry_service_client::RegistryServiceClient, rule_service_client::RuleServiceClient,
+    statistics_service_client::StatisticsServiceClient, submission_service_client::SubmissionServiceClient,
+    warning_service_client::WarningServiceClient,
 };
 use tonic::{
     Request, Status,
@@ -169,6 +170,7 @@ impl Connection {
     clients! {
         audit: AuditServiceClient,
         cases: CaseServiceClient,
+        erasures: ErasureServiceClient,
         evaluations: EvaluationServiceClient,
         events: EventServiceClient,
         identity: IdentityServiceClient,

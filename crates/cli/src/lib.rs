@@ -1,5 +1,5 @@
 //! The command line: one file a command, and nothing that another client could not do over the public services. Only `serve`,
-//! `verify` and `demo` know the server itself.
+//! `verify`, `vault` and `demo` know the server itself.
 //!
 //! Exit codes: 0 done; 1 failed; 2 done, but some records were rejected or are in conflict; 64 the command line itself is wrong.
 
@@ -32,6 +32,7 @@ mod submit;
 mod time;
 mod token;
 mod trend;
+mod vault;
 mod verify;
 mod warnings;
 mod watch;
@@ -107,6 +108,9 @@ enum Command {
     Audit(audit::Args),
     /// Check a data folder from its first byte to its last, while no server uses it
     Verify(verify::Args),
+    /// Rotate the master key of sealed identities, back up and restore the keys of cases
+    #[command(subcommand)]
+    Vault(vault::Command),
 }
 
 /// Runs the command that the process was started with.
@@ -161,6 +165,7 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Token(command) => token::run(command, &server()?, &cli.way.server).await,
             Command::Audit(args) => audit::run(args, &server()?).await,
             Command::Verify(args) => verify::run(&args),
+            Command::Vault(command) => vault::run(command),
         }
     })
 }

@@ -54,6 +54,15 @@ struct Flags {
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     sample_data: Option<bool>,
+    /// Folder of the keys that identities are sealed under, which may lie on another disk [default: keys/cases in the data folder]
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vault: Option<PathBuf>,
+    /// File with the master key that wraps them, 32 bytes in base64, readable by its owner only [default: the data folder's own, made when
+    /// it is needed first]
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    master_key_file: Option<PathBuf>,
     /// Certificate chain (PEM); with it and its key the server speaks TLS only
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]

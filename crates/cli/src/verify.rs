@@ -10,7 +10,10 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use satgas_server::{Verified, VerifyError};
 
-use crate::print::{self, Format};
+use crate::{
+    print::{self, Format},
+    vault,
+};
 
 /// What to check.
 #[derive(Debug, clap::Args)]
@@ -18,6 +21,18 @@ pub(crate) struct Args {
     /// Folder that keeps the log; refused while a server uses it
     #[arg(long, value_name = "DIR", env = "SATGAS_DATA", default_value = "satgas-data")]
     data: PathBuf,
+    /// Show that the identities of this erased case open no more, with any key in the vault and in the given copies of it
+    #[arg(long, value_name = "CASE")]
+    erased: Option<String>,
+    /// A copy of the vault to look through, too; may be given more than once
+    #[arg(long, value_name = "DIR", requires = "erased")]
+    backup: Vec<PathBuf>,
+    /// Configuration file (TOML) of the server, which says where vault and master key lie
+    #[arg(long, value_name = "FILE", requires = "erased")]
+    config: Option<PathBuf>,
+    /// Folder of the cases' keys [default: keys/cases in the data folder]
+    #[arg(long, value_name = "DIR", requires = "erased")]
+    vault: Option<PathBuf>,
     /// How the result is printed
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -25,6 +40,10 @@ pub(crate) struct Args {
 
 /// Checks the folder.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    if let Some(case_id) = &args.erased {
+        let (config, data, vault) = (args.config.clone(), args.data.clone(), args.vault.clone());
+        return vault::verify_erased(config, data, vault, case_id, &args.backup);
+    }
     let bar = progress_bar();
     let started = Instant::now();
     let outcome = satgas_server::verify(&args.data, |records| bar.set_position(records));

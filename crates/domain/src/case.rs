@@ -376,6 +376,8 @@ impl Case {
             merged_into_case_id: self.merged_into.map(|id| id.to_string()).unwrap_or_default(),
             allowed_steps: self.allowed().into_iter().map(str::to_owned).collect(),
             updated_at: time(self.updated),
+            // What is sealed is known beside the case.
+            sealing: None,
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::{
     id::{Level, SubmissionId},
     registry::{Registry, Scope, Validity},
     rules::RuleSets,
+    sealed::{self, Sealing, Sealings},
     time::{Calendar, Day, Instant, Month},
     validate::{self, Violations},
 };
@@ -47,6 +48,7 @@ pub struct WriteState {
     corrected_reports: Map<SubmissionId, Vec<(SubmissionId, bool)>>,
     /// Conflicts that were decided, and the position of the decision.
     resolved: Map<u64, u64>,
+    sealings: Sealings,
 }
 
 impl WriteState {
@@ -178,6 +180,26 @@ impl WriteState {
         Ok((Origin { scope: case.scope, area: case.area }, case.version + 1))
     }
 
+    /// What is sealed of the cases.
+    #[must_use]
+    pub fn sealings(&self) -> &Sealings {
+        &self.sealings
+    }
+
+    /// Decides on something about sealed identities: who it belongs to, and the case's version before it.
+    pub fn decide_sealing(&self, ask: sealed::Ask<'_>) -> Result<(Origin, u64), sealed::Refusal> {
+        let case = self.cases.find_text(sealed::case_of(ask.body).unwrap_or_default());
+        ask.decide(case, case.and_then(|case| self.sealing(case.id)))?;
+        let case = case.ok_or(sealed::Refusal::UnknownCase)?;
+        Ok((Origin { scope: case.scope, area: case.area }, case.version))
+    }
+
+    /// What is sealed of a case.
+    #[must_use]
+    pub fn sealing(&self, case: SubmissionId) -> Option<&Sealing> {
+        self.sealings.get(case)
+    }
+
     /// Whether any correction of a case report, in effect or waiting, tells of sexual violence against a child. What was said once bars
     /// mediation until a supervisor decides, so an order of arrival can never open it.
     fn tells_of_a_child(&self, version: SubmissionId) -> bool {
@@ -244,9 +266,31 @@ impl WriteState {
                 self.resolved.insert(resolution.conflict_position, event.position);
                 return Undo::ConflictResolved(resolution.conflict_position);
             }
-            Some(Body::LogOpened(_) | Body::Conflicting(_) | Body::DeadlineMissed(_)) | None => {}
+            Some(
+                body @ (Body::IdentitySealed(_)
+                | Body::HoldPlaced(_)
+                | Body::HoldLifted(_)
+                | Body::ErasureRequested(_)
+                | Body::ErasureApproved(_)
+                | Body::IdentityErased(_)),
+            ) => return self.apply_sealing(body, event),
+            Some(Body::LogOpened(_) | Body::Conflicting(_) | Body::DeadlineMissed(_) | Body::IdentityRead(_))
+            | None => {}
         }
         Undo::Nothing
+    }
+
+    fn apply_sealing(&mut self, body: &Body, event: &v1::Event) -> Undo {
+        let Some(before) = self.sealings.apply(body, event.position, event::recorded(event)) else {
+            return Undo::Nothing;
+        };
+        let Body::IdentitySealed(sealed) = body else { return Undo::Sealing(before, None) };
+        let index = SubmissionId::parse(&sealed.case_id).ok().and_then(|id| self.cases.find(id));
+        let version = index.map(|index| {
+            let case = self.cases.get_mut(index);
+            (index, std::mem::replace(&mut case.version, sealed.version))
+        });
+        Undo::Sealing(before, version)
     }
 
     fn report_corrected(&mut self, version: &str, s: &v1::Submission, report: &v1::CaseReport) -> Undo {
@@ -266,6 +310,12 @@ impl WriteState {
             Undo::RuleSetRecorded => self.rule_sets.remove_last(),
             Undo::CaseAdded => self.cases.remove_last(),
             Undo::CaseChanged(index, before) => *self.cases.get_mut(index) = *before,
+            Undo::Sealing(before, version) => {
+                self.sealings.undo(before);
+                if let Some((index, version)) = version {
+                    self.cases.get_mut(index).version = version;
+                }
+            }
             Undo::ConflictResolved(position) => {
                 self.resolved.remove(&position);
             }
@@ -295,6 +345,8 @@ pub enum Undo {
     ReportCorrected(SubmissionId),
     /// The conflict at this position was decided.
     ConflictResolved(u64),
+    /// Something about sealed identities: what was known of them before and, where it advanced a case, the case's version before.
+    Sealing(sealed::Before, Option<(u32, u64)>),
 }
 
 /// The reporter of a submission that was decided.

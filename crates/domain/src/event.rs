@@ -45,6 +45,13 @@ pub fn kind(body: &Body) -> EventKind {
         Body::RuleSetRecorded(_) => EventKind::RuleSet,
         Body::DeadlineMissed(_) => EventKind::DeadlineMissed,
         Body::ConflictResolved(_) => EventKind::ConflictResolved,
+        Body::IdentitySealed(_) => EventKind::IdentitySealed,
+        Body::IdentityRead(_) => EventKind::IdentityRead,
+        Body::HoldPlaced(_) => EventKind::HoldPlaced,
+        Body::HoldLifted(_) => EventKind::HoldLifted,
+        Body::ErasureRequested(_) => EventKind::ErasureRequested,
+        Body::ErasureApproved(_) => EventKind::ErasureApproved,
+        Body::IdentityErased(_) => EventKind::IdentityErased,
     }
 }
 

@@ -17,6 +17,7 @@ pub mod id;
 pub mod policy;
 pub mod registry;
 pub mod rules;
+pub mod sealed;
 pub mod time;
 pub mod validate;
 pub mod views;

@@ -83,6 +83,13 @@ table! {
     AdvanceCase        "CaseService/AdvanceCase"              [No   No   All    No       No   No   No   No];
     GetCase            "CaseService/GetCase"                  [Own  Own  All    No       No   All  No   No];
     ListCases          "CaseService/ListCases"                [Own  Own  All    No       No   All  No   No];
+    RecordIdentity     "CaseService/RecordIdentity"           [Own  Own  All    No       No   No   No   No];
+    // A supervisor sees everything but who people are.
+    UnsealIdentity     "CaseService/UnsealIdentity"           [No   No   All    No       No   No   No   No];
+    RequestErasure     "ErasureService/RequestErasure"        [No   No   No     No       No   All  No   No];
+    ApproveErasure     "ErasureService/ApproveErasure"        [No   No   No     No       No   All  No   No];
+    PlaceHold          "ErasureService/PlaceHold"             [No   No   No     No       No   All  No   No];
+    LiftHold           "ErasureService/LiftHold"              [No   No   No     No       No   All  No   No];
     Read               "EventService/Read"                    [Own  Own  Cases  Activity No   All  No   No];
     Subscribe          "EventService/Subscribe"               [Own  Own  Cases  Activity No   All  No   No];
     GetEvaluation      "EvaluationService/GetEvaluation"      [Own  Own  No     All      All  All  No   No];
@@ -126,7 +133,16 @@ pub const ACTIVITY: &[EventKind] = &[
     EventKind::RuleSet,
 ];
 /// Kinds of events that are of a single case.
-pub const CASES: &[EventKind] = &[EventKind::CaseReport, EventKind::CaseStep];
+pub const CASES: &[EventKind] = &[
+    EventKind::CaseReport,
+    EventKind::CaseStep,
+    EventKind::IdentitySealed,
+    EventKind::HoldPlaced,
+    EventKind::HoldLifted,
+    EventKind::ErasureRequested,
+    EventKind::ErasureApproved,
+    EventKind::IdentityErased,
+];
 /// Kinds of events that can tell something of a single case; reading them is recorded.
 pub const TELLING_OF_CASES: &[EventKind] = &[
     EventKind::CaseReport,
@@ -136,6 +152,13 @@ pub const TELLING_OF_CASES: &[EventKind] = &[
     EventKind::Conflict,
     EventKind::ConflictResolved,
     EventKind::DeadlineMissed,
+    EventKind::IdentitySealed,
+    EventKind::IdentityRead,
+    EventKind::HoldPlaced,
+    EventKind::HoldLifted,
+    EventKind::ErasureRequested,
+    EventKind::ErasureApproved,
+    EventKind::IdentityErased,
 ];
 
 /// What a role may do with an RPC.

@@ -23,6 +23,9 @@ pub enum OpenError {
     /// The folder of checkpoints cannot be used.
     #[error("the folder of checkpoints cannot be used: {0}")]
     Checkpoints(std::io::Error),
+    /// The vault cannot be opened.
+    #[error("the vault cannot be opened: {0}")]
+    Vault(#[from] crate::vault::VaultError),
     /// A thread could not be started.
     #[error("a thread could not be started: {0}")]
     Thread(std::io::Error),

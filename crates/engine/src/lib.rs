@@ -21,8 +21,10 @@ mod fold;
 mod ids;
 mod open;
 mod queue;
+mod sealed;
 mod submit;
 mod tail;
+pub mod vault;
 mod writer;
 
 use std::{path::PathBuf, sync::Arc};
@@ -38,6 +40,7 @@ pub use self::{
     clock::{Clock, ManualClock, SystemClock},
     cursor::{Cursor, Filter, Page},
     error::{OpenError, QueryError, ReadError, WriteError},
+    sealed::{SealError, Unsealed},
     submit::{CaseError, Registered, ResolveError},
     writer::Writable,
 };
@@ -57,6 +60,8 @@ pub struct Options {
     pub tail_bytes_max: usize,
     /// Events between two checkpoints.
     pub checkpoint_every: u64,
+    /// The vault of sealed identities; without one they can neither be sealed nor read.
+    pub vault: Option<vault::Options>,
 }
 
 impl Default for Options {
@@ -68,6 +73,7 @@ impl Default for Options {
             queue_bytes_max: 32 * 1024 * 1024,
             tail_bytes_max: 16 * 1024 * 1024,
             checkpoint_every: 500_000,
+            vault: None,
         }
     }
 }
@@ -91,6 +97,8 @@ struct Shared {
     writable: watch::Receiver<Writable>,
     tail: Arc<Tail>,
     views: Arc<RwLock<Folded>>,
+    log_id: String,
+    vault: Option<Arc<vault::Vault>>,
     judged: tokio::sync::Mutex<deadlines::Judged>,
     /// Position up to which the views are folded.
     folded: watch::Receiver<u64>,

@@ -20,6 +20,7 @@ use crate::{
     ids::ContentHash,
     queue::queue,
     tail::Tail,
+    vault::Vault,
     writer::{self, Decided, Writable, Writer},
 };
 
@@ -53,7 +54,12 @@ pub(crate) fn open(journal: Arc<dyn Journal>, clock: Arc<dyn Clock>, options: &O
     let calendar = Calendar::new(&opened.time_zone)?;
     let folding = ((views_head.position, views), (writer_head.position, decided));
     let (views, decided) = replay(journal.as_ref(), &calendar, folding.0, folding.1)?;
-    start(journal, clock, options, checkpoints, calendar, (views_head.position, views), (writer_head.position, decided))
+    let vault = options.vault.clone().map(Vault::open).transpose()?.map(Arc::new);
+    let sealed = (opened.log_id, vault);
+    let folded = ((views_head.position, views), (writer_head.position, decided));
+    let engine = start(journal, clock, options, checkpoints, calendar, sealed, folded)?;
+    engine.finish_erasures();
+    Ok(engine)
 }
 
 fn begin_log(journal: &dyn Journal, clock: &dyn Clock, options: &Options) -> Result<(), OpenError> {
@@ -141,8 +147,8 @@ fn start(
     options: &Options,
     checkpoints: Option<(Checkpoints, Checkpoints)>,
     calendar: Calendar,
-    (views_at, views): (u64, Views),
-    (writer_at, decided): (u64, Decided),
+    (log_id, vault): (String, Option<Arc<Vault>>),
+    ((views_at, views), (writer_at, decided)): ((u64, Views), (u64, Decided)),
 ) -> Result<Engine, OpenError> {
     let head = journal.head();
     let checkpoint_every = if checkpoints.is_some() { options.checkpoint_every.max(1) } else { u64::MAX };
@@ -190,6 +196,8 @@ fn start(
             writable: writable_receiver,
             tail,
             views,
+            log_id,
+            vault,
             judged: tokio::sync::Mutex::default(),
             folded: folded_receiver,
             threads: Mutex::new(threads),

@@ -160,7 +160,7 @@ impl Engine {
     }
 
     /// Room in the queue, or `QueueFull`.
-    fn room_now(&self, bytes: usize) -> Result<OwnedSemaphorePermit, WriteError> {
+    pub(crate) fn room_now(&self, bytes: usize) -> Result<OwnedSemaphorePermit, WriteError> {
         let limit = self.shared.queue_bytes_max;
         let too_large = WriteError::TooLarge { limit: limit as usize };
         let permits = u32::try_from(bytes).ok().filter(|bytes| *bytes <= limit).ok_or(too_large)?;

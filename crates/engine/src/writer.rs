@@ -30,12 +30,13 @@ use crate::{
     fold::Message,
     ids::{ContentHash, Ids, Known},
     queue::Receiver,
+    sealed::{self, SealError},
     submit::Prepared,
     tail::Tail,
 };
 
 /// Number of the write state's layout and meaning.
-pub(crate) const VERSION: u32 = 3;
+pub(crate) const VERSION: u32 = 4;
 /// Bytes of records after which a commit takes no more jobs.
 const COMMIT_BYTES: usize = 2 * 1024 * 1024;
 
@@ -83,6 +84,13 @@ pub(crate) enum Job {
     RecordMissed {
         missed: Vec<Missed>,
         answer: oneshot::Sender<Reply<u64>>,
+    },
+    /// Something about sealed identities. An expected version of 0 fits any.
+    Seal {
+        body: Box<Body>,
+        expected_version: u64,
+        room: OwnedSemaphorePermit,
+        answer: oneshot::Sender<Result<Outcome, SealError>>,
     },
     /// Asks for an answer when everything before it is done.
     Settle {
@@ -146,7 +154,17 @@ pub(crate) fn identity(event: &v1::Event, body: &[u8]) -> Option<(SubmissionId, 
             (&command.command_id, ContentHash::of(&command.encode_to_vec()))
         }
         Body::ConflictResolved(resolution) => (&resolution.command_id, ContentHash::of(body)),
-        Body::Registered(_) | Body::RuleSetRecorded(_) | Body::DeadlineMissed(_) | Body::LogOpened(_) => return None,
+        Body::IdentitySealed(_)
+        | Body::HoldPlaced(_)
+        | Body::HoldLifted(_)
+        | Body::ErasureRequested(_)
+        | Body::ErasureApproved(_) => return sealed::content_of(event.body.as_ref()?),
+        Body::IdentityRead(_)
+        | Body::IdentityErased(_)
+        | Body::Registered(_)
+        | Body::RuleSetRecorded(_)
+        | Body::DeadlineMissed(_)
+        | Body::LogOpened(_) => return None,
     };
     SubmissionId::parse(id).ok().map(|id| (id, content))
 }
@@ -177,6 +195,7 @@ enum Answer {
     Record(oneshot::Sender<Reply<Outcome>>, Outcome, OwnedSemaphorePermit),
     RecordMissed(oneshot::Sender<Reply<u64>>, u64),
     Settle(oneshot::Sender<()>),
+    Seal(oneshot::Sender<Result<Outcome, SealError>>, Result<Outcome, SealError>, OwnedSemaphorePermit),
     Advance(oneshot::Sender<Result<Outcome, CaseError>>, Result<Outcome, CaseError>, OwnedSemaphorePermit),
 }
 
@@ -272,6 +291,10 @@ impl Writer {
                     let outcome = self.advance(*command);
                     answers.push(Answer::Advance(answer, outcome, room));
                 }
+                Job::Seal { body, expected_version, room, answer } => {
+                    let outcome = self.seal(*body, expected_version);
+                    answers.push(Answer::Seal(answer, outcome, room));
+                }
                 Job::Register { entries, skip_bad, room, answer } => {
                     // What was decided so far is a commit of its own, so that a large import fails or succeeds by itself.
                     self.finish(std::mem::take(&mut answers), queue);
@@ -345,6 +368,25 @@ impl Writer {
         let step = v1::CaseAdvanced { command: Some(command), version };
         let position = self.push_body(origin, Body::CaseAdvanced(step));
         self.take_id(id, content, position);
+        Ok(Outcome::Accepted(position))
+    }
+
+    fn seal(&mut self, mut body: Body, expected_version: u64) -> Result<Outcome, SealError> {
+        let command = sealed::content_of(&body);
+        match command.map(|(id, content)| self.decided.ids.look_up(id, content)) {
+            Some(Known::Same(position)) => return Ok(Outcome::Known(position)),
+            Some(Known::Other(position)) => return Err(SealError::IdTaken { position }),
+            Some(Known::New) | None => {}
+        }
+        let ask = sealed::ask(&body, expected_version, self.now);
+        let (origin, version) = self.decided.state.decide_sealing(ask)?;
+        if let Body::IdentitySealed(sealed) = &mut body {
+            sealed.version = version + 1;
+        }
+        let position = self.push_body(origin, body);
+        if let Some((id, content)) = command {
+            self.take_id(id, content, position);
+        }
         Ok(Outcome::Accepted(position))
     }
 
@@ -510,6 +552,10 @@ impl Writer {
                 }
                 Answer::RecordMissed(answer, last) => drop(answer.send(failed.clone().map_or(Ok(last), Err))),
                 Answer::Settle(answer) => drop(answer.send(())),
+                Answer::Seal(answer, outcome, _room) => {
+                    let lost = failed.clone().filter(|_| sealed::rests_on_pending(&outcome, durable));
+                    drop(answer.send(lost.map_or(outcome, |error| Err(error.into()))));
+                }
                 Answer::Advance(answer, outcome, _room) => {
                     let lost = failed.clone().filter(|_| rests_on_pending(&outcome, durable));
                     drop(answer.send(lost.map_or(outcome, |error| Err(error.into()))));

@@ -18,6 +18,8 @@ pub mod v1 {
     include!(concat!(env!("OUT_DIR"), "/satgas.v1.serde.rs"));
 }
 
+mod redacted;
+
 #[cfg(feature = "grpc")]
 pub mod encoded;
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use prost::Message as _;
-use satgas_domain::{id::SubmissionId, policy::TELLING_OF_CASES, time::Instant, views::Known};
+use satgas_domain::{id::SubmissionId, policy::TELLING_OF_CASES, sealed, time::Instant, views::Known};
 use satgas_engine::{Engine, Filter};
 use satgas_proto::v1::{
     self, AccessRefusal, access_event::Body, audit_service_server::AuditService, event, submission::Content,
@@ -262,6 +262,7 @@ fn ids_of(event: &v1::Event) -> Vec<String> {
         Some(event::Body::Conflicting(conflicting)) => conflicting.submission.as_ref().map(of).unwrap_or_default(),
         Some(event::Body::CaseAdvanced(advanced)) => advanced.command.iter().map(|c| c.case_id.clone()).collect(),
         Some(event::Body::DeadlineMissed(missed)) => vec![missed.item_id.clone()],
-        _ => Vec::new(),
+        Some(body) => sealed::case_of(body).map(str::to_owned).into_iter().collect(),
+        None => Vec::new(),
     }
 }

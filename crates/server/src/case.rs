@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     look::{look, look_within},
-    status,
+    sealed, status,
     stream::Streams,
     submission::{known_code, page_size, submit},
 };
@@ -21,14 +21,19 @@ pub(crate) struct CaseApi {
 impl CaseService for CaseApi {
     async fn open_case(&self, request: Request<v1::OpenCaseRequest>) -> Result<Response<v1::OpenCaseResponse>, Status> {
         let _call = self.streams.tasks.token();
-        let submission =
-            request.into_inner().submission.ok_or_else(|| status::invalid_field("submission", "is missing"))?;
+        let v1::OpenCaseRequest { submission, identities } = request.into_inner();
+        let submission = submission.ok_or_else(|| status::invalid_field("submission", "is missing"))?;
+        let identities = sealed::WithCase::of(&submission.submission_id, identities)?;
         if !matches!(submission.content, Some(Content::CaseReport(_))) {
             return Err(status::invalid_field("submission.content", "is not a case report"));
         }
         let id = submission.submission_id.clone();
         let receipt = submit(&self.engine, submission).await?;
-        let case = self.get(&id, receipt.position, None).await?;
+        // Under an id that stands for another report, these would be sealed with a case that is not theirs.
+        if receipt.status() != v1::ReceiptStatus::Conflict {
+            identities.record(&self.engine).await?;
+        }
+        let case = self.get(&id, self.engine.head().position.max(receipt.position), None).await?;
         Ok(Response::new(v1::OpenCaseResponse { receipt: Some(receipt), case }))
     }
 
@@ -74,6 +79,22 @@ impl CaseService for CaseApi {
         cases.truncate(size);
         let cases = cases.into_iter().map(|(_, case)| case).collect();
         Ok(Response::new(v1::ListCasesResponse { cases, next_page_token }))
+    }
+
+    async fn record_identity(
+        &self,
+        request: Request<v1::RecordIdentityRequest>,
+    ) -> Result<Response<v1::RecordIdentityResponse>, Status> {
+        let _call = self.streams.tasks.token();
+        sealed::record(&self.engine, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn unseal_identity(
+        &self,
+        request: Request<v1::UnsealIdentityRequest>,
+    ) -> Result<Response<v1::UnsealIdentityResponse>, Status> {
+        let _call = self.streams.tasks.token();
+        sealed::unseal(&self.engine, request).await.map(Response::new)
     }
 }
 

@@ -44,6 +44,15 @@ pub struct Config {
     pub streams_max: usize,
     /// Seconds after which a subscriber that takes nothing is disconnected.
     pub stall_s: u64,
+    /// Folder of the cases' keys, which may lie on another disk; `keys/cases` in the data folder when not given.
+    pub vault: Option<PathBuf>,
+    /// File with the master key, 32 bytes in base64, that only its owner may read. The key itself may be in `SATGAS_MASTER_KEY`. When neither is
+    /// given, nor a command, the server makes `keys/master.key` in the data folder.
+    pub master_key_file: Option<PathBuf>,
+    /// Command and arguments that print the master key, such as a client of a key management service.
+    pub master_key_command: Vec<String>,
+    /// File with the master key before the present one, until a rotation is done.
+    pub master_key_former_file: Option<PathBuf>,
     /// Certificate chain of the server, PEM. With it and `tls_key` the server speaks TLS only.
     pub tls_certificate: Option<PathBuf>,
     /// Private key of the certificate, PEM.
@@ -72,6 +81,10 @@ impl Default for Config {
             deadlines_every_s: 1,
             streams_max: 10_000,
             stall_s: 30,
+            vault: None,
+            master_key_file: None,
+            master_key_command: Vec::new(),
+            master_key_former_file: None,
             tls_certificate: None,
             tls_key: None,
             tls_client_authority: None,

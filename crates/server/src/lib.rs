@@ -16,17 +16,20 @@ mod folder;
 mod identity;
 mod listen;
 mod look;
+mod master;
 mod registry;
 mod rules;
+mod sealed;
 mod server;
 mod statistics;
 mod status;
 mod stream;
 mod submission;
 mod tls;
+mod vault;
 mod warning;
 
-pub use satgas_engine::{Clock, ManualClock, SystemClock};
+pub use satgas_engine::{Clock, ManualClock, SystemClock, vault::Copied};
 pub use satgas_journal::{Fault, Head, Verified};
 
 pub use self::{
@@ -34,6 +37,8 @@ pub use self::{
     config::{Config, ConfigError},
     folder::{FolderError, VerifyError, verify},
     identity::{EnsureError, FetchError, Issuer, IssuerError, KeyError, RoleRule},
+    master::MasterKeyError,
     server::{Server, ShutdownError, StartError},
     tls::TlsError,
+    vault::{Erasure, Rotation, VaultCommandError, back_up_vault, restore_vault, rotate_master_key, verify_erased},
 };

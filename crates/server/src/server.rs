@@ -16,6 +16,7 @@ use satgas_proto::{
         self,
         audit_service_server::AuditServiceServer,
         case_service_server::{self, CaseServiceServer},
+        erasure_service_server::{self, ErasureServiceServer},
         evaluation_service_server::{self, EvaluationServiceServer},
         event_service_server,
         identity_service_server::IdentityServiceServer,
@@ -46,8 +47,10 @@ use crate::{
     folder::{Folder, open_journal},
     identity::{Failures, Identity, IdentityApi, Keys},
     listen::connections,
+    master::{self, MasterKeyError},
     registry::RegistryApi,
     rules::Rules,
+    sealed::Erasures,
     statistics::Statistics,
     status,
     stream::Streams,
@@ -79,6 +82,9 @@ pub enum StartError {
     /// The journal cannot be opened.
     #[error("the log cannot be opened: {0}")]
     Journal(#[from] satgas_journal::OpenError),
+    /// The master key cannot be used.
+    #[error("the identities cannot be unsealed: {0}")]
+    MasterKey(#[from] MasterKeyError),
     /// The log cannot be read into the views.
     #[error("the log cannot be used: {0}")]
     Engine(#[from] satgas_engine::OpenError),
@@ -336,6 +342,7 @@ fn open(config: &Config, clock: Arc<dyn Clock>, address: SocketAddr) -> Result<O
         queue_bytes_max: config.queue_mib.max(1) * MIB,
         tail_bytes_max: config.tail_mib * MIB,
         checkpoint_every: config.checkpoint_every,
+        vault: Some(master::options(config)?),
     };
     let keys = Keys::open(folder.keys())?;
     let access = Arc::new(AccessLog::open(&folder.access(), Arc::clone(&clock))?);
@@ -360,6 +367,7 @@ async fn routes(gate: &Gate, log: v1::LogOpened, streams: &Streams) -> Result<Ro
     let submissions = Submissions { engine: engine.clone(), streams: streams.clone() };
     let registry = RegistryApi { engine: engine.clone(), streams: streams.clone() };
     let cases = CaseApi { engine: engine.clone(), streams: streams.clone() };
+    let erasures = Erasures { engine: engine.clone(), streams: streams.clone() };
     let events = Events { engine: engine.clone(), streams: streams.clone() };
     let evaluations = Evaluations { engine: engine.clone(), streams: streams.clone() };
     let rules = Rules { engine: engine.clone(), streams: streams.clone() };
@@ -375,6 +383,7 @@ async fn routes(gate: &Gate, log: v1::LogOpened, streams: &Streams) -> Result<Ro
     let routes = Routes::new(submissions.max_decoding_message_size(SUBMISSION_BYTES_MAX))
         .add_service(registry.max_decoding_message_size(REGISTRY_BYTES_MAX))
         .add_service(CaseServiceServer::new(behind(gate, cases)))
+        .add_service(ErasureServiceServer::new(behind(gate, erasures)))
         .add_service(encoded::event_service_server::EventServiceServer::new(behind(gate, events)))
         .add_service(EvaluationServiceServer::new(behind(gate, evaluations)))
         .add_service(RuleServiceServer::new(behind(gate, rules)))
@@ -433,6 +442,7 @@ async fn tell_health(health: &HealthReporter, writable: Writable) {
     for service in [
         submission_service_server::SERVICE_NAME,
         case_service_server::SERVICE_NAME,
+        erasure_service_server::SERVICE_NAME,
         registry_service_server::SERVICE_NAME,
         rule_service_server::SERVICE_NAME,
     ] {

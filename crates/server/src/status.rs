@@ -5,8 +5,8 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use satgas_domain::case::Refusal;
-use satgas_engine::{CaseError, QueryError, ReadError, ResolveError, WriteError};
+use satgas_domain::{case::Refusal, sealed};
+use satgas_engine::{CaseError, QueryError, ReadError, ResolveError, SealError, WriteError, vault::VaultError};
 use satgas_proto::v1::Violation;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
@@ -218,6 +218,48 @@ pub(crate) fn resolution(error: ResolveError) -> Status {
         ResolveError::Write(error) => write(&error),
         ResolveError::Refused(violations) => invalid(violations),
         ResolveError::IdTaken { position } => id_taken(position, "decision"),
+    }
+}
+
+/// Something about sealed identities was not done.
+pub(crate) fn sealed(error: SealError) -> Status {
+    match error {
+        SealError::Write(error) => write(&error),
+        SealError::IdTaken { position } => id_taken(position, "command"),
+        SealError::Refused(refusal) => seal_refused(refusal),
+        SealError::Vault(VaultError::Erased) => seal_refused(sealed::Refusal::Erased),
+        SealError::Vault(_) | SealError::NoVault => {
+            tracing::error!(%error, "the vault does not give, make or destroy a key");
+            let message =
+                "the vault of the cases' keys cannot be used: nothing was shown; the operator must look at it";
+            retry(Code::Unavailable, message.to_owned(), "VAULT_UNUSABLE", RETRY_LATER)
+        }
+        SealError::Unreadable | SealError::NotOpened(_) => {
+            tracing::error!(%error, "a sealed identity cannot be opened");
+            Status::data_loss("the sealed identity cannot be opened: the operator must look at the vault and the log")
+        }
+    }
+}
+
+fn seal_refused(refusal: sealed::Refusal) -> Status {
+    match refusal {
+        sealed::Refusal::UnknownCase => not_found("case"),
+        sealed::Refusal::NotSealed => not_found("sealed identity"),
+        sealed::Refusal::Invalid(violations) => invalid(violations),
+        sealed::Refusal::StaleVersion { current } => case(CaseError::Refused(Refusal::StaleVersion { current })),
+        sealed::Refusal::Held { hold_id, reason } => {
+            let message = format!("the case is held, nothing of it is erased: {reason}");
+            with_reason(Code::FailedPrecondition, message, "HELD", [("hold_id", hold_id)])
+        }
+        sealed::Refusal::Erased => {
+            let message = "the identities of this case were erased, or are being erased".to_owned();
+            with_reason(Code::FailedPrecondition, message, "ERASED", [])
+        }
+        sealed::Refusal::SamePerson => {
+            let message = "who asked for the erasure cannot approve it: a second person must".to_owned();
+            with_reason(Code::PermissionDenied, message, "SAME_PERSON", [])
+        }
+        sealed::Refusal::NotAllowed(why) => with_reason(Code::FailedPrecondition, why.to_owned(), "NOT_ALLOWED", []),
     }
 }
 

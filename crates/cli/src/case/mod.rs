@@ -1,5 +1,7 @@
 //! `satgas case`: opens, shows and lists cases, and takes them one step on.
 
+mod identity;
+mod sealing;
 mod show;
 pub(crate) mod steps;
 
@@ -33,6 +35,15 @@ pub(crate) enum Command {
     Show(Show),
     /// List cases in the order in which they were reported
     List(List),
+    /// Seal who the people of a case are, and read it again
+    #[command(subcommand)]
+    Identity(identity::Command),
+    /// Erase the identities of a case: asked for by one person, approved by another
+    #[command(subcommand)]
+    Erase(sealing::Erase),
+    /// Keep the identities of a case for the law
+    #[command(subcommand)]
+    Hold(sealing::Hold),
     #[command(flatten)]
     Step(Step),
 }
@@ -90,6 +101,9 @@ pub(crate) async fn run(command: Command, server: &Connection) -> anyhow::Result
             show::print(args.format, &case, &log)
         }
         Command::List(args) => list(args, server, &log).await,
+        Command::Identity(command) => identity::run(command, server, &log).await,
+        Command::Erase(command) => sealing::erase(command, server, &log).await,
+        Command::Hold(command) => sealing::hold(command, server, &log).await,
         Command::Step(step) => advance(step, server, &log).await,
     }
 }
@@ -104,7 +118,7 @@ async fn open(args: Open, server: &Connection, log: &Log) -> anyhow::Result<Exit
         submission.submission_id = uuid::Uuid::now_v7().to_string();
     }
     let id = submission.submission_id.clone();
-    let request = v1::OpenCaseRequest { submission: Some(submission) };
+    let request = v1::OpenCaseRequest { submission: Some(submission), identities: Vec::new() };
     let response = server.cases().open_case(unary(request)).await;
     let v1::OpenCaseResponse { receipt, case } =
         response.with_context(|| format!("case {id} (give it this submissionId when you try again)"))?.into_inner();

@@ -7,7 +7,7 @@ use std::{
 
 use satgas_proto::v1;
 
-use super::steps;
+use super::{sealing, steps};
 use crate::{
     codes,
     connect::Log,
@@ -54,6 +54,9 @@ fn write(out: &mut impl Write, case: &v1::Case, log: &Log) -> io::Result<()> {
         writeln!(out, "follow-up {number:<5} due {due_on}, {done}: {action}")?;
     }
     write_course(out, case)?;
+    if let Some(sealing) = &case.sealing {
+        sealing::write(out, sealing, log)?;
+    }
     writeln!(out, "allowed now     {}", steps::in_words(case.allowed_steps.iter().map(String::as_str)))
 }
 

@@ -153,7 +153,7 @@ async fn answered(client: &Client, call: Call) -> anyhow::Result<Answered> {
         }
         Call::Open(submission, answer) => {
             let id = submission.submission_id.clone();
-            let request = v1::OpenCaseRequest { submission: Some(submission) };
+            let request = v1::OpenCaseRequest { submission: Some(submission), identities: Vec::new() };
             let said = client.office.cases().open_case(unary(request)).await.map(|r| r.into_inner().receipt);
             check(&id, answer, false, said)?
         }

@@ -58,7 +58,31 @@ fn body_text(body: &Body, zone: &TimeZone) -> String {
                 resolution.reason
             )
         }
+        Body::IdentitySealed(sealed) => {
+            format!("case {} v{}: {}", sealed.case_id, sealed.version, sealed.kind().label())
+        }
+        Body::IdentityRead(_)
+        | Body::HoldPlaced(_)
+        | Body::HoldLifted(_)
+        | Body::ErasureRequested(_)
+        | Body::ErasureApproved(_)
+        | Body::IdentityErased(_) => about_seals_text(body),
     }
+}
+
+/// Who did what about a case's sealed identities, and why.
+fn about_seals_text(body: &Body) -> String {
+    let (case_id, what, by) = match body {
+        Body::IdentityRead(e) => (&e.case_id, format!("{}: {}", e.kind().label(), e.purpose), &e.by),
+        Body::HoldPlaced(e) => (&e.case_id, e.reason.clone(), &e.by),
+        Body::HoldLifted(e) => (&e.case_id, format!("{}: {}", e.hold_id, e.reason), &e.by),
+        Body::ErasureRequested(e) => (&e.case_id, e.reason.clone(), &e.by),
+        Body::ErasureApproved(e) => (&e.case_id, "approved".to_owned(), &e.by),
+        Body::IdentityErased(e) => (&e.case_id, format!("{} seals", e.seals), &None),
+        _ => return String::new(),
+    };
+    let by = by.as_ref().map_or_else(String::new, |by| format!("by {}, ", by.id));
+    format!("case {case_id}: {by}{what}")
 }
 
 fn entry_text(entry: &Entry) -> String {

@@ -39,12 +39,14 @@ pub(super) struct CaseFile {
     /// The original and its corrections; nothing while there is no correction.
     reports: Vec<Report>,
     steps: Vec<Step>,
+    /// Positions at which an identity was sealed, and the case's version after it.
+    seals: Vec<(u64, u64)>,
 }
 
 impl CaseFile {
     pub(super) fn new(position: u64, recorded: Instant) -> Self {
-        let (reports, steps) = Default::default();
-        Self { known_since: recorded, changed_at: position, awaited: None, reports, steps }
+        let (reports, steps, seals) = Default::default();
+        Self { known_since: recorded, changed_at: position, awaited: None, reports, steps, seals }
     }
 
     /// Notes a correction of what the case says before it.
@@ -62,6 +64,11 @@ impl CaseFile {
         self.steps.push(Step { position, recorded, version, command: command.clone() });
     }
 
+    pub(super) fn sealed(&mut self, position: u64, version: u64) {
+        self.changed_at = position;
+        self.seals.push((position, version));
+    }
+
     /// Position of the last event up to a position.
     pub(super) fn last_up_to(&self, until: u64) -> u64 {
         let steps = self.steps.iter().map(|step| step.position);
@@ -77,6 +84,8 @@ impl CaseFile {
         for step in self.steps.iter().take_while(|step| step.position <= until) {
             case.apply(&step.command, step.version, step.position, step.recorded);
         }
+        let sealed = self.seals.iter().take_while(|(position, _)| *position <= until).last();
+        case.version = case.version.max(sealed.map_or(0, |(_, version)| *version));
         if let Some(latest) = self.reports.iter().rev().find(|report| report.since <= until) {
             (case.report, case.reported) = (latest.report.clone(), latest.occurred);
         }

@@ -287,10 +287,11 @@ impl<'a> Known<'a> {
             Scope::Institution(institution) => &self.registry().institution(institution).id,
         };
         let rules = self.rules_on(self.calendar().day(case.reported));
-        case.to_proto(
-            self.code(case.area),
-            institution,
-            rules.response_due(self.calendar(), case.reported, case.risk()),
-        )
+        let due = rules.response_due(self.calendar(), case.reported, case.risk());
+        let sealing = self.views.sealings().get(case.id);
+        v1::Case {
+            sealing: sealing.and_then(|sealing| sealing.to_proto(self.position(), self.now())),
+            ..case.to_proto(self.code(case.area), institution, due)
+        }
     }
 }

@@ -51,6 +51,7 @@ use crate::{
     id::{SubmissionId, is_within},
     registry::{Registry, Scope},
     rules::RuleSets,
+    sealed::Sealings,
     time::{Calendar, Day, Instant},
 };
 
@@ -96,6 +97,8 @@ pub struct Views {
     awaited: BTreeSet<(Instant, u32)>,
     /// Position of the last event that may have changed an area's evaluation, by area.
     changed_at: Vec<u64>,
+    /// What is sealed of the cases.
+    sealings: Sealings,
 }
 
 impl Views {
@@ -126,6 +129,7 @@ impl Views {
             last_missed: None,
             awaited: BTreeSet::new(),
             changed_at: Vec::new(),
+            sealings: Sealings::default(),
         })
     }
 
@@ -204,7 +208,15 @@ impl Views {
             }
             Some(Body::DeadlineMissed(missed)) => self.deadline_missed(event, missed),
             Some(Body::ConflictResolved(resolution)) => self.resolved(resolution),
-            None => {}
+            Some(Body::IdentityRead(_)) | None => {}
+            Some(
+                body @ (Body::IdentitySealed(_)
+                | Body::HoldPlaced(_)
+                | Body::HoldLifted(_)
+                | Body::ErasureRequested(_)
+                | Body::ErasureApproved(_)
+                | Body::IdentityErased(_)),
+            ) => self.sealing_changed(body),
         }
     }
 
@@ -251,6 +263,23 @@ impl Views {
         self.case_files[index as usize].step(self.position, self.recorded, step.version, command);
         self.await_response(index);
         self.touch(self.cases.get(index).area);
+    }
+
+    /// Counts do not change: no area is touched.
+    fn sealing_changed(&mut self, body: &Body) {
+        self.sealings.apply(body, self.position, self.recorded);
+        if let Body::IdentitySealed(sealed) = body
+            && let Some(index) = SubmissionId::parse(&sealed.case_id).ok().and_then(|id| self.cases.find(id))
+        {
+            self.cases.get_mut(index).version = sealed.version;
+            self.case_files[index as usize].sealed(self.position, sealed.version);
+        }
+    }
+
+    /// What is sealed of the cases.
+    #[must_use]
+    pub fn sealings(&self) -> &Sealings {
+        &self.sealings
     }
 
     fn submitted(&mut self, event: &v1::Event, s: &v1::Submission) -> Option<()> {

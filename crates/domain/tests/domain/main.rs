@@ -9,6 +9,7 @@ mod evaluation;
 mod policy;
 mod registry;
 mod rollup;
+mod sealed;
 mod states;
 mod submissions;
 mod support;

@@ -9,5 +9,6 @@ mod deadlines;
 mod failures;
 mod idempotency;
 mod queue;
+mod sealing;
 mod support;
 mod views;

@@ -1,10 +1,14 @@
 //! Decisions on `CaseService`. To a task force, a case of others is one that is not there.
 
-use satgas_domain::policy::{Reach, Rpc};
+use satgas_domain::{
+    id::SubmissionId,
+    policy::{Reach, Rpc},
+};
+use satgas_engine::Folded;
 use satgas_proto::v1::{self, AccessRefusal, case_service_server::CaseService};
 use tonic::{Code, Request, Response, Status};
 
-use super::{Authorized, CaseIds, Pass};
+use super::{Authorized, CaseIds, Gate, Pass};
 use crate::status;
 
 #[tonic::async_trait]
@@ -51,6 +55,32 @@ impl<S: CaseService> CaseService for Authorized<S> {
         }
     }
 
+    async fn record_identity(
+        &self,
+        request: Request<v1::RecordIdentityRequest>,
+    ) -> Result<Response<v1::RecordIdentityResponse>, Status> {
+        let pass = self.gate.pass(&request, Rpc::RecordIdentity);
+        let case_id = request.get_ref().case_id.clone();
+        if *pass.permit().await?.reach != Reach::Everywhere && !self.gate.is_own(&pass, &case_id).await? {
+            return Err(not_there(&pass).await);
+        }
+        let response = self.inner.record_identity(request).await?;
+        pass.saw(CaseIds::of([case_id.as_str()])).await?;
+        Ok(response)
+    }
+
+    async fn unseal_identity(
+        &self,
+        request: Request<v1::UnsealIdentityRequest>,
+    ) -> Result<Response<v1::UnsealIdentityResponse>, Status> {
+        let pass = self.gate.pass(&request, Rpc::UnsealIdentity);
+        let case_id = request.get_ref().case_id.clone();
+        pass.permit().await?;
+        // The service records the reading in the log of records before it opens the seal; this is the breach's list.
+        pass.saw(CaseIds::of([case_id.as_str()])).await?;
+        self.inner.unseal_identity(request).await
+    }
+
     async fn list_cases(
         &self,
         mut request: Request<v1::ListCasesRequest>,
@@ -62,6 +92,16 @@ impl<S: CaseService> CaseService for Authorized<S> {
         answer.cases.retain(|case| pass.reaches(&case.area_code, &case.institution_id));
         pass.saw(CaseIds::of(answer.cases.iter().map(|case| case.case_id.as_str()))).await?;
         Ok(response)
+    }
+}
+
+impl Gate {
+    /// Whether a case is the caller's own; one that is not there is nobody's.
+    async fn is_own(&self, pass: &Pass, case_id: &str) -> Result<bool, Status> {
+        let Ok(id) = SubmissionId::parse(case_id) else { return Ok(false) };
+        let look = |folded: &Folded| folded.known(self.engine.now()).case(id);
+        let case = self.engine.query(self.engine.head().position, look).await.map_err(status::query)?;
+        Ok(case.is_some_and(|case| pass.reaches(&case.area_code, &case.institution_id)))
     }
 }
 

@@ -10,6 +10,7 @@
 mod audit;
 mod case;
 mod door;
+mod erasure;
 mod evaluation;
 mod event;
 mod identity;

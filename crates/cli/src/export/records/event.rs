@@ -58,7 +58,14 @@ fn submission(body: &Body) -> Option<&v1::Submission> {
         | Body::CaseAdvanced(_)
         | Body::RuleSetRecorded(_)
         | Body::DeadlineMissed(_)
-        | Body::ConflictResolved(_) => None,
+        | Body::ConflictResolved(_)
+        | Body::IdentitySealed(_)
+        | Body::IdentityRead(_)
+        | Body::HoldPlaced(_)
+        | Body::HoldLifted(_)
+        | Body::ErasureRequested(_)
+        | Body::ErasureApproved(_)
+        | Body::IdentityErased(_) => None,
     }
 }
 

@@ -1,0 +1,226 @@
+//! Whether something about sealed identities may be recorded.
+
+use satgas_proto::v1::{self, Violation, event::Body};
+
+use super::{Sealing, case_of};
+use crate::{
+    case::Case,
+    id::SubmissionId,
+    time::{Day, Instant},
+    validate::Violations,
+};
+
+/// Why it is not.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Refusal {
+    /// There is no such case.
+    UnknownCase,
+    /// The case has moved on since it was decided: look at it again.
+    StaleVersion {
+        /// The case's version.
+        current: u64,
+    },
+    /// The case is held: nothing of it is erased until the hold is lifted or ends.
+    Held {
+        /// The hold.
+        hold_id: String,
+        /// Its reason.
+        reason: String,
+    },
+    /// The identities were erased, or are about to be.
+    Erased,
+    /// No identity of this kind was ever sealed.
+    NotSealed,
+    /// Who asked for an erasure cannot approve it.
+    SamePerson,
+    /// It does not fit what is known of the case.
+    NotAllowed(&'static str),
+    /// It is not well-formed.
+    Invalid(Vec<Violation>),
+}
+
+/// What a decision is made on.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// What would be recorded.
+    pub body: &'a Body,
+    /// Version that the case must have; 0 for any.
+    pub expected_version: u64,
+    /// The time.
+    pub now: Instant,
+}
+
+/// Who did what an event says.
+#[must_use]
+pub fn actor_of(body: &Body) -> Option<&v1::Actor> {
+    match body {
+        Body::IdentityRead(e) => e.by.as_ref(),
+        Body::HoldPlaced(e) => e.by.as_ref(),
+        Body::HoldLifted(e) => e.by.as_ref(),
+        Body::ErasureRequested(e) => e.by.as_ref(),
+        Body::ErasureApproved(e) => e.by.as_ref(),
+        _ => None,
+    }
+}
+
+impl Ask<'_> {
+    /// Decides against the case and what is known of its seals.
+    pub fn decide(&self, case: Option<&Case>, sealing: Option<&Sealing>) -> Result<(), Refusal> {
+        let found = well_formed(self.body);
+        if !found.is_empty() {
+            return Err(Refusal::Invalid(found));
+        }
+        let case = case.ok_or(Refusal::UnknownCase)?;
+        let nothing = Sealing::default();
+        let sealing = sealing.unwrap_or(&nothing);
+        if sealing.is_erased() || (sealing.must_be_erased() && !matches!(self.body, Body::IdentityErased(_))) {
+            return Err(Refusal::Erased);
+        }
+        match self.body {
+            Body::IdentitySealed(sealed) => self.seal(case, sealing, sealed),
+            Body::IdentityRead(read) => match sealing.latest(read.kind()) {
+                Some(position) if position == read.sealed_position => Ok(()),
+                Some(_) => Err(Refusal::NotAllowed("another identity was sealed meanwhile: ask again")),
+                None => Err(Refusal::NotSealed),
+            },
+            Body::HoldPlaced(placed) => {
+                let until = placed.until.as_ref().and_then(Instant::from_proto);
+                if until.is_some_and(|until| until <= self.now) {
+                    return Err(invalid("until", "lies in the past"));
+                }
+                Ok(())
+            }
+            Body::HoldLifted(lifted) => {
+                let stands = sealing.standing(self.now, u64::MAX).any(|hold| hold.id.to_string() == lifted.hold_id);
+                if stands { Ok(()) } else { Err(Refusal::NotAllowed("no such hold stands")) }
+            }
+            Body::ErasureRequested(_) => self.request(sealing),
+            Body::ErasureApproved(approved) => self.approve(sealing, approved),
+            Body::IdentityErased(_) if sealing.must_be_erased() => Ok(()),
+            Body::IdentityErased(_) => Err(Refusal::NotAllowed("the erasure was not approved")),
+            _ => Err(Refusal::NotAllowed("it is nothing about sealed identities")),
+        }
+    }
+
+    fn seal(&self, case: &Case, sealing: &Sealing, sealed: &v1::IdentitySealed) -> Result<(), Refusal> {
+        if self.expected_version != 0 && self.expected_version != case.version {
+            return Err(Refusal::StaleVersion { current: case.version });
+        }
+        if case.is_merged() {
+            return Err(Refusal::NotAllowed("the case was merged into another: go on there"));
+        }
+        let key_id = sealed.seal.as_ref().map(|seal| seal.key_id.as_ref());
+        match sealing.key_id() {
+            Some(known) if key_id != Some(known.as_slice()) => {
+                Err(Refusal::NotAllowed("the case's identities are sealed under another key"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn not_held(&self, sealing: &Sealing) -> Result<(), Refusal> {
+        match sealing.standing(self.now, u64::MAX).next() {
+            Some(hold) => Err(Refusal::Held { hold_id: hold.id.to_string(), reason: hold.reason.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    fn request(&self, sealing: &Sealing) -> Result<(), Refusal> {
+        self.not_held(sealing)?;
+        if sealing.requested.is_some() {
+            return Err(Refusal::NotAllowed("the erasure was asked for already: a second person must approve it"));
+        }
+        if sealing.seals.is_empty() { Err(Refusal::NotSealed) } else { Ok(()) }
+    }
+
+    fn approve(&self, sealing: &Sealing, approved: &v1::ErasureApproved) -> Result<(), Refusal> {
+        let Some(request) = &sealing.requested else {
+            return Err(Refusal::NotAllowed("nobody asked for an erasure"));
+        };
+        // The hold first: whoever is told of one need not send for a second person.
+        self.not_held(sealing)?;
+        match &approved.by {
+            Some(by) if !by.id.is_empty() && by.id != request.by.0 => Ok(()),
+            _ => Err(Refusal::SamePerson),
+        }
+    }
+}
+
+fn invalid(field: &str, reason: &str) -> Refusal {
+    Refusal::Invalid(vec![Violation { field: field.to_owned(), reason: reason.to_owned() }])
+}
+
+/// Looks at what is to be recorded by itself: every field that is refused.
+#[must_use]
+pub fn well_formed(body: &Body) -> Vec<Violation> {
+    let mut v = Violations::default();
+    let id = |v: &mut Violations, field: &str, text: &str| {
+        if let Err(reason) = SubmissionId::parse(text) {
+            v.add(field, reason);
+        }
+    };
+    id(&mut v, "case_id", case_of(body).unwrap_or_default());
+    if let Some(command) = super::command_of(body) {
+        id(&mut v, "command_id", command);
+    }
+    let known = |kind: i32| v1::IdentityKind::try_from(kind).is_ok_and(|kind| kind != v1::IdentityKind::Unspecified);
+    match body {
+        Body::IdentitySealed(e) if !known(e.kind) => v.add("kind", "is not a kind of identity"),
+        Body::IdentityRead(e) => {
+            if !known(e.kind) {
+                v.add("kind", "is not a kind of identity");
+            }
+            reason(&mut v, "purpose", &e.purpose);
+        }
+        Body::HoldPlaced(e) => {
+            reason(&mut v, "reason", &e.reason);
+            if e.until.as_ref().is_some_and(|until| Instant::from_proto(until).is_none()) {
+                v.add("until", "is not a time of the years 2000 to 2199");
+            }
+        }
+        Body::HoldLifted(e) => {
+            id(&mut v, "hold_id", &e.hold_id);
+            reason(&mut v, "reason", &e.reason);
+        }
+        Body::ErasureRequested(e) => reason(&mut v, "reason", &e.reason),
+        _ => {}
+    }
+    v.into_vec()
+}
+
+/// Ten characters: less says nothing that a supervisor could hold against what was read.
+fn reason(v: &mut Violations, field: &str, text: &str) {
+    if !(10..=500).contains(&text.trim().chars().count()) {
+        v.add(field, "is not 10 to 500 characters long");
+    }
+    if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
+        v.add(field, "has a control character other than a line break or tab");
+    }
+}
+
+/// Looks at an identity. No reason repeats anything of it.
+pub fn identity(v: &mut Violations, identity: &v1::PersonIdentity) {
+    let v1::PersonIdentity { full_name, parents, address, phone, born_on, other } = identity;
+    let texts = [
+        ("full_name", full_name, 200),
+        ("parents", parents, 400),
+        ("address", address, 500),
+        ("phone", phone, 100),
+        ("born_on", born_on, 10),
+        ("other", other, 2_000),
+    ];
+    if texts.iter().all(|(_, text, _)| text.trim().is_empty()) {
+        v.add("", "is empty");
+    }
+    for (field, text, max) in texts {
+        if text.chars().count() > max {
+            v.add(field, format!("is longer than {max} characters"));
+        }
+        if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
+            v.add(field, "has a control character other than a line break or tab");
+        }
+    }
+    if !born_on.is_empty() && Day::parse(born_on).is_none() {
+        v.add("born_on", "is not a date, YYYY-MM-DD");
+    }
+}

@@ -1,0 +1,205 @@
+//! What is sealed, held and erased of a case: which identities, under which key, and whether they may and can still be read.
+//!
+//! The same state serves the writer, which decides on it, and the views, which show it. Nothing in here says who anybody is.
+//!
+//! Invariants:
+//! - All seals of a case are under one key, so that destroying it erases them all.
+//! - An erasure needs two persons, and no hold that stands. Once it is approved it is carried out: no hold, seal or reading comes between.
+//! - What was erased stays erased: nothing is sealed for the case again.
+//! - Nothing is forgotten but marked, with the position that marked it, so that the past is answered from the same state.
+
+mod decide;
+mod show;
+
+use satgas_proto::v1::{self, event::Body};
+use serde::{Deserialize, Serialize};
+
+pub use self::decide::{Ask, Refusal, actor_of, identity, well_formed};
+use crate::{Map, id::SubmissionId, time::Instant};
+
+/// Bytes that name the key of a case.
+pub type KeyId = [u8; 16];
+
+/// An identity that was sealed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Sealed {
+    kind: i32,
+    at: Stamp,
+}
+
+/// When and where something was recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Stamp {
+    position: u64,
+    recorded: Instant,
+}
+
+/// A legal hold.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Hold {
+    id: SubmissionId,
+    reason: String,
+    until: Option<Instant>,
+    placed: Stamp,
+    /// Position of the event that lifted it.
+    lifted: Option<u64>,
+}
+
+/// A request to erase.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Request {
+    /// Who asked: id and role.
+    by: (String, String),
+    at: Stamp,
+}
+
+/// What is sealed, held and erased of one case.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sealing {
+    key_id: Option<KeyId>,
+    seals: Vec<Sealed>,
+    holds: Vec<Hold>,
+    requested: Option<Request>,
+    approved: Option<Stamp>,
+    erased: Option<Stamp>,
+}
+
+impl Sealing {
+    /// The key that the identities are sealed under, once there is one.
+    #[must_use]
+    pub fn key_id(&self) -> Option<KeyId> {
+        self.key_id
+    }
+
+    /// Position of the latest seal of a kind.
+    #[must_use]
+    pub fn latest(&self, kind: v1::IdentityKind) -> Option<u64> {
+        self.seals.iter().rev().find(|sealed| sealed.kind == i32::from(kind)).map(|sealed| sealed.at.position)
+    }
+
+    /// How many identities were sealed, earlier ones included.
+    #[must_use]
+    pub fn seal_count(&self) -> u32 {
+        u32::try_from(self.seals.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether an erasure was approved, and so is or must be carried out.
+    #[must_use]
+    pub fn must_be_erased(&self) -> bool {
+        self.approved.is_some()
+    }
+
+    /// Whether the erasure was carried out and recorded.
+    #[must_use]
+    pub fn is_erased(&self) -> bool {
+        self.erased.is_some()
+    }
+
+    /// A hold that stands at a time, by what was known at a position.
+    fn standing(&self, now: Instant, until: u64) -> impl Iterator<Item = &Hold> {
+        self.holds.iter().filter(move |hold| {
+            let placed = hold.placed.position <= until;
+            let lifted = hold.lifted.is_some_and(|position| position <= until);
+            placed && !lifted && hold.until.is_none_or(|end| now < end)
+        })
+    }
+}
+
+/// What is sealed of all cases that anything is sealed, held or erased of.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sealings(Map<SubmissionId, Sealing>);
+
+/// What takes an event back: the case, and what was known of it before.
+#[derive(Debug)]
+pub struct Before(SubmissionId, Option<Box<Sealing>>);
+
+impl Sealings {
+    /// Of a case.
+    #[must_use]
+    pub fn get(&self, case: SubmissionId) -> Option<&Sealing> {
+        self.0.get(&case)
+    }
+
+    /// Of every case of which there is anything.
+    pub fn all(&self) -> impl Iterator<Item = (SubmissionId, &Sealing)> {
+        self.0.iter().map(|(id, sealing)| (*id, sealing))
+    }
+
+    /// Folds an event that was decided. `None` when it is not one of these.
+    pub fn apply(&mut self, body: &Body, position: u64, recorded: Instant) -> Option<Before> {
+        if matches!(body, Body::IdentityRead(_)) {
+            return None;
+        }
+        let case = SubmissionId::parse(case_of(body)?).ok()?;
+        let before = self.0.get(&case).cloned().map(Box::new);
+        self.0.entry(case).or_default().apply(body, Stamp { position, recorded });
+        Some(Before(case, before))
+    }
+
+    /// Takes an event back.
+    pub(crate) fn undo(&mut self, Before(case, before): Before) {
+        match before {
+            Some(before) => self.0.insert(case, *before),
+            None => self.0.remove(&case),
+        };
+    }
+}
+
+impl Sealing {
+    fn apply(&mut self, body: &Body, at: Stamp) {
+        match body {
+            Body::IdentitySealed(sealed) => {
+                let key_id = sealed.seal.as_ref().and_then(|seal| seal.key_id.as_ref().try_into().ok());
+                self.key_id = self.key_id.or(key_id);
+                self.seals.push(Sealed { kind: sealed.kind, at });
+            }
+            Body::HoldPlaced(placed) => {
+                if let Ok(id) = SubmissionId::parse(&placed.command_id) {
+                    let until = placed.until.as_ref().and_then(Instant::from_proto);
+                    let reason = placed.reason.clone();
+                    self.holds.push(Hold { id, reason, until, placed: at, lifted: None });
+                }
+            }
+            Body::HoldLifted(lifted) => {
+                if let Some(hold) = self.holds.iter_mut().find(|hold| hold.id.to_string() == lifted.hold_id) {
+                    hold.lifted = Some(at.position);
+                }
+            }
+            Body::ErasureRequested(requested) => {
+                let by = requested.by.clone().unwrap_or_default();
+                self.requested = Some(Request { by: (by.id, by.role), at });
+            }
+            Body::ErasureApproved(_) => self.approved = Some(at),
+            Body::IdentityErased(_) => self.erased = Some(at),
+            _ => {}
+        }
+    }
+}
+
+/// The case that one of these events is about; `None` for any other event.
+#[must_use]
+pub fn case_of(body: &Body) -> Option<&str> {
+    Some(match body {
+        Body::IdentitySealed(e) => &e.case_id,
+        Body::IdentityRead(e) => &e.case_id,
+        Body::HoldPlaced(e) => &e.case_id,
+        Body::HoldLifted(e) => &e.case_id,
+        Body::ErasureRequested(e) => &e.case_id,
+        Body::ErasureApproved(e) => &e.case_id,
+        Body::IdentityErased(e) => &e.case_id,
+        _ => return None,
+    })
+}
+
+/// The id of the command that such an event answers; `None` where there is none.
+#[must_use]
+pub fn command_of(body: &Body) -> Option<&str> {
+    Some(match body {
+        Body::IdentitySealed(e) => &e.command_id,
+        Body::HoldPlaced(e) => &e.command_id,
+        Body::HoldLifted(e) => &e.command_id,
+        Body::ErasureRequested(e) => &e.command_id,
+        Body::ErasureApproved(e) => &e.command_id,
+        _ => return None,
+    })
+}

@@ -1,0 +1,58 @@
+//! What a case shows of it: that something is sealed, never what.
+
+use satgas_proto::v1::{self, ErasureStatus};
+
+use super::{Sealed, Sealing, Stamp};
+use crate::time::Instant;
+
+impl Sealing {
+    /// As it was known at a position and stood at a time; `None` when there was nothing yet.
+    #[must_use]
+    pub fn to_proto(&self, until: u64, now: Instant) -> Option<v1::CaseSealing> {
+        let known = |stamp: &&Stamp| stamp.position <= until;
+        let erased = self.erased.as_ref().filter(known);
+        let requested = self.requested.as_ref().filter(|request| request.at.position <= until);
+        let (status, at) = match (erased, self.approved.as_ref().filter(known), requested) {
+            (Some(at), ..) => (ErasureStatus::Erased, Some(*at)),
+            (None, Some(at), _) => (ErasureStatus::Approved, Some(*at)),
+            (None, None, Some(request)) => (ErasureStatus::Requested, Some(request.at)),
+            (None, None, None) => (ErasureStatus::Unspecified, None),
+        };
+        let shown = v1::CaseSealing {
+            identities: self.identities(until, erased.is_some()),
+            holds: self
+                .standing(now, until)
+                .map(|hold| v1::Hold {
+                    hold_id: hold.id.to_string(),
+                    reason: hold.reason.clone(),
+                    until: hold.until.map(Instant::to_proto),
+                    placed_at: Some(hold.placed.recorded.to_proto()),
+                })
+                .collect(),
+            erasure: status.into(),
+            erasure_requested_by: requested
+                .map(|request| v1::Actor { id: request.by.0.clone(), role: request.by.1.clone() }),
+            erasure_at: at.map(|at| at.recorded.to_proto()),
+        };
+        (shown != v1::CaseSealing::default()).then_some(shown)
+    }
+
+    /// The latest seal of each kind, in the order of the kinds.
+    fn identities(&self, until: u64, erased: bool) -> Vec<v1::SealedIdentity> {
+        let mut latest: Vec<&Sealed> = Vec::new();
+        for sealed in self.seals.iter().filter(|sealed| sealed.at.position <= until) {
+            match latest.iter_mut().find(|known| known.kind == sealed.kind) {
+                Some(known) => *known = sealed,
+                None => latest.push(sealed),
+            }
+        }
+        latest.sort_by_key(|sealed| sealed.kind);
+        let show = |sealed: &Sealed| v1::SealedIdentity {
+            kind: sealed.kind,
+            sealed_at: Some(sealed.at.recorded.to_proto()),
+            sealed_position: sealed.at.position,
+            erased,
+        };
+        latest.into_iter().map(show).collect()
+    }
+}

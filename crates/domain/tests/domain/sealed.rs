@@ -1,0 +1,305 @@
+//! Sealed identities, holds and erasures, as they are decided and shown.
+
+use satgas_domain::{
+    id::SubmissionId,
+    sealed::{Ask, Refusal},
+};
+use satgas_proto::v1::{self, ErasureStatus, IdentityKind, event::Body, submission::Content};
+
+use crate::support::*;
+
+const CASE: u32 = 1;
+const NOW: &str = "2028-05-01T12:00:00";
+const REASON: &str = "Perkara nomor 12/Pid.Sus/2028";
+
+fn reported() -> Log {
+    given([Body::Submitted(submission(CASE, "2028-04-20T09:00:00", Content::CaseReport(case_report())))])
+}
+
+fn by(who: &str) -> Option<v1::Actor> {
+    Some(v1::Actor { id: who.into(), role: "supervisor".into() })
+}
+
+fn sealed_under(n: u32, key: u8, kind: IdentityKind, version: u64) -> Body {
+    Body::IdentitySealed(v1::IdentitySealed {
+        command_id: id(n),
+        case_id: id(CASE),
+        version,
+        kind: kind.into(),
+        seal: Some(v1::Seal { key_id: vec![key; 16].into(), ..Default::default() }),
+        content_tag: vec![0; 16].into(),
+    })
+}
+
+fn sealed(n: u32, kind: IdentityKind, version: u64) -> Body {
+    sealed_under(n, 7, kind, version)
+}
+
+fn read(kind: IdentityKind, sealed_position: u64, purpose: &str) -> Body {
+    Body::IdentityRead(v1::IdentityRead {
+        case_id: id(CASE),
+        kind: kind.into(),
+        purpose: purpose.into(),
+        by: by("satu"),
+        sealed_position,
+    })
+}
+
+fn held(n: u32, until: Option<&str>) -> Body {
+    let until = until.map(|until| at(until).to_proto());
+    Body::HoldPlaced(v1::HoldPlaced {
+        command_id: id(n),
+        case_id: id(CASE),
+        reason: REASON.into(),
+        until,
+        by: by("satu"),
+    })
+}
+
+fn lifted(n: u32, hold: u32) -> Body {
+    let (command_id, case_id, hold_id) = (id(n), id(CASE), id(hold));
+    Body::HoldLifted(v1::HoldLifted { command_id, case_id, hold_id, reason: "Perkara selesai".into(), by: by("satu") })
+}
+
+fn requested(n: u32, who: &str) -> Body {
+    let (command_id, case_id) = (id(n), id(CASE));
+    Body::ErasureRequested(v1::ErasureRequested {
+        command_id,
+        case_id,
+        reason: "Permintaan keluarga".into(),
+        by: by(who),
+    })
+}
+
+fn approved(n: u32, who: &str) -> Body {
+    Body::ErasureApproved(v1::ErasureApproved { command_id: id(n), case_id: id(CASE), by: by(who) })
+}
+
+fn erased() -> Body {
+    Body::IdentityErased(v1::IdentityErased { case_id: id(CASE), seals: 1 })
+}
+
+impl Log {
+    fn decides(&self, body: &Body, expected_version: u64, now: &str) -> Result<(), Refusal> {
+        self.state.decide_sealing(Ask { body, expected_version, now: at(now) }).map(|_| ())
+    }
+
+    /// Insists that each is taken, and folds it.
+    fn and_then(mut self, bodies: impl IntoIterator<Item = Body>) -> Self {
+        for body in bodies {
+            assert_eq!(self.decides(&body, 0, NOW), Ok(()), "{body:?}");
+            self.tell(body, NOW);
+        }
+        self
+    }
+
+    fn sealing(&self, now: &str) -> v1::CaseSealing {
+        let id = SubmissionId::parse(&id(CASE)).expect("an id");
+        self.known(now).case(id).expect("it was reported").sealing.unwrap_or_default()
+    }
+}
+
+fn why(decision: Result<(), Refusal>) -> &'static str {
+    match decision {
+        Err(Refusal::NotAllowed(why)) => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_seal_takes_the_case_one_version_on_and_shows_that_it_is_there() {
+    let log = reported();
+    assert_eq!(log.case(&id(CASE)).sealing, None);
+    let log = log.and_then([sealed(50, IdentityKind::Reporter, 2), sealed(51, IdentityKind::Victim, 3)]);
+    let case = log.case(&id(CASE));
+    let kinds: Vec<_> = case.sealing.unwrap().identities.iter().map(|i| (i.kind(), i.erased)).collect();
+    assert_eq!((case.version, kinds), (3, vec![(IdentityKind::Victim, false), (IdentityKind::Reporter, false)]));
+}
+
+#[test]
+fn a_seal_on_a_version_that_is_gone_is_stale() {
+    let log = reported().and_then([sealed(50, IdentityKind::Victim, 2)]);
+    let again = sealed(51, IdentityKind::Victim, 3);
+    assert_eq!(log.decides(&again, 1, NOW), Err(Refusal::StaleVersion { current: 2 }));
+    assert_eq!(log.decides(&again, 2, NOW), Ok(()));
+}
+
+#[test]
+fn steps_and_seals_share_the_versions_of_a_case_and_the_past_shows_each() {
+    let mut log = reported();
+    let report = log.known(NOW).position();
+    let step = command(60, CASE, 1, "2028-04-21T09:00:00", assess(v1::Risk::Tinggi));
+    let stepped = log.then_goes_on(step, NOW);
+    let seal = log.tell(sealed(50, IdentityKind::Victim, 3), NOW);
+    let case_id = SubmissionId::parse(&id(CASE)).unwrap();
+    let at_position = |log: &Log, position| {
+        let case = log.known_at(position, NOW).case(case_id).unwrap();
+        (case.version, case.sealing.is_some())
+    };
+    assert_eq!(at_position(&log, report), (1, false));
+    assert_eq!(at_position(&log, stepped), (2, false));
+    assert_eq!(at_position(&log, seal), (3, true));
+}
+
+#[test]
+fn all_identities_of_a_case_are_under_one_key() {
+    let log = reported().and_then([sealed(50, IdentityKind::Victim, 2)]);
+    let other = sealed_under(51, 8, IdentityKind::Reporter, 3);
+    assert!(why(log.decides(&other, 0, NOW)).contains("another key"));
+}
+
+#[test]
+fn a_reading_needs_a_purpose_and_something_to_read() {
+    let mut log = reported();
+    let purpose = "Pendampingan di rumah sakit";
+    assert_eq!(log.decides(&read(IdentityKind::Victim, 0, purpose), 0, NOW), Err(Refusal::NotSealed));
+    let position = log.tell(sealed(50, IdentityKind::Victim, 2), NOW);
+    assert_eq!(log.decides(&read(IdentityKind::Victim, position, purpose), 0, NOW), Ok(()));
+    assert_eq!(log.decides(&read(IdentityKind::Reporter, position, purpose), 0, NOW), Err(Refusal::NotSealed));
+    for bad in ["", "perlu", "          ", &"x".repeat(501)] {
+        let Err(Refusal::Invalid(found)) = log.decides(&read(IdentityKind::Victim, position, bad), 0, NOW) else {
+            panic!("{bad:?} is a purpose");
+        };
+        assert_eq!(found[0].field, "purpose");
+    }
+}
+
+#[test]
+fn an_erasure_needs_two_persons() {
+    let log = reported().and_then([sealed(50, IdentityKind::Victim, 2)]);
+    assert!(why(log.decides(&approved(51, "dua"), 0, NOW)).contains("nobody asked"));
+    let log = log.and_then([requested(52, "satu")]);
+    assert!(why(log.decides(&requested(53, "dua"), 0, NOW)).contains("already"));
+    assert_eq!(log.decides(&approved(54, "satu"), 0, NOW), Err(Refusal::SamePerson));
+    assert!(why(log.decides(&erased(), 0, NOW)).contains("not approved"));
+    let log = log.and_then([approved(54, "dua"), erased()]);
+    let shown = log.sealing(NOW);
+    assert_eq!((shown.erasure(), shown.identities[0].erased), (ErasureStatus::Erased, true));
+}
+
+#[test]
+fn whoever_is_nobody_approves_nothing() {
+    let log = reported().and_then([sealed(50, IdentityKind::Victim, 2), requested(52, "satu")]);
+    let nobody = v1::ErasureApproved { command_id: id(53), case_id: id(CASE), by: None };
+    assert_eq!(log.decides(&Body::ErasureApproved(nobody), 0, NOW), Err(Refusal::SamePerson));
+}
+
+#[test]
+fn a_held_case_refuses_erasure_with_the_holds_reason_until_every_hold_is_lifted() {
+    let log = reported().and_then([sealed(50, IdentityKind::Victim, 2), held(60, None), held(61, None)]);
+    let refused = |log: &Log| match log.decides(&requested(62, "satu"), 0, NOW) {
+        Err(Refusal::Held { hold_id, reason }) => (hold_id, reason),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused(&log), (id(60), REASON.to_owned()));
+    let log = log.and_then([lifted(63, 60)]);
+    assert_eq!(refused(&log), (id(61), REASON.to_owned()));
+    assert!(why(log.decides(&lifted(64, 60), 0, NOW)).contains("no such hold"));
+    let log = log.and_then([lifted(65, 61)]);
+    assert_eq!(log.decides(&requested(66, "satu"), 0, NOW), Ok(()));
+}
+
+#[test]
+fn a_hold_placed_after_the_request_stops_the_approval() {
+    let log = reported().and_then([sealed(50, IdentityKind::Victim, 2), requested(51, "satu"), held(60, None)]);
+    assert!(matches!(log.decides(&approved(52, "dua"), 0, NOW), Err(Refusal::Held { .. })));
+    let log = log.and_then([lifted(61, 60), approved(52, "dua")]);
+    assert_eq!(log.sealing(NOW).erasure(), ErasureStatus::Approved);
+}
+
+#[test]
+fn a_hold_ends_by_itself_at_its_time() {
+    let log = reported().and_then([sealed(50, IdentityKind::Victim, 2), held(60, Some("2028-06-01T00:00:00"))]);
+    let ask = requested(61, "satu");
+    assert!(matches!(log.decides(&ask, 0, "2028-05-31T23:59:59.999"), Err(Refusal::Held { .. })));
+    assert_eq!(log.decides(&ask, 0, "2028-06-01T00:00:00"), Ok(()));
+    assert_eq!(
+        (log.sealing("2028-05-31T23:59:59.999").holds.len(), log.sealing("2028-06-01T00:00:00").holds.len()),
+        (1, 0)
+    );
+    let late = held(62, Some("2028-05-01T11:00:00"));
+    assert!(matches!(log.decides(&late, 0, NOW), Err(Refusal::Invalid(_))));
+}
+
+#[test]
+fn once_approved_nothing_comes_between_and_what_was_erased_stays_erased() {
+    let mut log = reported().and_then([sealed(50, IdentityKind::Victim, 2)]);
+    let position = log.known(NOW).position();
+    log = log.and_then([requested(51, "satu"), approved(52, "dua")]);
+    let purpose = "Pendampingan di rumah sakit";
+    let others = || {
+        [
+            sealed(53, IdentityKind::Reporter, 3),
+            read(IdentityKind::Victim, position, purpose),
+            held(54, None),
+            requested(55, "satu"),
+            approved(56, "tiga"),
+        ]
+    };
+    for body in others() {
+        assert_eq!(log.decides(&body, 0, NOW), Err(Refusal::Erased), "{body:?}");
+    }
+    log = log.and_then([erased()]);
+    for body in others().into_iter().chain([erased()]) {
+        assert_eq!(log.decides(&body, 0, NOW), Err(Refusal::Erased), "{body:?}");
+    }
+}
+
+#[test]
+fn erasing_changes_no_count_and_the_past_still_shows_that_it_was_sealed() {
+    let figures = |log: &Log| log.evaluation(kelurahan(SATU), "2028-04", NOW);
+    let log = reported().and_then([sealed(50, IdentityKind::Victim, 2)]);
+    let (before, position) = (figures(&log), log.known(NOW).position());
+    let log = log.and_then([requested(51, "satu"), approved(52, "dua"), erased()]);
+    let after = figures(&log);
+    assert_eq!((before.indicators, before.activity), (after.indicators, after.activity));
+    let case_id = SubmissionId::parse(&id(CASE)).unwrap();
+    let then = log.known_at(position, NOW).case(case_id).unwrap().sealing.unwrap();
+    assert_eq!((then.erasure(), then.identities[0].erased), (ErasureStatus::Unspecified, false));
+}
+
+#[test]
+fn nothing_is_sealed_held_or_erased_of_a_case_that_is_not_there() {
+    let log = given([]);
+    for body in [sealed(50, IdentityKind::Victim, 2), held(51, None), requested(52, "satu"), approved(53, "dua")] {
+        assert_eq!(log.decides(&body, 0, NOW), Err(Refusal::UnknownCase), "{body:?}");
+    }
+}
+
+#[test]
+fn an_event_that_was_not_written_is_taken_back() {
+    let mut log = reported();
+    let fingerprint = |log: &Log| format!("{:?} {:?}", log.state.cases().all(), log.state.sealings());
+    let bodies = [sealed(50, IdentityKind::Victim, 2), held(51, None), lifted(52, 51), requested(53, "satu")];
+    for body in bodies {
+        let before = fingerprint(&log);
+        let event = v1::Event {
+            position: 1_000,
+            recorded_at: Some(at(NOW).to_proto()),
+            body: Some(body.clone()),
+            ..Default::default()
+        };
+        let undo = log.state.apply(&log.calendar, &event);
+        assert_ne!(fingerprint(&log), before, "{body:?}");
+        log.state.undo(undo);
+        assert_eq!(fingerprint(&log), before, "{body:?}");
+        log.tell(body, NOW);
+    }
+}
+
+#[test]
+fn an_identity_that_is_empty_or_too_long_is_refused_without_repeating_it() {
+    let look = |identity: &v1::PersonIdentity| {
+        let mut v = satgas_domain::validate::Violations::default();
+        satgas_domain::sealed::identity(&mut v, identity);
+        v.into_vec()
+    };
+    let named = |full_name: &str| v1::PersonIdentity { full_name: full_name.into(), ..Default::default() };
+    assert_eq!(look(&named("Anak Contoh")), []);
+    assert_eq!(look(&named("  ")).len(), 1);
+    let bad = v1::PersonIdentity { born_on: "kemarin".into(), phone: "\u{7}".into(), ..named(&"Contoh ".repeat(60)) };
+    let found = look(&bad);
+    let fields: Vec<&str> = found.iter().map(|v| v.field.as_str()).collect();
+    assert_eq!(fields, ["full_name", "phone", "born_on"]);
+    assert!(!format!("{found:?}").contains("Contoh") && !format!("{found:?}").contains("kemarin"));
+}

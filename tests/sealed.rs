@@ -1,0 +1,420 @@
+//! Sealed identities on the real binary: recorded, read, held, erased, over restarts and a rotation of the master key, and looked for in
+//! every byte that the server leaves behind. All invented.
+
+mod door;
+mod process;
+
+use std::{
+    fs::{self, File},
+    io::{BufRead as _, BufReader, Write as _},
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context as _, ensure};
+use satgas_proto::v1::{
+    self, ErasureStatus, IdentityKind, ReceiptStatus, Role, assignment::Own, case_service_client::CaseServiceClient,
+    erasure_service_client::ErasureServiceClient, event::Body, event_service_client::EventServiceClient,
+    registry_entry::Entry, registry_service_client::RegistryServiceClient, submission::Content, submission::Reporter,
+};
+use tonic::Code;
+use tonic_types::StatusExt as _;
+
+use door::Door;
+use process::{Served, satgas};
+
+const AREA: &str = "53.71.04.1001";
+const NAME: &str = "Kenanga Contohwati";
+const STREET: &str = "Jalan Flamboyan Contoh 17";
+const TELLER: &str = "Cempaka Contohsari";
+const PURPOSE: &str = "Pendampingan pemeriksaan di rumah sakit";
+const HOLD: &str = "Perkara nomor 12/Pid.Sus/2028";
+
+/// A data folder, and the server's own log beside it.
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self { folder: tempfile::tempdir()? })
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("server.log")
+    }
+
+    /// Starts a server whose own log, at its most talkative, goes on in the same file.
+    fn serve(&self, flags: &[&str]) -> anyhow::Result<Served> {
+        let log = File::options().create(true).append(true).open(self.log())?;
+        Served::start_logging(&self.data(), flags, &[("RUST_LOG", "trace")], log)
+    }
+
+    /// Runs a command that works on the data folder, and tells its exit code and output.
+    fn run(&self, args: &[&str], more: &[&str]) -> anyhow::Result<(Option<i32>, String)> {
+        let answer = process::Answer::from(satgas(args).arg("--data").arg(self.data()).args(more).output()?);
+        Ok((answer.code, answer.out + &answer.error))
+    }
+
+    fn good(&self, args: &[&str], more: &[&str]) -> anyhow::Result<String> {
+        let (code, out) = self.run(args, more)?;
+        ensure!(code == Some(0), "{code:?} {out}");
+        Ok(out)
+    }
+
+    /// Files under the folder that hold a text.
+    fn holding(&self, text: &str) -> anyhow::Result<Vec<PathBuf>> {
+        let mut found = Vec::new();
+        search(self.folder.path(), text.as_bytes(), &mut found)?;
+        Ok(found)
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+}
+
+fn search(folder: &Path, text: &[u8], found: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            search(&path, text, found)?;
+        } else if fs::read(&path)?.windows(text.len()).any(|window| window == text) {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+async fn register(channel: &Door) -> anyhow::Result<()> {
+    let area = |code: &str| v1::RegistryEntry {
+        entry: Some(Entry::Area(v1::Area {
+            code: code.into(),
+            name: "Wilayah Contoh".into(),
+            valid_from: "2025-01-01".into(),
+            ..Default::default()
+        })),
+        ..Default::default()
+    };
+    let request = v1::RegisterRequest { entries: vec![area("53.71"), area("53.71.04"), area(AREA)], skip_bad: false };
+    let refused = RegistryServiceClient::new(channel.clone()).register(request).await?.into_inner().refused;
+    ensure!(refused.is_empty(), "{refused:?}");
+    Ok(())
+}
+
+fn new_id() -> String {
+    uuid::Uuid::now_v7().to_string()
+}
+
+fn report() -> v1::Submission {
+    v1::Submission {
+        submission_id: new_id(),
+        device_id: "hp-contoh".into(),
+        device_sequence: 1,
+        occurred_at: Some(pbjson_types::Timestamp { seconds: 1_773_100_800, nanos: 0 }),
+        reporter: Some(Reporter::AreaCode(AREA.into())),
+        content: Some(Content::CaseReport(v1::CaseReport {
+            violence: vec![v1::Violence::Seksual.into()],
+            place: v1::Place::Daring.into(),
+            victim_age: v1::AgeGroup::AgeGroup1317.into(),
+            victim_sex: v1::Sex::Perempuan.into(),
+            offender: v1::Offender::TidakDiketahui.into(),
+            ..Default::default()
+        })),
+    }
+}
+
+fn victim() -> v1::PersonIdentity {
+    v1::PersonIdentity { full_name: NAME.into(), address: STREET.into(), ..Default::default() }
+}
+
+/// Opens a case with the victim's identity.
+async fn open_case(channel: &Door) -> anyhow::Result<String> {
+    let submission = report();
+    let id = submission.submission_id.clone();
+    let kind = IdentityKind::Victim.into();
+    let identities = vec![v1::IdentityToSeal { command_id: new_id(), kind, identity: Some(victim()) }];
+    let request = v1::OpenCaseRequest { submission: Some(submission), identities };
+    let mut client = CaseServiceClient::new(channel.clone());
+    for expected in [ReceiptStatus::Accepted, ReceiptStatus::AlreadyKnown] {
+        let answer = client.open_case(request.clone()).await?.into_inner();
+        ensure!(answer.receipt.unwrap_or_default().status() == expected);
+        let case = answer.case.context("the case")?;
+        ensure!(case.version == 2 && case.sealing.unwrap_or_default().identities.len() == 1, "sealed once");
+    }
+    Ok(id)
+}
+
+async fn unseal(channel: &Door, case_id: &str, purpose: &str) -> Result<v1::UnsealIdentityResponse, tonic::Status> {
+    let (case_id, purpose) = (case_id.to_owned(), purpose.to_owned());
+    let request = v1::UnsealIdentityRequest { case_id, kind: IdentityKind::Victim.into(), purpose };
+    Ok(CaseServiceClient::new(channel.clone()).unseal_identity(request).await?.into_inner())
+}
+
+async fn name_of(channel: &Door, case_id: &str) -> anyhow::Result<String> {
+    Ok(unseal(channel, case_id, PURPOSE).await?.identity.context("an identity")?.full_name)
+}
+
+/// A channel of another person in the same role.
+async fn another(served: &Served, role: Role, own: Option<Own>) -> anyhow::Result<Door> {
+    let channel = served.channel().await?;
+    let assignment = v1::Assignment { role: role.into(), own };
+    let (_, secret) = door::issue(&channel, &served.operator()?, assignment, 3_600).await?;
+    Ok(Door::with(channel, &secret))
+}
+
+async fn log(channel: &Door) -> anyhow::Result<Vec<v1::Event>> {
+    let request = v1::ReadRequest { after_position: 0, filter: None, page_size: 10_000 };
+    Ok(EventServiceClient::new(channel.clone()).read(request).await?.into_inner().events)
+}
+
+fn reason(status: &tonic::Status) -> String {
+    status.get_details_error_info().map(|info| info.reason).unwrap_or_default()
+}
+
+async fn request_erasure(channel: &Door, case_id: &str) -> Result<ErasureStatus, tonic::Status> {
+    let reason = "Permintaan tertulis keluarga".into();
+    let request = v1::RequestErasureRequest { command_id: new_id(), case_id: case_id.to_owned(), reason };
+    let answer = ErasureServiceClient::new(channel.clone()).request_erasure(request).await?.into_inner();
+    Ok(answer.sealing.unwrap_or_default().erasure())
+}
+
+async fn approve_erasure(channel: &Door, case_id: &str) -> Result<ErasureStatus, tonic::Status> {
+    let request = v1::ApproveErasureRequest { command_id: new_id(), case_id: case_id.to_owned() };
+    let answer = ErasureServiceClient::new(channel.clone()).approve_erasure(request).await?.into_inner();
+    Ok(answer.sealing.unwrap_or_default().erasure())
+}
+
+#[tokio::test]
+async fn an_identity_is_read_with_a_purpose_over_restarts_and_lies_nowhere_in_the_clear() -> anyhow::Result<()> {
+    let place = Place::new()?;
+    let served = place.serve(&[])?;
+    let channel = served.connect().await?;
+    register(&channel).await?;
+    let case_id = open_case(&channel).await?;
+    let mode = fs::metadata(place.data().join("keys/master.key"))?.permissions().mode();
+    ensure!(mode & 0o777 == 0o600, "{mode:o}");
+
+    // The command line takes an identity from standard input and never repeats it.
+    let mut record = satgas(&["case", "identity", "record", &case_id, "--kind", "reporter", "--file", "-"])
+        .env("SATGAS_SERVER_URL", &served.url)
+        .env("SATGAS_TOKEN", served.tokens().await?.of(Role::CaseWorker))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut stdin = record.stdin.take().context("its input is piped")?;
+    write!(stdin, r#"{{"fullName": "{TELLER}", "phone": "0000-contoh"}}"#)?;
+    drop(stdin);
+    let out = String::from_utf8(record.wait_with_output()?.stdout)?;
+    ensure!(out.contains("version         3") && out.contains("reporter, sealed") && !out.contains(TELLER), "{out}");
+    let unsealed = ["case", "identity", "unseal", &case_id, "--kind", "reporter", "--purpose", PURPOSE];
+    ensure!(served.ask(&unsealed)?.good()?.contains(TELLER));
+
+    let head = log(&channel).await?.len();
+    let refused = unseal(&channel, &case_id, "perlu").await.err().context("a purpose is needed")?;
+    ensure!(refused.code() == Code::InvalidArgument && log(&channel).await?.len() == head, "{refused:?}");
+    let answer = unseal(&channel, &case_id, PURPOSE).await?;
+    ensure!(answer.identity == Some(victim()), "what was sealed is read");
+    let last = log(&channel).await?.pop().context("an event")?;
+    ensure!(last.position == answer.read_position);
+    let Some(Body::IdentityRead(read)) = &last.body else { anyhow::bail!("{last:?}") };
+    let by = read.by.clone().unwrap_or_default();
+    ensure!(read.purpose == PURPOSE && by.role == "case_worker" && !by.id.is_empty(), "{read:?}");
+
+    ensure!(served.terminate()? == Some(0));
+    let served = place.serve(&[])?;
+    ensure!(name_of(&served.connect().await?, &case_id).await? == NAME);
+    served.kill()?;
+    let served = place.serve(&[])?;
+    ensure!(name_of(&served.connect().await?, &case_id).await? == NAME);
+    ensure!(served.terminate()? == Some(0));
+
+    let plain = place.holding(PURPOSE)?;
+    ensure!(
+        plain.iter().any(|path| path.starts_with(place.data())),
+        "what is not sealed is found, so the search works"
+    );
+    ensure!(fs::metadata(place.log())?.len() > 10_000, "the server's own log is searched, too");
+    for part in ["Kenanga", "Flamboyan", "Cempaka", "0000-contoh"] {
+        ensure!(place.holding(part)?.is_empty(), "{part} lies in {:?}", place.holding(part)?);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_held_case_is_not_erased_and_an_erased_one_opens_with_no_key_in_any_copy() -> anyhow::Result<()> {
+    let place = Place::new()?;
+    let served = place.serve(&[])?;
+    let channel = served.connect().await?;
+    register(&channel).await?;
+    let second = another(&served, Role::Supervisor, None).await?;
+    let (case_id, other) = (open_case(&channel).await?, open_case(&channel).await?);
+    let (copy, old_copy) = (place.text("copies/today"), place.text("copies/before"));
+    for to in [&copy, &old_copy] {
+        ensure!(place.good(&["vault", "backup"], &["--to", to])?.contains("copied     2"));
+    }
+
+    let command_id = new_id();
+    let held = v1::PlaceHoldRequest {
+        command_id: command_id.clone(),
+        case_id: case_id.clone(),
+        reason: HOLD.into(),
+        until: None,
+    };
+    let mut erasures = ErasureServiceClient::new(channel.clone());
+    erasures.place_hold(held).await?;
+    let refused = request_erasure(&channel, &case_id).await.err().context("it is held")?;
+    ensure!(refused.code() == Code::FailedPrecondition && reason(&refused) == "HELD", "{refused:?}");
+    ensure!(refused.message().contains(HOLD), "{refused:?}");
+    let lift = ["case", "hold", "lift", &case_id, &command_id, "--reason", "Putusan berkekuatan tetap"];
+    served.ask(&lift)?.good()?;
+
+    ensure!(request_erasure(&channel, &case_id).await? == ErasureStatus::Requested);
+    let alone = approve_erasure(&channel, &case_id).await.err().context("the same person")?;
+    ensure!(alone.code() == Code::PermissionDenied && reason(&alone) == "SAME_PERSON", "{alone:?}");
+    ensure!(name_of(&channel, &case_id).await? == NAME);
+    ensure!(approve_erasure(&second, &case_id).await? == ErasureStatus::Erased);
+    let refused = unseal(&channel, &case_id, PURPOSE).await.err().context("it is erased")?;
+    ensure!(refused.code() == Code::FailedPrecondition && reason(&refused) == "ERASED", "{refused:?}");
+    ensure!(name_of(&channel, &other).await? == NAME, "another case's identity is still there");
+    let shown = served.ask(&["case", "show", &case_id])?.good()?;
+    ensure!(shown.contains("victim, sealed") && shown.contains(", erased") && shown.contains("erasure         erased"));
+    ensure!(served.terminate()? == Some(0));
+
+    let verify = ["verify", "--erased", &case_id];
+    let ok = place.good(&verify, &[])?;
+    ensure!(ok.contains("seals           1") && ok.contains("keys tried      1") && ok.contains("ok: no key"), "{ok}");
+    // The copies were made before: the key is in them until they are brought up to date.
+    let copies = place.text("copies");
+    let (code, out) = place.run(&verify, &["--backup", &copies])?;
+    ensure!(code == Some(1) && out.matches("KEY FOUND").count() == 2 && out.contains("NOT ERASED"), "{out}");
+    let updated = place.good(&["vault", "backup"], &["--to", &copy])?;
+    ensure!(updated.contains("of erased cases destroyed 1"), "{updated}");
+    place.good(&verify, &["--backup", &copy])?;
+    let restored = place.good(&["vault", "restore"], &["--from", &old_copy])?;
+    ensure!(restored.contains("restored   0, there already 1, of erased cases refused 1"), "{restored}");
+    // Under another name it is found as well.
+    let key = format!("{case_id}.key");
+    let hidden = place.folder.path().join("hidden");
+    fs::create_dir(&hidden)?;
+    fs::copy(place.folder.path().join("copies/before").join(&key), hidden.join("lain.bak"))?;
+    let (code, out) = place.run(&verify, &["--backup", &hidden.display().to_string()])?;
+    ensure!(code == Some(1) && out.contains("lain.bak"), "{out}");
+    // Put back by hand, it is destroyed again when the server starts.
+    let put_back = place.data().join("keys/cases").join(&key);
+    fs::copy(hidden.join("lain.bak"), &put_back)?;
+    let served = place.serve(&[])?;
+    ensure!(!put_back.exists());
+    let refused = unseal(&served.connect().await?, &case_id, PURPOSE).await.err().context("it is erased")?;
+    ensure!(reason(&refused) == "ERASED");
+    ensure!(served.terminate()? == Some(0));
+    let (code, out) = place.run(&["verify", "--erased", &other], &[])?;
+    ensure!(code == Some(1) && out.contains("erased          no"), "a case that was not erased: {out}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_task_force_seals_for_its_own_cases_only_and_nobody_but_a_case_worker_reads() -> anyhow::Result<()> {
+    let place = Place::new()?;
+    let served = place.serve(&[])?;
+    let channel = served.connect().await?;
+    register(&channel).await?;
+    let case_id = open_case(&channel).await?;
+    let own = another(&served, Role::Satgas, Some(Own::AreaCode(AREA.into()))).await?;
+    let neighbour = another(&served, Role::Satgas, Some(Own::AreaCode("53.71.03".into()))).await?;
+    let supervisor = another(&served, Role::Supervisor, None).await?;
+    let record = |door: &Door, case_id: &str, expected_version| {
+        let (command_id, case_id) = (new_id(), case_id.to_owned());
+        let (kind, identity) = (IdentityKind::Victim.into(), Some(victim()));
+        let request = v1::RecordIdentityRequest { command_id, case_id, expected_version, kind, identity };
+        let mut client = CaseServiceClient::new(door.clone());
+        async move { client.record_identity(request).await.map(|answer| answer.into_inner().version) }
+    };
+    let head = log(&channel).await?.len();
+    let refused = record(&neighbour, &case_id, 2).await.err().context("a neighbour's case")?;
+    let unknown = record(&neighbour, &new_id(), 2).await.err().context("no case")?;
+    ensure!(refused.code() == Code::NotFound && refused.message() == unknown.message(), "{refused:?} {unknown:?}");
+    for door in [&own, &neighbour, &supervisor] {
+        let refused = unseal(door, &case_id, PURPOSE).await.err().context("not a case worker")?;
+        ensure!(refused.code() == Code::PermissionDenied, "{refused:?}");
+    }
+    ensure!(log(&channel).await?.len() == head, "nothing of it is in the log");
+    ensure!(record(&own, &case_id, 2).await? == 3);
+    ensure!(name_of(&channel, &case_id).await? == NAME);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_rotation_leaves_every_identity_readable_and_no_key_under_the_former_master() -> anyhow::Result<()> {
+    let place = Place::new()?;
+    let served = place.serve(&[])?;
+    let channel = served.connect().await?;
+    register(&channel).await?;
+    let case_id = open_case(&channel).await?;
+    let (code, out) = place.run(&["vault", "rotate"], &[])?;
+    ensure!(code == Some(1) && out.contains("in use"), "not while a server uses it: {out}");
+    ensure!(served.terminate()? == Some(0));
+    let key_file = place.data().join("keys/master.key");
+    let (former, sealed) = (fs::read(&key_file)?, fs::read(place.data().join(format!("keys/cases/{case_id}.key")))?);
+
+    let out = place.good(&["vault", "rotate"], &[])?;
+    ensure!(out.contains("1 wrapped anew") && out.contains("former master key is destroyed"), "{out}");
+    ensure!(
+        fs::read(&key_file)? != former && fs::read(place.data().join(format!("keys/cases/{case_id}.key")))? != sealed
+    );
+    ensure!(place.holding(std::str::from_utf8(&former)?)?.is_empty(), "the former master key lies nowhere");
+    let served = place.serve(&[])?;
+    ensure!(name_of(&served.connect().await?, &case_id).await? == NAME);
+    ensure!(served.terminate()? == Some(0));
+
+    // From the data folder's own key to a file elsewhere.
+    let elsewhere = place.text("kms/master.key");
+    place.good(&["vault", "rotate"], &["--new-file", &elsewhere])?;
+    let served = place.serve(&["--master-key-file", &elsewhere])?;
+    ensure!(name_of(&served.connect().await?, &case_id).await? == NAME);
+    ensure!(served.terminate()? == Some(0));
+    // With the wrong master nothing is shown, and the log of the server says why.
+    let served = place.serve(&[])?;
+    let refused = unseal(&served.connect().await?, &case_id, PURPOSE).await.err().context("another master key")?;
+    ensure!(refused.code() == Code::Unavailable && reason(&refused) == "VAULT_UNUSABLE", "{refused:?}");
+    ensure!(served.terminate()? == Some(0));
+    ensure!(fs::read_to_string(place.log())?.contains("wrapped by the master key"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_master_key_comes_from_the_environment_or_a_command_and_an_open_file_is_refused() -> anyhow::Result<()> {
+    let place = Place::new()?;
+    let file = place.text("master.key");
+    fs::write(&file, "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n")?;
+    let start = |flags: &[&str], variables: &[(&str, &str)]| -> anyhow::Result<(bool, String)> {
+        let mut command: Command = satgas(&["serve", "--listen", "127.0.0.1:0", "--data"]);
+        command.arg(place.data()).args(flags).envs(variables.iter().copied());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let out = child.stdout.take().context("its output is piped")?;
+        let ready = BufReader::new(out).lines().map_while(Result::ok).any(|line| line.contains("http://"));
+        if ready {
+            ensure!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status()?.success());
+        }
+        Ok((ready, String::from_utf8(child.wait_with_output()?.stderr)?))
+    };
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644))?;
+    let (ready, error) = start(&["--master-key-file", &file], &[])?;
+    ensure!(!ready && error.contains("chmod 600"), "{error}");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
+    ensure!(start(&["--master-key-file", &file], &[])?.0);
+    let (ready, error) = start(&[], &[("SATGAS_MASTER_KEY", "pendek")])?;
+    ensure!(!ready && error.contains("SATGAS_MASTER_KEY is not 32 bytes") && !error.contains("pendek"), "{error}");
+    let (ready, error) = start(&["--master-key-file", &file], &[("SATGAS_MASTER_KEY", "pendek")])?;
+    ensure!(!ready && error.contains("configured twice"), "{error}");
+    let command = format!(r#"["cat", "{file}"]"#);
+    ensure!(start(&[], &[("SATGAS_MASTER_KEY_COMMAND", &command)])?.0);
+    let (ready, error) = start(&[], &[("SATGAS_MASTER_KEY_COMMAND", r#"["false"]"#)])?;
+    ensure!(!ready && error.contains("master_key_command"), "{error}");
+    Ok(())
+}
