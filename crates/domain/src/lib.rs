@@ -6,7 +6,7 @@
 //! - [`validate`]: is a message well-formed by itself?
 //! - [`decide`]: does it fit the state? [`WriteState`](decide::WriteState) is the state that the writer decides against.
 //! - [`policy`]: may a role do it, and where?
-//! - [`views`]: the fold that every query reads, with [`evaluation`](views::Views::evaluate) and warnings.
+//! - [`views`]: the fold that every query reads, asked as of a moment through [`Known`](views::Known).
 //!
 //! Events are trusted: they were decided before they were written, so folding them cannot fail.
 
