@@ -6,7 +6,7 @@ use satgas_proto::v1::{self, case_service_server::CaseService, submission::Conte
 use tonic::{Request, Response, Status};
 
 use crate::{
-    look::{look, look_within},
+    look::{first_index, look, look_within},
     sealed, status,
     stream::Streams,
     submission::{known_code, page_size, submit},
@@ -59,12 +59,7 @@ impl CaseService for CaseApi {
     ) -> Result<Response<v1::ListCasesResponse>, Status> {
         let r = request.into_inner();
         let size = page_size(r.page_size, 100, 1_000)?;
-        let first = match r.page_token.as_str() {
-            "" => 0,
-            token => {
-                token.parse().map_err(|_| status::invalid_field("page_token", "is not a token that was given out"))?
-            }
-        };
+        let first = first_index(&r.page_token)?;
         known_code::<v1::CaseStatus>("status", r.status)?;
         let wanted = match r.status() {
             v1::CaseStatus::Unspecified => None,

@@ -63,7 +63,7 @@ impl EvaluationService for Evaluations {
         known_code::<v1::EvaluationOrder>("order", r.order)?;
         let asked = Asked::parse(&r.period, &r.area_prefix, r.level, r.body)?;
         let moment = page.moment(&self.engine, r.min_position, r.as_of).await?;
-        let (query, subjects) = self.listed(&asked, moment).await?;
+        let (query, subjects) = asked.listed(&self.engine, moment).await?;
         let evaluate = |known: Known<'_>, part: &[Scope]| known.evaluations(&query, part);
         let (evaluations, next_page_token) = if r.order() == v1::EvaluationOrder::Unspecified {
             // By code: only those of the page need figures.
@@ -119,7 +119,7 @@ impl EvaluationService for Evaluations {
         let (size, page) = (page_size(r.page_size, 1_000, 10_000)?, Page::parse(&r.page_token)?);
         let asked = Asked::parse(&r.period, &r.area_prefix, r.level, r.body)?;
         let moment = page.moment(&self.engine, r.min_position, r.as_of).await?;
-        let (query, subjects) = self.listed(&asked, moment).await?;
+        let (query, subjects) = asked.listed(&self.engine, moment).await?;
         let (subjects, next_page_token) = page.cut(subjects, size, moment);
         // Ranks are among all of a kota, whatever part of it is asked for, and no other kota than those of the page need figures.
         let kota = look_at(&self.engine, moment, |known| known.ranked_within(&query, &subjects)).await?;
@@ -148,7 +148,7 @@ impl EvaluationService for Evaluations {
         if now.position < then.position || now.now < then.now {
             return Err(status::invalid_field("then", "lies after now"));
         }
-        let (query, _) = self.listed(&asked, now).await?;
+        let (query, _) = asked.listed(&self.engine, now).await?;
         let (body, period) = (query.body, &query.period);
         let either = |folded: &Folded| folded.views.at(now).listed_since(&folded.views.at(then), &query);
         let subjects = self.engine.query(now.position, either).await.map_err(status::query)?;
@@ -188,17 +188,6 @@ impl EvaluationService for Evaluations {
     }
 }
 
-impl Evaluations {
-    /// Those that are asked for, as of a moment.
-    async fn listed<'a>(&self, asked: &'a Asked, moment: Moment) -> Result<(ListQuery<'a>, Vec<Scope>), Status> {
-        let listed = |known: Known<'_>| {
-            let query = asked.query(known);
-            known.has_within(query.prefix).then(|| (query.clone(), known.listed(&query)))
-        };
-        look_at(&self.engine, moment, listed).await?.ok_or_else(status::no_area_within)
-    }
-}
-
 /// Subjects that a comparison looks at in one go.
 const PART: usize = 8;
 
@@ -224,9 +213,18 @@ impl Asked {
         Ok(Self { period, prefix: prefix.to_owned(), level, body })
     }
 
-    pub(crate) fn query(&self, known: Known<'_>) -> ListQuery<'_> {
+    fn query(&self, known: Known<'_>) -> ListQuery<'_> {
         let period = self.period.clone().unwrap_or_else(|| known.current_month());
         ListQuery { period, prefix: &self.prefix, level: self.level, body: self.body, draft: None }
+    }
+
+    /// Those that are asked for, as of a moment, and the question.
+    pub(crate) async fn listed(&self, engine: &Engine, moment: Moment) -> Result<(ListQuery<'_>, Vec<Scope>), Status> {
+        let listed = |known: Known<'_>| {
+            let query = self.query(known);
+            known.has_within(&self.prefix).then(|| (query.clone(), known.listed(&query)))
+        };
+        look_at(engine, moment, listed).await?.ok_or_else(status::no_area_within)
     }
 }
 

@@ -1,5 +1,7 @@
 //! How queries look at what is known: now, or as of a moment of the past.
 
+use std::str::FromStr;
+
 use satgas_domain::{
     registry::Scope,
     time::Instant,
@@ -122,6 +124,11 @@ impl Page {
         let token = if next < all.len() { Self::token(next, moment) } else { String::new() };
         (all.into_iter().skip(self.first).take(size).collect(), token)
     }
+}
+
+/// The index that a page begins at, where indexes never change and the token is one; none is the first.
+pub(crate) fn first_index<T: Default + FromStr>(page_token: &str) -> Result<T, Status> {
+    if page_token.is_empty() { Ok(T::default()) } else { page_token.parse().map_err(|_| not_given_out()) }
 }
 
 fn not_given_out() -> Status {

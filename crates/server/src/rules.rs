@@ -11,7 +11,7 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     evaluation::Asked,
-    look::{Page, each, look, look_at},
+    look::{Page, each, look},
     status,
     stream::Streams,
     submission::page_size,
@@ -52,12 +52,7 @@ impl RuleService for Rules {
         let draft = r.draft.as_ref().ok_or_else(|| status::invalid_field("draft", "is missing"))?;
         let draft = RuleSet::parse(draft, "draft").map_err(status::invalid)?;
         let moment = page.moment(&self.engine, r.min_position, r.as_of).await?;
-        let listed = |known: Known<'_>| {
-            let query = asked.query(known);
-            known.has_within(query.prefix).then(|| (query.clone(), known.listed(&query)))
-        };
-        let listed = look_at(&self.engine, moment, listed).await?;
-        let (recorded, subjects) = listed.ok_or_else(status::no_area_within)?;
+        let (recorded, subjects) = asked.listed(&self.engine, moment).await?;
         let (subjects, next_page_token) = page.cut(subjects, size, moment);
         let drafted = ListQuery { draft: Some(&draft), ..recorded.clone() };
         let both = |known: Known<'_>, part: &[Scope]| {

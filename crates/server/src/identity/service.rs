@@ -10,6 +10,7 @@ use tonic::{Request, Response, Status};
 use super::{Holder, Identity, Wanted, enrolment};
 use crate::{
     access::{AccessError, AccessLog, is_valid},
+    look::first_index,
     status,
     submission::page_size,
 };
@@ -89,12 +90,7 @@ impl IdentityService for IdentityApi {
     ) -> Result<Response<v1::ListTokensResponse>, Status> {
         let r = request.into_inner();
         let size = page_size(r.page_size, 100, 1_000)?;
-        let first = match r.page_token.as_str() {
-            "" => 0,
-            token => {
-                token.parse().map_err(|_| status::invalid_field("page_token", "is not a token that was given out"))?
-            }
-        };
+        let first = first_index(&r.page_token)?;
         let now = self.engine.now();
         let (tokens, next) = self.access.look(|state| {
             let mut matching = state.tokens_from(first).filter(|(_, token)| r.include_ended || is_valid(token, now));
