@@ -18,6 +18,7 @@ async fn code(served: &Served, code_lifetime_s: i64) -> anyhow::Result<String> {
         purpose: "telepon contoh".to_owned(),
         lifetime: None,
         code_lifetime: Some(pbjson_types::Duration { seconds: code_lifetime_s, nanos: 0 }),
+        subject: String::new(),
     };
     Ok(IdentityServiceClient::new(operator).create_enrolment(request).await?.into_inner().code)
 }

@@ -9,6 +9,7 @@ mod house;
 mod openid;
 #[path = "../process/mod.rs"]
 mod process;
+mod quarantine;
 mod raw;
 mod scope;
 mod tls;

@@ -72,6 +72,7 @@ pub(crate) async fn issue(
         assignment: Some(assignment),
         purpose: "contoh".to_owned(),
         lifetime: Some(pbjson_types::Duration { seconds: lifetime_s, nanos: 0 }),
+        subject: String::new(),
     });
     request.metadata_mut().insert("authorization", format!("Bearer {operator}").parse()?);
     let issued = IdentityServiceClient::new(channel.clone()).issue_token(request).await?.into_inner();

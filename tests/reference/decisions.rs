@@ -35,6 +35,33 @@ impl Ledger {
         }
     }
 
+    /// Takes a decision on a record that was kept apart; one on nothing that waits is a defect of the log.
+    pub(crate) fn decide_quarantined(&mut self, position: u64, decided: &v1::QuarantineDecided) {
+        let decision = decided.decision.clone().unwrap_or_default();
+        let of = decision.quarantined_position;
+        match (self.quarantined.remove(&of), decision.verdict()) {
+            (Some(submission), v1::QuarantineVerdict::Admit | v1::QuarantineVerdict::Resent) => {
+                self.admitted = Some(submission);
+            }
+            (Some(_), v1::QuarantineVerdict::Refuse) => {}
+            (_, verdict) => self.defects.push(format!("the decision at {position} on {of} is {verdict:?}")),
+        }
+    }
+
+    /// What was admitted is the next event, as it was kept.
+    pub(crate) fn follow_admission(&mut self, event: &v1::Event) {
+        use v1::event::Body;
+        let Some(admitted) = self.admitted.take() else { return };
+        let follows = match &event.body {
+            Some(Body::Submitted(submission)) => *submission == admitted,
+            Some(Body::Conflicting(conflicting)) => conflicting.submission.as_ref() == Some(&admitted),
+            _ => false,
+        };
+        if !follows {
+            self.defects.push(format!("the event at {} is not the record that was admitted before it", event.position));
+        }
+    }
+
     /// Whether the version that a conflict kept aside can be taken.
     pub(crate) fn can_be_taken(&self, conflict: &Conflict) -> bool {
         self.version_of(conflict).is_some()

@@ -101,6 +101,10 @@ pub(crate) struct Ledger {
     pub(crate) rule_sets: Vec<v1::RuleSet>,
     /// Deadlines that were recorded as missed, each with its position.
     pub(crate) missed: Vec<(u64, v1::DeadlineMissed)>,
+    /// Records that were kept apart and are not decided on, by position.
+    pub(crate) quarantined: BTreeMap<u64, v1::Submission>,
+    /// A record that was admitted by the event before.
+    admitted: Option<v1::Submission>,
     /// What should not be in the log, in words.
     pub(crate) defects: Vec<String>,
 }
@@ -122,6 +126,8 @@ impl Ledger {
             held: Vec::new(),
             rule_sets: Vec::new(),
             missed: Vec::new(),
+            quarantined: BTreeMap::new(),
+            admitted: None,
             defects: Vec::new(),
         };
         for event in events {
@@ -134,6 +140,7 @@ impl Ledger {
 
     fn take(&mut self, event: &v1::Event) {
         use v1::event::Body;
+        self.follow_admission(event);
         match event.body.as_ref().expect("every event has a body") {
             Body::LogOpened(opened) => {
                 self.zone = TimeZone::get(&opened.time_zone).expect("the log names a time zone that exists");
@@ -159,6 +166,12 @@ impl Ledger {
             }
             Body::DeadlineMissed(missed) => self.missed.push((event.position, missed.clone())),
             Body::ConflictResolved(resolution) => self.decide(event.position, resolution),
+            // Counts nowhere until the record itself follows its admission.
+            Body::Quarantined(kept) => {
+                let submission = kept.submission.clone().expect("what is kept apart is a submission");
+                self.quarantined.insert(event.position, submission);
+            }
+            Body::QuarantineDecided(decided) => self.decide_quarantined(event.position, decided),
             // No figure depends on who anybody is.
             Body::IdentitySealed(_)
             | Body::IdentityRead(_)

@@ -138,7 +138,7 @@ async fn resolve(args: Resolve, server: &Connection, log: &Log) -> anyhow::Resul
     let sentence = match receipt.status() {
         ReceiptStatus::Accepted => format!("the decision is recorded at position {}", receipt.position),
         ReceiptStatus::AlreadyKnown => format!("this decision was recorded before, at position {}", receipt.position),
-        ReceiptStatus::Conflict | ReceiptStatus::Rejected | ReceiptStatus::Unspecified => {
+        _ => {
             let reasons = receipt.violations.iter().map(|v| format!("\n  {}: {}", v.field, v.reason));
             bail!("nothing was decided{}", reasons.collect::<String>());
         }

@@ -189,7 +189,8 @@ impl Connection {
         let answer = self.identity().who_am_i(unary(v1::WhoAmIRequest {})).await?.into_inner();
         let zone = TimeZone::get(&answer.time_zone)
             .with_context(|| format!("the log counts days in `{}`, which is not known here", answer.time_zone))?;
-        Ok(Log { sample_data: answer.sample_data, zone, head_position: answer.head_position })
+        let v1::WhoAmIResponse { sample_data, head_position, ended_at, .. } = answer;
+        Ok(Log { sample_data, zone, head_position, token_ended_at: ended_at })
     }
 }
 
@@ -202,6 +203,8 @@ pub(crate) struct Log {
     pub(crate) zone: TimeZone,
     /// Its last position.
     pub(crate) head_position: u64,
+    /// When the token in use ended, if it has: then the server takes records of before and nothing else.
+    pub(crate) token_ended_at: Option<pbjson_types::Timestamp>,
 }
 
 /// A request that is answered once, within a deadline.

@@ -23,6 +23,7 @@ mod new_id;
 mod pages;
 mod print;
 mod progress;
+mod quarantine;
 mod registry;
 mod rules;
 mod secret;
@@ -99,6 +100,9 @@ enum Command {
     Warnings(warnings::Args),
     /// List records that a person must decide between, and decide
     Conflicts(conflicts::Args),
+    /// List records that arrived after their reporter's token had ended, and admit or refuse them
+    #[command(subcommand)]
+    Quarantine(quarantine::Command),
     /// List corrections and withdrawals whose target has not arrived yet
     Held(held::Args),
     /// Issue, list and revoke tokens, and enrol phones
@@ -161,6 +165,7 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Export(command) => export::run(command, &server()?).await,
             Command::Warnings(args) => warnings::run(args, &server()?).await,
             Command::Conflicts(args) => conflicts::run(args, &server()?).await,
+            Command::Quarantine(command) => quarantine::run(command, &server()?).await,
             Command::Held(args) => held::run(args, &server()?).await,
             Command::Token(command) => token::run(command, &server()?, &cli.way.server).await,
             Command::Audit(args) => audit::run(args, &server()?).await,

@@ -18,6 +18,9 @@ use crate::{
     time::show,
 };
 
+/// What is left of a task force's token that has ended.
+pub(crate) const LATE: &str = "records of before are kept apart and count when a supervisor admits them";
+
 /// What is done with tokens.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
@@ -50,6 +53,10 @@ pub(crate) struct For {
     /// What it is for; no names
     #[arg(long = "for", value_name = "TEXT")]
     purpose: String,
+    /// Who holds it, such as petugas-17: no name, and the same in all tokens of one person, so that the next goes on where the last
+    /// ended
+    #[arg(long, value_name = "ID")]
+    subject: Option<String>,
     /// How long it is valid, such as 90d or 12h [default: 90d]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     expires: Option<pbjson_types::Duration>,
@@ -136,7 +143,9 @@ pub(crate) async fn run(command: Command, server: &Connection, url: &str) -> any
 
 async fn issue(args: Issue, server: &Connection) -> anyhow::Result<()> {
     let assignment = Some(args.whom.assignment()?);
-    let request = v1::IssueTokenRequest { assignment, purpose: args.whom.purpose, lifetime: args.whom.expires };
+    let For { purpose, subject, expires: lifetime, .. } = args.whom;
+    let subject = subject.unwrap_or_default();
+    let request = v1::IssueTokenRequest { assignment, purpose, lifetime, subject };
     let issued = server.identity().issue_token(unary(request)).await?.into_inner();
     hand_over(&issued.token.unwrap_or_default().token_id, &issued.secret, args.to)
 }
@@ -175,16 +184,20 @@ async fn list(args: &List, server: &Connection) -> anyhow::Result<()> {
             break;
         }
     }
-    let mut table = Table::new(["token", "role", "own", "for", "expires", "revoked"].map(|title| (title, Align::Left)));
+    let mut table = Table::new(
+        ["token", "role", "own", "subject", "for", "expires", "revoked", "because"].map(|title| (title, Align::Left)),
+    );
     for token in &tokens {
         let assignment = token.assignment.clone().unwrap_or_default();
         table.row(vec![
             token.token_id.clone(),
             role_name(assignment.role()),
             own(&assignment).to_owned(),
+            token.subject.clone(),
             token.purpose.clone(),
             show(token.expires_at.as_ref(), &log.zone),
             show(token.revoked_at.as_ref(), &log.zone),
+            token.revoked_reason.clone(),
         ]);
     }
     print::list(args.format, &tokens, &table, log.sample_data)
@@ -197,6 +210,7 @@ async fn enrol(args: Enrol, server: &Connection, url: &str) -> anyhow::Result<()
         purpose: args.whom.purpose,
         lifetime: args.whom.expires,
         code_lifetime: args.code_expires,
+        subject: args.whom.subject.unwrap_or_default(),
     };
     let created = server.identity().create_enrolment(unary(request)).await?.into_inner();
     // The part behind # is for the phone alone: no server between sees it.
@@ -217,7 +231,11 @@ async fn whoami(server: &Connection) -> anyhow::Result<()> {
     print::banner(&mut out, log.sample_data)?;
     writeln!(out, "token   {}", answer.token_id)?;
     writeln!(out, "role    {} {}", role_name(assignment.role()), own(&assignment))?;
-    writeln!(out, "expires {}", show(answer.expires_at.as_ref(), &log.zone))?;
+    writeln!(out, "subject {}", answer.subject)?;
+    match &answer.ended_at {
+        None => writeln!(out, "expires {}", show(answer.expires_at.as_ref(), &log.zone))?,
+        ended => writeln!(out, "ended   {}; {LATE}", show(ended.as_ref(), &log.zone))?,
+    }
     Ok(())
 }
 

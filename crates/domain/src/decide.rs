@@ -16,6 +16,7 @@ use crate::{
     case::{Case, Cases, Refusal},
     event,
     id::{Level, SubmissionId},
+    quarantine::{self, Quarantine},
     registry::{Registry, Scope, Validity},
     rules::RuleSets,
     sealed::{self, Sealing, Sealings},
@@ -49,6 +50,7 @@ pub struct WriteState {
     /// Conflicts that were decided, and the position of the decision.
     resolved: Map<u64, u64>,
     sealings: Sealings,
+    quarantine: Quarantine,
 }
 
 impl WriteState {
@@ -180,6 +182,12 @@ impl WriteState {
         Ok((Origin { scope: case.scope, area: case.area }, case.version + 1))
     }
 
+    /// What was kept apart.
+    #[must_use]
+    pub fn quarantine(&self) -> &Quarantine {
+        &self.quarantine
+    }
+
     /// What is sealed of the cases.
     #[must_use]
     pub fn sealings(&self) -> &Sealings {
@@ -274,6 +282,9 @@ impl WriteState {
                 | Body::ErasureApproved(_)
                 | Body::IdentityErased(_)),
             ) => return self.apply_sealing(body, event),
+            Some(Body::Quarantined(_) | Body::QuarantineDecided(_)) => {
+                return self.quarantine.apply(event).map_or(Undo::Nothing, Undo::Quarantine);
+            }
             Some(Body::LogOpened(_) | Body::Conflicting(_) | Body::DeadlineMissed(_) | Body::IdentityRead(_))
             | None => {}
         }
@@ -316,6 +327,7 @@ impl WriteState {
                     self.cases.get_mut(index).version = version;
                 }
             }
+            Undo::Quarantine(undo) => self.quarantine.undo(&undo),
             Undo::ConflictResolved(position) => {
                 self.resolved.remove(&position);
             }
@@ -345,6 +357,8 @@ pub enum Undo {
     ReportCorrected(SubmissionId),
     /// The conflict at this position was decided.
     ConflictResolved(u64),
+    /// A record was kept apart, or decided on.
+    Quarantine(quarantine::Undo),
     /// Something about sealed identities: what was known of them before and, where it advanced a case, the case's version before.
     Sealing(sealed::Before, Option<(u32, u64)>),
 }

@@ -52,6 +52,8 @@ pub fn kind(body: &Body) -> EventKind {
         Body::ErasureRequested(_) => EventKind::ErasureRequested,
         Body::ErasureApproved(_) => EventKind::ErasureApproved,
         Body::IdentityErased(_) => EventKind::IdentityErased,
+        Body::Quarantined(_) => EventKind::Quarantined,
+        Body::QuarantineDecided(_) => EventKind::QuarantineDecided,
     }
 }
 

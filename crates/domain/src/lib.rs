@@ -5,7 +5,7 @@
 //!
 //! - [`validate`]: is a message well-formed by itself?
 //! - [`decide`]: does it fit the state? [`WriteState`](decide::WriteState) is the state that the writer decides against.
-//! - [`policy`]: may a role do it, and where?
+//! - [`policy`]: may a role do it, and where? [`quarantine`]: what becomes of a record whose right has ended?
 //! - [`views`]: the fold that every query reads, asked as of a moment through [`Known`](views::Known).
 //!
 //! Events are trusted: they were decided before they were written, so folding them cannot fail.
@@ -15,6 +15,7 @@ pub mod decide;
 pub mod event;
 pub mod id;
 pub mod policy;
+pub mod quarantine;
 pub mod registry;
 pub mod rules;
 pub mod sealed;

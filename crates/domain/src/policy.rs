@@ -78,6 +78,8 @@ table! {
     SubmitBatch        "SubmissionService/SubmitBatch"        [Own  Own  No     No       No   No   No   No];
     ListConflicts      "SubmissionService/ListConflicts"      [Own  Own  No     No       No   All  No   No];
     ResolveConflict    "SubmissionService/ResolveConflict"    [No   No   No     No       No   All  No   No];
+    ListQuarantined    "SubmissionService/ListQuarantined"    [No   No   No     No       No   All  No   No];
+    DecideQuarantined  "SubmissionService/DecideQuarantined"  [No   No   No     No       No   All  No   No];
     ListHeld           "SubmissionService/ListHeld"           [Own  Own  No     No       No   All  No   No];
     OpenCase           "CaseService/OpenCase"                 [Own  Own  All    No       No   No   No   No];
     AdvanceCase        "CaseService/AdvanceCase"              [No   No   All    No       No   No   No   No];
@@ -159,7 +161,18 @@ pub const TELLING_OF_CASES: &[EventKind] = &[
     EventKind::ErasureRequested,
     EventKind::ErasureApproved,
     EventKind::IdentityErased,
+    EventKind::Quarantined,
+    EventKind::QuarantineDecided,
 ];
+
+/// RPCs that a token may still make after it has ended, where its role may submit: what it hands in is kept apart for a supervisor.
+const AFTER_THE_END: [Rpc; 3] = [Rpc::Submit, Rpc::SubmitBatch, Rpc::WhoAmI];
+
+/// Whether a token of a role may make an RPC after it has ended.
+#[must_use]
+pub fn outlives_its_token(rpc: Rpc, role: Role) -> bool {
+    AFTER_THE_END.contains(&rpc) && grant(Rpc::Submit, role) != No
+}
 
 /// What a role may do with an RPC.
 #[must_use]

@@ -18,7 +18,7 @@ use crate::{
 pub const RECORD_BYTES_MAX: usize = 64 * 1024;
 
 /// The violations found so far, and the path of the message that is being looked at.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Violations {
     found: Vec<Violation>,
     path: String,
@@ -182,6 +182,15 @@ pub fn conflict_resolution(v: &mut Violations, r: &v1::ConflictResolution) {
     v.require(r.conflict_position > 0, "conflict_position", "is not a position");
     v.code::<v1::ConflictDecision>("decision", r.decision);
     v.text("reason", &r.reason, 1, 1_000);
+}
+
+/// Looks at a decision on a quarantined record.
+pub fn quarantine_decision(v: &mut Violations, d: &v1::QuarantineDecision) {
+    v.id("command_id", &d.command_id);
+    v.require(d.quarantined_position > 0, "quarantined_position", "is not a position");
+    let is_one = matches!(d.verdict(), v1::QuarantineVerdict::Admit | v1::QuarantineVerdict::Refuse);
+    v.require(is_one, "verdict", "is neither to admit nor to refuse");
+    v.text("reason", &d.reason, 1, 1_000);
 }
 
 /// Looks at a submission.

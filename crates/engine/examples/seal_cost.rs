@@ -185,7 +185,7 @@ async fn unseal(engine: &Engine, case: &str) {
         kind: v1::IdentityKind::Victim.into(),
         purpose: "Pendampingan pemeriksaan".into(),
     };
-    let by = v1::Actor { id: "contoh".into(), role: "case_worker".into() };
+    let by = v1::Actor { id: "contoh".into(), role: "case_worker".into(), ..Default::default() };
     drop(black_box(engine.unseal_identity(request, by).await.expect("it opens")));
 }
 

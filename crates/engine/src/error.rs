@@ -37,6 +37,9 @@ pub enum WriteError {
     /// Too much waits already: try again after the given time.
     #[error("the queue is full: try again in a moment")]
     QueueFull,
+    /// Too many records wait for a supervisor already: keep the record, and send it again when some were decided on.
+    #[error("too many records wait for a supervisor: keep this one and send it again later")]
+    QuarantineFull,
     /// Larger than anything that is taken: make it smaller.
     #[error("the request is larger than {limit} bytes: send less at a time")]
     TooLarge {

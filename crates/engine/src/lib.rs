@@ -41,7 +41,7 @@ pub use self::{
     cursor::{Cursor, Filter, Page},
     error::{OpenError, QueryError, ReadError, WriteError},
     sealed::{SealError, Unsealed},
-    submit::{CaseError, Registered, ResolveError},
+    submit::{CaseError, Handed, Registered, ResolveError},
     writer::Writable,
 };
 

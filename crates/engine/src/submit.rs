@@ -4,6 +4,7 @@ use prost::Message as _;
 use satgas_domain::{
     case::Refusal,
     id::SubmissionId,
+    quarantine,
     validate::{self, RECORD_BYTES_MAX, Violations},
     views::Fate,
 };
@@ -13,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use crate::{
     Engine, QueryError, WriteError,
     ids::ContentHash,
-    writer::{Job, Outcome, Reply},
+    writer::{Done, Job, Outcome, Reply},
 };
 
 /// A submission, encoded and checked by itself.
@@ -22,17 +23,37 @@ pub(crate) struct Prepared {
     pub(crate) encoded: Vec<u8>,
     pub(crate) content: ContentHash,
     pub(crate) violations: Violations,
+    /// The right of its reporter, where that has ended.
+    pub(crate) ended: Option<v1::EndedRight>,
+}
+
+/// A record as it is handed in.
+#[derive(Clone, Debug)]
+pub struct Handed {
+    /// The record.
+    pub submission: v1::Submission,
+    /// The right that its reporter had, where that has ended: then it is kept apart, and counts nowhere until a supervisor admits it.
+    pub ended: Option<v1::EndedRight>,
+}
+
+impl From<v1::Submission> for Handed {
+    fn from(submission: v1::Submission) -> Self {
+        Self { submission, ended: None }
+    }
 }
 
 impl Prepared {
-    fn new(submission: v1::Submission) -> Self {
+    pub(crate) fn new(Handed { submission, ended }: Handed) -> Self {
         let encoded = submission.encode_to_vec();
         let mut violations = Violations::default();
         validate::submission(&mut violations, &submission);
         if encoded.len() > RECORD_BYTES_MAX {
             violations.add("submission", format!("is larger than {RECORD_BYTES_MAX} bytes"));
         }
-        Self { content: ContentHash::of(&encoded), submission, encoded, violations }
+        if let Some(right) = &ended {
+            quarantine::within_right(&mut violations, &submission, right);
+        }
+        Self { content: ContentHash::of(&encoded), submission, encoded, violations, ended }
     }
 }
 
@@ -128,6 +149,17 @@ impl Ticket {
                     receipt.violations = violations;
                     receipt.set_status(ReceiptStatus::Rejected);
                 }
+                Outcome::Quarantined(position) => {
+                    receipt.position = position;
+                    receipt.set_status(ReceiptStatus::Quarantined);
+                }
+                Outcome::QuarantineRefused(position, reason) => {
+                    receipt.position = position;
+                    receipt.refused_because = reason;
+                    receipt.set_status(ReceiptStatus::QuarantineRefused);
+                }
+                // What came before it in the message is recorded, and gets the same receipt when all of it is sent again.
+                Outcome::QuarantineFull => return Err(WriteError::QuarantineFull),
             }
             receipts.push(receipt);
         }
@@ -137,16 +169,16 @@ impl Ticket {
 
 impl Engine {
     /// Submits one record and waits until it is durable or refused. A full queue is an error.
-    pub async fn submit(&self, submission: v1::Submission) -> Result<v1::Receipt, WriteError> {
-        let prepared = vec![Prepared::new(submission)];
+    pub async fn submit(&self, record: impl Into<Handed>) -> Result<v1::Receipt, WriteError> {
+        let prepared = vec![Prepared::new(record.into())];
         let room = self.room_now(size(&prepared))?;
         let receipts = self.hand_over(prepared, room)?.receipts().await?;
         receipts.into_iter().next().ok_or(WriteError::Closed)
     }
 
     /// Puts submissions into the queue, in order; waits while it is full.
-    pub async fn enqueue(&self, submissions: Vec<v1::Submission>) -> Result<Ticket, WriteError> {
-        let prepared: Vec<_> = submissions.into_iter().map(Prepared::new).collect();
+    pub async fn enqueue(&self, records: Vec<impl Into<Handed>>) -> Result<Ticket, WriteError> {
+        let prepared: Vec<_> = records.into_iter().map(|record| Prepared::new(record.into())).collect();
         let room = self.room(size(&prepared)).await?;
         self.hand_over(prepared, room)
     }
@@ -220,10 +252,10 @@ impl Engine {
         self.send(Job::RecordRules { recorded: Box::new(recorded), room, answer })?;
         let outcome = reply.await.map_err(|_| WriteError::Closed)??;
         self.reach(outcome.position()).await?;
-        Ok(match outcome {
-            Outcome::Accepted(position) => Ok((position, false)),
-            Outcome::Known(position) | Outcome::Conflict { position, .. } => Ok((position, true)),
-            Outcome::Rejected(violations) => Err(violations),
+        Ok(match Done::from(outcome) {
+            Done::Recorded(status, position) => Ok((position, status == ReceiptStatus::AlreadyKnown)),
+            Done::IdTaken(position) => Ok((position, true)),
+            Done::Refused(violations) => Err(violations),
         })
     }
 
@@ -234,16 +266,36 @@ impl Engine {
         let room = self.room_now(resolution.encoded_len() + std::mem::size_of::<v1::ConflictResolution>())?;
         let (answer, reply) = oneshot::channel();
         self.send(Job::ResolveConflict { resolution: Box::new(resolution), origin, room, answer })?;
-        let outcome = reply.await.map_err(|_| WriteError::Closed)??;
-        let status = match outcome {
-            Outcome::Accepted(_) => ReceiptStatus::Accepted,
-            Outcome::Known(_) => ReceiptStatus::AlreadyKnown,
-            Outcome::Conflict { stands, .. } => return Err(ResolveError::IdTaken { position: stands }),
-            Outcome::Rejected(violations) => return Err(ResolveError::Refused(violations)),
-        };
-        let position = outcome.position();
-        self.reach(position).await.map_err(WriteError::from)?;
-        Ok(v1::Receipt { submission_id: command_id, status: status.into(), position, ..Default::default() })
+        self.decision(command_id, reply).await
+    }
+
+    /// Decides on a quarantined record: the receipt, or why it is refused. Returns when the views have the decision and what it admits.
+    pub async fn decide_quarantined(&self, decided: v1::QuarantineDecided) -> Result<v1::Receipt, ResolveError> {
+        let decision = decided.decision.clone().unwrap_or_default();
+        let room = self.room_now(decided.encoded_len() + std::mem::size_of::<v1::QuarantineDecided>())?;
+        let (answer, reply) = oneshot::channel();
+        self.send(Job::DecideQuarantined { decided: Box::new(decided), room, answer })?;
+        let receipt = self.decision(decision.command_id.clone(), reply).await?;
+        // The record that was admitted is the event behind the decision.
+        let admitted = u64::from(decision.verdict() == v1::QuarantineVerdict::Admit);
+        self.reach(receipt.position + admitted).await.map_err(WriteError::from)?;
+        Ok(receipt)
+    }
+
+    /// The receipt of a supervisor's decision. Returns when the views have it.
+    async fn decision(
+        &self,
+        command_id: String,
+        reply: oneshot::Receiver<Reply<Outcome>>,
+    ) -> Result<v1::Receipt, ResolveError> {
+        match Done::from(reply.await.map_err(|_| WriteError::Closed)??) {
+            Done::Recorded(status, position) => {
+                self.reach(position).await.map_err(WriteError::from)?;
+                Ok(v1::Receipt { submission_id: command_id, status: status.into(), position, ..Default::default() })
+            }
+            Done::IdTaken(position) => Err(ResolveError::IdTaken { position }),
+            Done::Refused(violations) => Err(ResolveError::Refused(violations)),
+        }
     }
 
     /// Area and institution of a conflict that the decision fits; nothing when it was decided already, which the writer knows.
@@ -280,11 +332,10 @@ impl Engine {
         let room = self.room_now(command.encoded_len() + std::mem::size_of::<v1::CaseCommand>())?;
         let (answer, reply) = oneshot::channel();
         self.send(Job::Advance { command: Box::new(command), room, answer })?;
-        let (status, position) = match reply.await.map_err(|_| WriteError::Closed)?? {
-            Outcome::Accepted(position) => (ReceiptStatus::Accepted, position),
-            Outcome::Known(position) => (ReceiptStatus::AlreadyKnown, position),
-            Outcome::Conflict { stands, .. } => return Err(CaseError::IdTaken { position: stands }),
-            Outcome::Rejected(violations) => return Err(CaseError::Refused(Refusal::Invalid(violations))),
+        let (status, position) = match Done::from(reply.await.map_err(|_| WriteError::Closed)??) {
+            Done::Recorded(status, position) => (status, position),
+            Done::IdTaken(position) => return Err(CaseError::IdTaken { position }),
+            Done::Refused(violations) => return Err(CaseError::Refused(Refusal::Invalid(violations))),
         };
         let receipt = v1::Receipt { submission_id: command_id, status: status.into(), position, ..Default::default() };
         let case = self

@@ -21,7 +21,7 @@ use satgas_domain::{
     views::Missed,
 };
 use satgas_journal::{AppendError, Head, Journal, Records};
-use satgas_proto::v1::{self, EventKind, Violation, event::Body};
+use satgas_proto::v1::{self, EventKind, ReceiptStatus, Violation, event::Body};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
@@ -36,7 +36,7 @@ use crate::{
 };
 
 /// Number of the write state's layout and meaning.
-pub(crate) const VERSION: u32 = 4;
+pub(crate) const VERSION: u32 = 5;
 /// Bytes of records after which a commit takes no more jobs.
 const COMMIT_BYTES: usize = 2 * 1024 * 1024;
 
@@ -80,6 +80,11 @@ pub(crate) enum Job {
         room: OwnedSemaphorePermit,
         answer: oneshot::Sender<Reply<Outcome>>,
     },
+    DecideQuarantined {
+        decided: Box<v1::QuarantineDecided>,
+        room: OwnedSemaphorePermit,
+        answer: oneshot::Sender<Reply<Outcome>>,
+    },
     /// Deadlines that were missed. The answer is the position of the last event.
     RecordMissed {
         missed: Vec<Missed>,
@@ -108,15 +113,50 @@ pub(crate) enum Job {
 pub(crate) enum Outcome {
     Accepted(u64),
     Known(u64),
-    Conflict { position: u64, stands: u64 },
+    Conflict {
+        position: u64,
+        stands: u64,
+    },
     Rejected(Vec<Violation>),
+    /// Kept apart, and waiting for a supervisor.
+    Quarantined(u64),
+    /// Was kept apart, and a supervisor refused it, for this reason.
+    QuarantineRefused(u64, String),
+    /// Nothing was written: too much waits for a supervisor.
+    QuarantineFull,
 }
 
 impl Outcome {
     pub(crate) fn position(&self) -> u64 {
         match self {
-            Self::Accepted(position) | Self::Known(position) | Self::Conflict { position, .. } => *position,
-            Self::Rejected(_) => 0,
+            Self::Accepted(position)
+            | Self::Known(position)
+            | Self::Conflict { position, .. }
+            | Self::Quarantined(position)
+            | Self::QuarantineRefused(position, _) => *position,
+            Self::Rejected(_) | Self::QuarantineFull => 0,
+        }
+    }
+}
+
+/// What became of a command, which is recorded or not.
+pub(crate) enum Done {
+    Recorded(ReceiptStatus, u64),
+    IdTaken(u64),
+    Refused(Vec<Violation>),
+}
+
+impl From<Outcome> for Done {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Accepted(position) => Self::Recorded(ReceiptStatus::Accepted, position),
+            Outcome::Known(position) => Self::Recorded(ReceiptStatus::AlreadyKnown, position),
+            Outcome::Conflict { stands, .. } => Self::IdTaken(stands),
+            Outcome::Rejected(violations) => Self::Refused(violations),
+            // Only records are kept apart.
+            Outcome::Quarantined(_) | Outcome::QuarantineRefused(..) | Outcome::QuarantineFull => {
+                Self::Refused(Vec::new())
+            }
         }
     }
 }
@@ -126,6 +166,8 @@ impl Outcome {
 pub(crate) struct Decided {
     pub(crate) state: WriteState,
     pub(crate) ids: Ids,
+    /// Ids of records that were kept apart. An id that is in here only was never accepted.
+    pub(crate) kept: Ids,
     /// When the last event was recorded: time never goes back within the log.
     pub(crate) recorded: Option<Instant>,
 }
@@ -135,7 +177,9 @@ impl Decided {
     pub(crate) fn apply(&mut self, calendar: &Calendar, event: &v1::Event, id: Option<(SubmissionId, ContentHash)>) {
         self.state.apply(calendar, event);
         if let Some((id, content)) = id {
-            self.ids.insert(id, content, event.position);
+            let kept = matches!(event.body, Some(Body::Quarantined(_)));
+            let ids = if kept { &mut self.kept } else { &mut self.ids };
+            ids.insert(id, content, event.position);
         }
         self.recorded = event.recorded_at.as_ref().and_then(Instant::from_proto).max(self.recorded);
     }
@@ -149,6 +193,11 @@ pub(crate) fn identity(event: &v1::Event, body: &[u8]) -> Option<(SubmissionId, 
             let s = c.submission.as_ref()?;
             (&s.submission_id, ContentHash::of(&s.encode_to_vec()))
         }
+        Body::Quarantined(q) => {
+            let s = q.submission.as_ref()?;
+            (&s.submission_id, ContentHash::of(&s.encode_to_vec()))
+        }
+        Body::QuarantineDecided(d) => (&d.decision.as_ref()?.command_id, ContentHash::of(body)),
         Body::CaseAdvanced(step) => {
             let command = step.command.as_ref()?;
             (&command.command_id, ContentHash::of(&command.encode_to_vec()))
@@ -175,6 +224,7 @@ struct Pending {
     events: Vec<v1::Event>,
     undo: Vec<Undo>,
     ids: Vec<(SubmissionId, u64)>,
+    kept: Vec<(SubmissionId, u64)>,
 }
 
 impl Pending {
@@ -185,6 +235,7 @@ impl Pending {
             events: Vec::with_capacity(events),
             undo: Vec::new(),
             ids: Vec::with_capacity(events),
+            kept: Vec::new(),
         }
     }
 }
@@ -282,6 +333,10 @@ impl Writer {
                     let outcome = self.resolve_conflict(*resolution, &origin);
                     answers.push(Answer::Record(answer, outcome, room));
                 }
+                Job::DecideQuarantined { decided, room, answer } => {
+                    let outcome = self.decide_quarantined(*decided);
+                    answers.push(Answer::Record(answer, outcome, room));
+                }
                 Job::RecordMissed { missed, answer } => {
                     let last = missed.into_iter().fold(0, |_, missed| self.record_missed(missed));
                     answers.push(Answer::RecordMissed(answer, last));
@@ -321,7 +376,7 @@ impl Writer {
     }
 
     fn submit(&mut self, prepared: Prepared) -> Outcome {
-        let Prepared { submission, encoded, content, violations } = prepared;
+        let Prepared { submission, encoded, content, violations, ended } = prepared;
         let id = SubmissionId::parse(&submission.submission_id).ok();
         // What is not well-formed was never accepted, so it cannot be known.
         let known = match id {
@@ -331,12 +386,29 @@ impl Writer {
         if let Known::Same(position) = known {
             return Outcome::Known(position);
         }
+        let waits = match id.filter(|_| violations.is_empty()).and_then(|id| self.kept_apart(id, content)) {
+            Some(Outcome::Quarantined(position)) if ended.is_none() => Some(position),
+            Some(outcome) => return outcome,
+            None => None,
+        };
         let decision = self.decided.state.decide_submission(&self.calendar, &submission, violations, self.now);
         let (origin, id) = match (decision, id) {
             (Ok(origin), Some(id)) => (origin, id),
             (Ok(_), None) => return Outcome::Rejected(Vec::new()),
             (Err(violations), _) => return Outcome::Rejected(violations),
         };
+        if let Some(right) = ended {
+            return self.keep_apart(
+                origin,
+                id,
+                content,
+                v1::Quarantined { submission: Some(submission), right: Some(right) },
+            );
+        }
+        if let Some(position) = waits {
+            // Whoever has the right has sent it: there is nothing left to decide.
+            self.push_body(origin, Body::QuarantineDecided(resent(position)));
+        }
         let outcome = match known {
             // Other content under a known id is kept beside what stands.
             Known::Other(stands) => {
@@ -353,6 +425,66 @@ impl Writer {
         };
         self.take_id(id, content, outcome.position());
         outcome
+    }
+
+    /// What became of the very same record when it was kept apart, unless it counts by now.
+    fn kept_apart(&self, id: SubmissionId, content: ContentHash) -> Option<Outcome> {
+        let Known::Same(position) = self.decided.kept.look_up(id, content) else { return None };
+        let kept = self.decided.state.quarantine().get(position)?;
+        match kept.refused_because() {
+            Some(reason) => Some(Outcome::QuarantineRefused(position, reason.to_owned())),
+            None => kept.waits().then_some(Outcome::Quarantined(position)),
+        }
+    }
+
+    /// Keeps a record apart whose reporter's right had ended.
+    fn keep_apart(&mut self, origin: Origin, id: SubmissionId, content: ContentHash, kept: v1::Quarantined) -> Outcome {
+        let by = kept.right.as_ref().and_then(|right| right.by.as_ref()).map_or("", |by| &by.id);
+        let fits = kept.submission.as_ref().is_some_and(|s| self.decided.state.quarantine().has_room(by, s));
+        if !fits {
+            return Outcome::QuarantineFull;
+        }
+        let position = self.push_body(origin, Body::Quarantined(kept));
+        self.decided.kept.insert(id, content, position);
+        self.pending.kept.push((id, position));
+        Outcome::Quarantined(position)
+    }
+
+    /// Records a supervisor's decision and, when it admits the record, the record behind it, in the same commit.
+    fn decide_quarantined(&mut self, decided: v1::QuarantineDecided) -> Outcome {
+        let content = ContentHash::of(&decided.encode_to_vec());
+        let decision = decided.decision.clone().unwrap_or_default();
+        let known = SubmissionId::parse(&decision.command_id).map(|id| (id, self.decided.ids.look_up(id, content)));
+        match known {
+            Ok((_, Known::Same(position))) => return Outcome::Known(position),
+            Ok((_, Known::Other(stands))) => return Outcome::Conflict { position: stands, stands },
+            Ok((_, Known::New)) | Err(_) => {}
+        }
+        let kept = match self.decided.state.quarantine().decide(&decision) {
+            Ok(kept) => kept,
+            Err(violations) => return Outcome::Rejected(violations),
+        };
+        let ((area_code, institution_id), record) = (kept.origin().clone(), Prepared::new(kept.submission().into()));
+        let admits = decision.verdict() == v1::QuarantineVerdict::Admit;
+        if admits
+            && let Err(violations) = self.decided.state.decide_submission(
+                &self.calendar,
+                &record.submission,
+                record.violations.clone(),
+                self.now,
+            )
+        {
+            // The registry has changed since it arrived: it goes on waiting.
+            return Outcome::Rejected(violations);
+        }
+        let position = self.push_encoding(&area_code, &institution_id, Body::QuarantineDecided(decided));
+        if let Ok((id, _)) = known {
+            self.take_id(id, content, position);
+        }
+        if admits {
+            self.submit(record);
+        }
+        Outcome::Accepted(position)
     }
 
     fn advance(&mut self, command: v1::CaseCommand) -> Result<Outcome, CaseError> {
@@ -577,7 +709,7 @@ impl Writer {
             return Ok(None);
         }
         let next = Pending::like(self.pending.events.len(), self.pending.records.bytes().len());
-        let Pending { records, events, undo, ids } = std::mem::replace(&mut self.pending, next);
+        let Pending { records, events, undo, ids, kept } = std::mem::replace(&mut self.pending, next);
         match self.journal.append(self.head.position, &records) {
             Ok(head) => {
                 self.tail.push(records.freeze(self.head.position + 1));
@@ -593,6 +725,9 @@ impl Writer {
                 }
                 for (id, position) in ids {
                     self.decided.ids.remove(id, position);
+                }
+                for (id, position) in kept {
+                    self.decided.kept.remove(id, position);
                 }
                 tracing::debug!(%error, "a commit was refused");
                 match error {
@@ -649,6 +784,13 @@ fn rests_on_pending(outcome: &Result<Outcome, CaseError>, durable: u64) -> bool 
         Err(CaseError::Refused(Refusal::Invalid(_)) | CaseError::Write(_)) => false,
         Err(CaseError::Refused(_)) => true,
     }
+}
+
+/// That a record which waited was sent again by somebody with the right.
+fn resent(position: u64) -> v1::QuarantineDecided {
+    let verdict = v1::QuarantineVerdict::Resent.into();
+    let decision = v1::QuarantineDecision { quarantined_position: position, verdict, ..Default::default() };
+    v1::QuarantineDecided { decision: Some(decision), by: None }
 }
 
 fn area_of_institution(registry: &satgas_domain::registry::Registry, id: &str) -> String {

@@ -4,7 +4,7 @@
 //! log of records when it is asked about: the events in it are read again, and the cases that they tell of are the ones that were seen.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -82,9 +82,12 @@ impl Audit {
             if let Some(event::Body::ConflictResolved(resolved)) = &event.body {
                 decided.push(resolved.conflict_position);
             }
+            if let Some(event::Body::QuarantineDecided(event)) = &event.body {
+                decided.extend(event.decision.as_ref().map(|decision| decision.quarantined_position));
+            }
         })
         .await?;
-        // A decision names the conflict by its position only.
+        // A decision names what it is about by its position only.
         for position in decided {
             let after = position.saturating_sub(1);
             self.each(Filter::default(), after, position, |event| ids.extend(ids_of(event))).await?;
@@ -116,7 +119,10 @@ impl Audit {
     /// Puts the case in place of a correction of its report, and drops what is of no case.
     async fn keep_cases(&self, seen: &mut Seen) -> Result<(), Status> {
         let split = |known: Known<'_>| {
-            let is_case = |bits: &u128| SubmissionId::parse(&text(*bits)).is_ok_and(|id| known.case(id).is_some());
+            let kept_apart: HashSet<u128> = known.quarantined_reports().map(SubmissionId::bits).collect();
+            let is_case = |bits: &u128| {
+                kept_apart.contains(bits) || SubmissionId::parse(&text(*bits)).is_ok_and(|id| known.case(id).is_some())
+            };
             std::mem::take(seen).into_iter().partition::<Seen, _>(|(bits, _)| is_case(bits))
         };
         let (cases, others) = self.engine.look(0, None, split).await.map_err(status::query)?;
@@ -137,11 +143,13 @@ impl Audit {
     async fn corrected_reports(&self) -> Result<HashMap<u128, u128>, Status> {
         use v1::amendment::Replacement;
         let mut cases = HashMap::new();
-        let kinds = vec![v1::EventKind::Amendment.into(), v1::EventKind::Conflict.into()];
+        let kinds = [v1::EventKind::Amendment, v1::EventKind::Conflict, v1::EventKind::Quarantined];
+        let kinds = kinds.map(i32::from).to_vec();
         self.each(Filter { kinds, ..Filter::default() }, 0, 0, |event| {
             let submission = match &event.body {
                 Some(event::Body::Submitted(submission)) => Some(submission),
                 Some(event::Body::Conflicting(conflicting)) => conflicting.submission.as_ref(),
+                Some(event::Body::Quarantined(kept)) => kept.submission.as_ref(),
                 _ => None,
             };
             if let Some(submission) = submission
@@ -260,6 +268,7 @@ fn ids_of(event: &v1::Event) -> Vec<String> {
     match &event.body {
         Some(event::Body::Submitted(submission)) => of(submission),
         Some(event::Body::Conflicting(conflicting)) => conflicting.submission.as_ref().map(of).unwrap_or_default(),
+        Some(event::Body::Quarantined(kept)) => kept.submission.as_ref().map(of).unwrap_or_default(),
         Some(event::Body::CaseAdvanced(advanced)) => advanced.command.iter().map(|c| c.case_id.clone()).collect(),
         Some(event::Body::DeadlineMissed(missed)) => vec![missed.item_id.clone()],
         Some(body) => sealed::case_of(body).map(str::to_owned).into_iter().collect(),

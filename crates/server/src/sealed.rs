@@ -11,11 +11,9 @@ use crate::{identity::Holder, status, stream::Streams};
 /// Identities that may come with a case that is opened: each kind a few times.
 const IDENTITIES_MAX: usize = 10;
 
-/// Who a call comes from, as it is written into the log: the id of the token and its role, never a name.
-fn caller<T>(request: &Request<T>) -> v1::Actor {
-    let Holder { token_id, caller, .. } = request.extensions().get::<Holder>().cloned().unwrap_or_else(Holder::anybody);
-    let role = caller.role.as_str_name().trim_start_matches("ROLE_").to_lowercase();
-    v1::Actor { id: token_id.to_string(), role }
+/// Who a call comes from, as it is written into the log.
+pub(crate) fn caller<T>(request: &Request<T>) -> v1::Actor {
+    request.extensions().get::<Holder>().cloned().unwrap_or_else(Holder::anybody).actor()
 }
 
 /// Seals an identity and records the seal.

@@ -171,6 +171,7 @@ pub(crate) fn write(error: &WriteError) -> Status {
     let message = error.to_string();
     match error {
         WriteError::QueueFull => retry(Code::ResourceExhausted, message, "QUEUE_FULL", RETRY),
+        WriteError::QuarantineFull => retry(Code::ResourceExhausted, message, "QUARANTINE_FULL", RETRY_REFUSED),
         WriteError::TooLarge { .. } => Status::invalid_argument(message),
         WriteError::Closed => stopping(),
         WriteError::DiskFull(_) => {

@@ -2,16 +2,12 @@
 
 use futures_util::{StreamExt as _, stream};
 use prost::Message;
-use satgas_engine::Engine;
-use satgas_proto::v1::{self, ReceiptStatus, submission_service_server::SubmissionService};
+use satgas_engine::{Engine, Handed};
+use satgas_proto::v1::{self, ReceiptStatus};
 use tokio_stream::Stream;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Request, Response, Status};
 
-use crate::{
-    look::look_within,
-    status,
-    stream::{BoxStream, Streams},
-};
+use crate::{look::look_within, sealed::caller, status, stream::Streams};
 
 /// Records that one message of a batch may have.
 const BATCH_MAX: usize = 1_000;
@@ -25,26 +21,44 @@ pub(crate) struct Submissions {
     pub(crate) streams: Streams,
 }
 
-#[tonic::async_trait]
-impl SubmissionService for Submissions {
-    async fn submit(&self, request: Request<v1::SubmitRequest>) -> Result<Response<v1::SubmitResponse>, Status> {
+impl Submissions {
+    /// Takes one record, with the right of its reporter where that has ended.
+    pub(crate) async fn take(&self, record: Handed) -> Result<v1::Receipt, Status> {
         let _call = self.streams.tasks.token();
-        let submission =
-            request.into_inner().submission.ok_or_else(|| status::invalid_field("submission", "is missing"))?;
-        let receipt = submit(&self.engine, submission).await?;
-        Ok(Response::new(v1::SubmitResponse { receipt: Some(receipt) }))
+        submit(&self.engine, record).await
     }
 
-    type SubmitBatchStream = BoxStream<v1::SubmitBatchResponse>;
-
-    async fn submit_batch(
+    /// Lists what was kept apart.
+    pub(crate) async fn list_quarantined(
         &self,
-        request: Request<Streaming<v1::SubmitBatchRequest>>,
-    ) -> Result<Response<Self::SubmitBatchStream>, Status> {
-        Ok(Response::new(Box::pin(receipts(self.engine.clone(), &self.streams, request.into_inner()))))
+        request: Request<v1::ListQuarantinedRequest>,
+    ) -> Result<Response<v1::ListQuarantinedResponse>, Status> {
+        let r = request.into_inner();
+        let size = page_size(r.page_size, 100, 1_000)?;
+        let records: Vec<_> = look_within(&self.engine, r.min_position, r.as_of, &r.area_prefix, |known| {
+            let records = known.quarantined(&r.area_prefix, &r.token_id, r.after_position);
+            records.filter(|record| r.include_decided || record.decided.is_none()).take(size + 1).collect()
+        })
+        .await?;
+        let (records, next_after_position) = page(records, size, |record: &v1::QuarantinedRecord| record.position);
+        Ok(Response::new(v1::ListQuarantinedResponse { records, next_after_position }))
     }
 
-    async fn list_conflicts(
+    /// Decides on what was kept apart.
+    pub(crate) async fn decide_quarantined(
+        &self,
+        request: Request<v1::DecideQuarantinedRequest>,
+    ) -> Result<Response<v1::DecideQuarantinedResponse>, Status> {
+        let _call = self.streams.tasks.token();
+        let by = Some(caller(&request));
+        let decision = request.into_inner().decision.ok_or_else(|| status::invalid_field("decision", "is missing"))?;
+        let decided = v1::QuarantineDecided { decision: Some(decision), by };
+        let receipt = self.engine.decide_quarantined(decided).await.map_err(status::resolution)?;
+        Ok(Response::new(v1::DecideQuarantinedResponse { receipt: Some(receipt) }))
+    }
+
+    /// Lists what only a person can decide.
+    pub(crate) async fn list_conflicts(
         &self,
         request: Request<v1::ListConflictsRequest>,
     ) -> Result<Response<v1::ListConflictsResponse>, Status> {
@@ -58,7 +72,8 @@ impl SubmissionService for Submissions {
         Ok(Response::new(v1::ListConflictsResponse { conflicts, next_after_position }))
     }
 
-    async fn resolve_conflict(
+    /// Decides a conflict.
+    pub(crate) async fn resolve_conflict(
         &self,
         request: Request<v1::ResolveConflictRequest>,
     ) -> Result<Response<v1::ResolveConflictResponse>, Status> {
@@ -69,7 +84,11 @@ impl SubmissionService for Submissions {
         Ok(Response::new(v1::ResolveConflictResponse { receipt: Some(receipt) }))
     }
 
-    async fn list_held(&self, request: Request<v1::ListHeldRequest>) -> Result<Response<v1::ListHeldResponse>, Status> {
+    /// Lists what waits for its target.
+    pub(crate) async fn list_held(
+        &self,
+        request: Request<v1::ListHeldRequest>,
+    ) -> Result<Response<v1::ListHeldResponse>, Status> {
         let r = request.into_inner();
         let size = page_size(r.page_size, 100, 1_000)?;
         let held: Vec<_> = look_within(&self.engine, r.min_position, r.as_of, &r.area_prefix, |known| {
@@ -82,8 +101,8 @@ impl SubmissionService for Submissions {
 }
 
 /// Submits one record; a rejected one is an error.
-pub(crate) async fn submit(engine: &Engine, submission: v1::Submission) -> Result<v1::Receipt, Status> {
-    let receipt = engine.submit(submission).await.map_err(|error| status::write(&error))?;
+pub(crate) async fn submit(engine: &Engine, record: impl Into<Handed>) -> Result<v1::Receipt, Status> {
+    let receipt = engine.submit(record).await.map_err(|error| status::write(&error))?;
     if receipt.status() == ReceiptStatus::Rejected {
         return Err(status::invalid(receipt.violations));
     }
@@ -97,7 +116,7 @@ pub(crate) fn receipts<B>(
     batch: B,
 ) -> impl Stream<Item = Result<v1::SubmitBatchResponse, Status>> + Send + use<B>
 where
-    B: Stream<Item = Result<v1::SubmitBatchRequest, Status>> + Send,
+    B: Stream<Item = Result<Vec<Handed>, Status>> + Send,
 {
     let (stop, call) = (streams.stop.clone(), streams.tasks.token());
     batch
@@ -105,11 +124,11 @@ where
         .then(move |message| {
             let engine = engine.clone();
             async move {
-                let submissions = message.map_err(status::unreadable)?.submissions;
-                if submissions.is_empty() || submissions.len() > BATCH_MAX {
+                let records = message.map_err(status::unreadable)?;
+                if records.is_empty() || records.len() > BATCH_MAX {
                     return Err(status::invalid_field("submissions", "is not 1 to 1000 records"));
                 }
-                engine.enqueue(submissions).await.map_err(|error| status::write(&error))
+                engine.enqueue(records).await.map_err(|error| status::write(&error))
             }
         })
         .map(|ticket| async move {

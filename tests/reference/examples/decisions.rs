@@ -35,6 +35,30 @@ fn other_content_that_is_taken_becomes_the_record_with_its_own_time_and_stays_re
 }
 
 #[test]
+fn a_record_that_was_kept_apart_counts_from_its_admission_on_and_a_refused_one_never() {
+    let mut log = Log::given();
+    let kept = |log: &mut Log, id: &str, month: &str| {
+        let submission = super::submission(AREA, id, "2028-02-01T08:00:00", report_content(month));
+        let kept = v1::Quarantined { submission: Some(submission), right: None };
+        log.push("2028-05-01T08:00:00", v1::event::Body::Quarantined(kept))
+    };
+    let decided = |log: &mut Log, quarantined_position: u64, verdict: v1::QuarantineVerdict| {
+        let decision = v1::QuarantineDecision { quarantined_position, verdict: verdict.into(), ..Default::default() };
+        let decided = v1::QuarantineDecided { decision: Some(decision), by: None };
+        log.push("2028-05-02T08:00:00", v1::event::Body::QuarantineDecided(decided));
+    };
+    let (first, second) = (kept(&mut log, "r1", "2028-01"), kept(&mut log, "r2", "2028-02"));
+    assert_eq!((reported(&log), log.ledger().quarantined.len()), ([0; 4], 2));
+    decided(&mut log, first, v1::QuarantineVerdict::Admit);
+    log.submitted_by(AREA, "r1", "2028-02-01T08:00:00", "2028-05-02T08:00:00", report_content("2028-01"));
+    decided(&mut log, second, v1::QuarantineVerdict::Refuse);
+    assert_eq!((reported(&log), log.ledger().quarantined.len()), ([1, 0, 0, 0], 0));
+    assert_eq!(log.ledger().defects().len(), 0);
+    decided(&mut log, second, v1::QuarantineVerdict::Admit);
+    assert_eq!(log.ledger().defects().len(), 1, "it was decided");
+}
+
+#[test]
 fn what_is_kept_changes_nothing_and_is_decided_for_good() {
     let mut log = Log::given();
     log.submitted("r1", "2028-02-01T08:00:00", report_content("2028-01"));

@@ -132,7 +132,10 @@ async fn open(args: Open, server: &Connection, log: &Log) -> anyhow::Result<Exit
             eprintln!("satgas: conflict with the record at position {}; both are kept", receipt.conflicts_with);
             ExitCode::from(EXIT_PARTLY)
         }
-        v1::ReceiptStatus::Rejected | v1::ReceiptStatus::Unspecified => {
+        v1::ReceiptStatus::Rejected
+        | v1::ReceiptStatus::Unspecified
+        | v1::ReceiptStatus::Quarantined
+        | v1::ReceiptStatus::QuarantineRefused => {
             for v1::Violation { field, reason } in receipt.violations {
                 eprintln!("satgas: {field}: {reason}");
             }

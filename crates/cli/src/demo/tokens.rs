@@ -46,6 +46,7 @@ impl Tokens {
                 assignment: Some(v1::Assignment { role: role.into(), own }),
                 purpose: format!("demo (DATA CONTOH): {what}"),
                 lifetime: Some(pbjson_types::Duration { seconds: LIFETIME_S, nanos: 0 }),
+                subject: String::new(),
             };
             let secret = operator.issue_token(unary(request)).await?.into_inner().secret;
             write_secret(&folder.join(file), &secret)?;

@@ -58,6 +58,17 @@ fn body_text(body: &Body, zone: &TimeZone) -> String {
                 resolution.reason
             )
         }
+        Body::Quarantined(kept) => {
+            let right = kept.right.clone().unwrap_or_default();
+            let ended = time::show(right.ended_at.as_ref(), zone);
+            let record = submission_text(&kept.submission.clone().unwrap_or_default(), zone);
+            format!("token {} {} {ended}: {record}", right.token_id, right.end().label())
+        }
+        Body::QuarantineDecided(decided) => {
+            let decision = decided.decision.clone().unwrap_or_default();
+            let verdict = decision.verdict().label();
+            format!("quarantined #{}: {verdict}: {}", decision.quarantined_position, decision.reason)
+        }
         Body::IdentitySealed(sealed) => {
             format!("case {} v{}: {}", sealed.case_id, sealed.version, sealed.kind().label())
         }

@@ -25,7 +25,8 @@ use crate::{
     backoff::{Backoff, Patience},
     connect::Connection,
     print::Format,
-    progress,
+    progress, time,
+    token::LATE,
 };
 
 use self::{form::Form, lines::Reading, rejected::Rejections, send::Sending, summary::Tally};
@@ -52,7 +53,11 @@ field. The id of a record is made from the form instance's own, so the whole exp
 FILE.rejected.csv; mend them there and submit that file with the same mapping. docs/forms in the source tree has forms and \
 mappings to begin with.
 
-Exit codes: 0 everything is recorded, 1 it could not be finished, 2 some records were rejected or are in conflict.";
+A token that has expired or was revoked still hands in records of its own time. The server keeps them apart (`quarantined`) until a \
+supervisor admits or refuses them; sending the file again later tells what became of them.
+
+Exit codes: 0 everything is recorded, 1 it could not be finished, 2 some records were rejected, are in conflict or wait for a \
+supervisor.";
 
 /// What to send.
 #[derive(Debug, clap::Args)]
@@ -140,6 +145,10 @@ pub(crate) async fn run(args: Args, server: &Connection) -> anyhow::Result<ExitC
     let reading = args.reading()?;
     let (input, bytes) = open(&args)?;
     let log = server.log().await?;
+    if let Some(ended) = &log.token_ended_at {
+        let ended = time::show(Some(ended), &log.zone);
+        eprintln!("satgas: the token has ended, at {ended}; {LATE}");
+    }
     let bar = progress::bar(bytes);
     let mut tally = Tally::default();
     let mut rejections = Rejections::to(rejected_path);

@@ -24,6 +24,10 @@ pub(super) struct Tally {
     pub(super) already_known: u64,
     /// Kept beside another version.
     pub(super) conflicts: u64,
+    /// Kept apart until a supervisor decides.
+    pub(super) quarantined: u64,
+    /// Were kept apart, and a supervisor refused them.
+    pub(super) refused: u64,
     /// Of all of these, how many wait for their target.
     pub(super) held: u64,
     /// Refused, here or by the server.
@@ -33,6 +37,8 @@ pub(super) struct Tally {
     /// The last position that a receipt named.
     pub(super) last_position: u64,
     listed: Vec<Conflict>,
+    /// Line, id and reason.
+    listed_refusals: Vec<(u64, String, String)>,
     listed_orphans: Vec<String>,
 }
 
@@ -57,6 +63,14 @@ impl Tally {
                 }
             }
             ReceiptStatus::Rejected | ReceiptStatus::Unspecified => self.rejected += 1,
+            ReceiptStatus::Quarantined => self.quarantined += 1,
+            ReceiptStatus::QuarantineRefused => {
+                self.refused += 1;
+                if self.listed_refusals.len() < CONFLICTS_LISTED_MAX {
+                    let Receipt { submission_id, refused_because, .. } = receipt.clone();
+                    self.listed_refusals.push((line, submission_id, refused_because));
+                }
+            }
         }
         self.held += u64::from(receipt.held);
         self.last_position = self.last_position.max(receipt.position);
@@ -73,18 +87,20 @@ impl Tally {
 
     /// Whether nothing became of anything yet.
     pub(super) fn is_empty(&self) -> bool {
-        self.accepted + self.already_known + self.conflicts + self.rejected == 0
+        self.accepted + self.already_known + self.conflicts + self.rejected + self.quarantined + self.refused == 0
     }
 
     /// Whether everything is recorded and stands.
     pub(super) fn all_good(&self) -> bool {
-        self.conflicts == 0 && self.rejected == 0 && self.orphans == 0
+        let others = self.orphans + self.quarantined + self.refused;
+        self.conflicts + self.rejected + others == 0
     }
 
     /// For the progress bar.
     pub(super) fn brief(&self) -> String {
-        let Self { accepted, already_known, conflicts, rejected, .. } = self;
-        format!("{accepted} accepted, {already_known} known, {conflicts} in conflict, {rejected} rejected")
+        let Self { accepted, already_known, conflicts, rejected, quarantined, .. } = self;
+        let waiting = if *quarantined == 0 { String::new() } else { format!(", {quarantined} quarantined") };
+        format!("{accepted} accepted, {already_known} known, {conflicts} in conflict, {rejected} rejected{waiting}")
     }
 }
 
@@ -101,12 +117,12 @@ pub(super) fn print(
     sample_data: bool,
 ) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
-    let Tally { accepted, already_known, conflicts, held, rejected, last_position, orphans, listed, listed_orphans } =
-        tally;
+    let Tally { accepted, already_known, conflicts, quarantined, refused, held, rejected, last_position, .. } = tally;
+    let Tally { orphans, listed, listed_orphans, listed_refusals, .. } = tally;
     if format == Format::Json {
         let object = serde_json::json!({
             "file": file, "accepted": accepted, "already_known": already_known, "conflicts": conflicts, "held": held,
-            "rejected": rejected, "rejected_file": rejected_file, "orphans": orphans, "orphans_listed": listed_orphans,
+            "quarantined": quarantined, "refused": refused, "rejected": rejected, "rejected_file": rejected_file, "orphans": orphans, "orphans_listed": listed_orphans,
             "last_position": last_position, "sample_data": sample_data,
         });
         return Ok(writeln!(out, "{object}")?);
@@ -117,10 +133,19 @@ pub(super) fn print(
     writeln!(out, "already known  {already_known:>9}")?;
     writeln!(out, "conflict       {conflicts:>9}")?;
     writeln!(out, "rejected       {rejected:>9}")?;
+    if *quarantined > 0 {
+        writeln!(out, "quarantined    {quarantined:>9}  (kept, not counted: a supervisor must admit them)")?;
+    }
+    if *refused > 0 {
+        writeln!(out, "refused        {refused:>9}  (kept, and a supervisor decided that they do not count)")?;
+    }
     writeln!(out, "of these held  {held:>9}  (their target has not arrived yet)")?;
     writeln!(out, "last position  {last_position:>9}")?;
     for Conflict { line, submission_id, conflicts_with } in listed {
         writeln!(out, "conflict: line {line}, {submission_id}, with the record at position {conflicts_with}")?;
+    }
+    for (line, submission_id, reason) in listed_refusals {
+        writeln!(out, "refused: line {line}, {submission_id}: {reason}")?;
     }
     for orphan in listed_orphans {
         writeln!(out, "orphan: {orphan}")?;

@@ -2,7 +2,7 @@
 
 use satgas_proto::v1::{self, Violation, event::Body};
 
-use super::{Sealing, case_of};
+use super::{Sealing, case_of, person};
 use crate::{
     case::Case,
     id::SubmissionId,
@@ -140,7 +140,7 @@ impl Ask<'_> {
         // The hold first: whoever is told of one need not send for a second person.
         self.not_held(sealing)?;
         match &approved.by {
-            Some(by) if !by.id.is_empty() && by.id != request.by.0 => Ok(()),
+            Some(by) if !by.id.is_empty() && by.id != request.by.id && person(by) != person(&request.by) => Ok(()),
             _ => Err(Refusal::SamePerson),
         }
     }

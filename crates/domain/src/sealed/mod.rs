@@ -48,8 +48,9 @@ struct Hold {
 /// A request to erase.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Request {
-    /// Who asked: id and role.
-    by: (String, String),
+    /// Who asked.
+    #[serde(with = "crate::stored")]
+    by: v1::Actor,
     at: Stamp,
 }
 
@@ -167,13 +168,19 @@ impl Sealing {
             }
             Body::ErasureRequested(requested) => {
                 let by = requested.by.clone().unwrap_or_default();
-                self.requested = Some(Request { by: (by.id, by.role), at });
+                self.requested = Some(Request { by, at });
             }
             Body::ErasureApproved(_) => self.approved = Some(at),
             Body::IdentityErased(_) => self.erased = Some(at),
             _ => {}
         }
     }
+}
+
+/// Who an actor is, over all tokens of the same person: the subject, and the token's own id where it has none.
+#[must_use]
+pub fn person(actor: &v1::Actor) -> &str {
+    if actor.subject.is_empty() { &actor.id } else { &actor.subject }
 }
 
 /// The case that one of these events is about; `None` for any other event.

@@ -30,8 +30,7 @@ impl Sealing {
                 })
                 .collect(),
             erasure: status.into(),
-            erasure_requested_by: requested
-                .map(|request| v1::Actor { id: request.by.0.clone(), role: request.by.1.clone() }),
+            erasure_requested_by: requested.map(|request| request.by.clone()),
             erasure_at: at.map(|at| at.recorded.to_proto()),
         };
         (shown != v1::CaseSealing::default()).then_some(shown)

@@ -256,6 +256,21 @@ impl<'a> Known<'a> {
         })
     }
 
+    /// Records that were kept apart, by position after `after`, within an area prefix and perhaps of one token.
+    pub fn quarantined(
+        &self,
+        prefix: &'a str,
+        token_id: &'a str,
+        after: u64,
+    ) -> impl Iterator<Item = v1::QuarantinedRecord> + use<'a> {
+        self.views.quarantine.list(prefix, token_id, after, self.position())
+    }
+
+    /// Ids of case reports that were ever kept apart: data of a case, although there may be none yet.
+    pub fn quarantined_reports(&self) -> impl Iterator<Item = SubmissionId> + use<'a> {
+        self.views.quarantine.case_reports()
+    }
+
     /// A case as it stood.
     #[must_use]
     pub fn case(&self, id: SubmissionId) -> Option<v1::Case> {

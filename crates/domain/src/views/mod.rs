@@ -49,6 +49,7 @@ use crate::{
     decide::{reported_case, scope_of},
     event,
     id::{SubmissionId, is_within},
+    quarantine::Quarantine,
     registry::{Registry, Scope},
     rules::RuleSets,
     sealed::Sealings,
@@ -56,7 +57,7 @@ use crate::{
 };
 
 /// Number of this fold's layout and meaning: a checkpoint of another is not read but rebuilt.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// Everything that is known and was known, folded.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -99,6 +100,7 @@ pub struct Views {
     changed_at: Vec<u64>,
     /// What is sealed of the cases.
     sealings: Sealings,
+    quarantine: Quarantine,
 }
 
 impl Views {
@@ -130,6 +132,7 @@ impl Views {
             awaited: BTreeSet::new(),
             changed_at: Vec::new(),
             sealings: Sealings::default(),
+            quarantine: Quarantine::default(),
         })
     }
 
@@ -217,6 +220,9 @@ impl Views {
                 | Body::ErasureApproved(_)
                 | Body::IdentityErased(_)),
             ) => self.sealing_changed(body),
+            Some(Body::Quarantined(_) | Body::QuarantineDecided(_)) => {
+                self.quarantine.apply(event);
+            }
         }
     }
 

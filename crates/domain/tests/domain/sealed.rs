@@ -17,7 +17,7 @@ fn reported() -> Log {
 }
 
 fn by(who: &str) -> Option<v1::Actor> {
-    Some(v1::Actor { id: who.into(), role: "supervisor".into() })
+    Some(v1::Actor { id: who.into(), role: "supervisor".into(), ..Default::default() })
 }
 
 fn sealed_under(n: u32, key: u8, kind: IdentityKind, version: u64) -> Body {

@@ -75,7 +75,7 @@ async fn seal(engine: &Engine, n: u32, version: u64, name: &str) -> Result<v1::R
 }
 
 fn by(who: &str) -> v1::Actor {
-    v1::Actor { id: who.into(), role: "case_worker".into() }
+    v1::Actor { id: who.into(), role: "case_worker".into(), ..Default::default() }
 }
 
 async fn unseal(engine: &Engine) -> Result<String, SealError> {

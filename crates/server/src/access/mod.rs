@@ -21,7 +21,7 @@ use satgas_journal::{AppendError, Journal as _, OpenError, ReadError, Records, S
 use satgas_proto::v1::{self, access_event::Body};
 use tokio::sync::{mpsc, oneshot, watch};
 
-pub(crate) use self::state::{State, end, is_valid};
+pub(crate) use self::state::{State, end, ending, is_valid, person};
 
 /// Calls that may wait for the writer.
 const WAITING_MAX: usize = 4_096;

@@ -11,6 +11,8 @@ pub(crate) struct State {
     /// In the order in which they were issued.
     tokens: Vec<v1::Token>,
     by_id: HashMap<String, usize>,
+    /// All tokens of one person.
+    by_person: HashMap<String, Vec<usize>>,
     /// Ids that were revoked without having been issued here: those of another issuer's subjects.
     revoked_elsewhere: HashMap<String, Instant>,
     /// By hash of the code.
@@ -26,7 +28,11 @@ impl State {
             Some(Body::TokenIssued(issued)) => self.issue(issued, at),
             Some(Body::TokenRevoked(revoked)) => match self.by_id.get(&revoked.token_id) {
                 Some(index) => {
-                    self.tokens[*index].revoked_at.get_or_insert(at);
+                    let token = &mut self.tokens[*index];
+                    if token.revoked_at.is_none() {
+                        token.revoked_at = Some(at);
+                        token.revoked_reason.clone_from(&revoked.reason);
+                    }
                 }
                 None => {
                     let at = Instant::from_proto(&at).unwrap_or(Instant(0));
@@ -54,7 +60,7 @@ impl State {
 
     fn issue(&mut self, issued: &v1::TokenIssued, at: pbjson_types::Timestamp) {
         self.by_id.insert(issued.token_id.clone(), self.tokens.len());
-        self.tokens.push(v1::Token {
+        let token = v1::Token {
             token_id: issued.token_id.clone(),
             assignment: issued.assignment.clone(),
             purpose: issued.purpose.clone(),
@@ -62,7 +68,16 @@ impl State {
             expires_at: issued.expires_at,
             revoked_at: None,
             issued_by: issued.issued_by.clone(),
-        });
+            subject: issued.subject.clone(),
+            revoked_reason: String::new(),
+        };
+        self.by_person.entry(person(&token).to_owned()).or_default().push(self.tokens.len());
+        self.tokens.push(token);
+    }
+
+    /// All tokens of one person, whether they have ended or not, in the order in which they were issued.
+    pub(crate) fn tokens_of(&self, person: &str) -> impl Iterator<Item = &v1::Token> {
+        self.by_person.get(person).into_iter().flatten().map(|index| &self.tokens[*index])
     }
 
     /// A token that was issued here.
@@ -88,6 +103,20 @@ impl State {
     /// The enrolment of a code that may still be exchanged.
     pub(crate) fn enrolment(&self, code_hash: &[u8], now: Instant) -> Option<&v1::EnrolmentCreated> {
         self.enrolments.get(code_hash).filter(|created| end(created.expires_at.as_ref()) > now)
+    }
+}
+
+/// Who holds a token: its subject, and its own id where it has none.
+pub(crate) fn person(token: &v1::Token) -> &str {
+    if token.subject.is_empty() { &token.token_id } else { &token.subject }
+}
+
+/// When a token ended or will end, and how.
+pub(crate) fn ending(token: &v1::Token) -> (Instant, v1::RightEnd) {
+    let expires = end(token.expires_at.as_ref());
+    match token.revoked_at.as_ref().and_then(Instant::from_proto) {
+        Some(revoked) if revoked < expires => (revoked, v1::RightEnd::Revoked),
+        _ => (expires, v1::RightEnd::Expired),
     }
 }
 

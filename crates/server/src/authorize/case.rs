@@ -15,7 +15,10 @@ use crate::status;
 impl<S: CaseService> CaseService for Authorized<S> {
     async fn open_case(&self, request: Request<v1::OpenCaseRequest>) -> Result<Response<v1::OpenCaseResponse>, Status> {
         let pass = self.gate.pass(&request, Rpc::OpenCase);
-        pass.reports(&request.get_ref().submission.clone().unwrap_or_default()).await?;
+        // Identities are sealed for cases only, so that a report that is kept apart cannot come this way.
+        if pass.reports(&request.get_ref().submission.clone().unwrap_or_default()).await?.is_some() {
+            return Err(pass.refuse(AccessRefusal::NotOwn).await);
+        }
         let mut response = self.inner.open_case(request).await?;
         let answer = response.get_mut();
         // Under an id that was taken the answer would hold the case that stands, whoever reported it.

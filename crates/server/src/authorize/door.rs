@@ -1,5 +1,5 @@
 //! The door: the first thing that every call meets. Who calls, and may that role make this call at all? Nothing of the request's body has
-//! been read by then.
+//! been read by then. A token that has ended gets no further, but with records of its own time.
 
 use axum::{
     extract::{Request, State},
@@ -7,7 +7,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use satgas_domain::policy::Rpc;
+use satgas_domain::policy::{Rpc, outlives_its_token};
 use satgas_proto::v1::AccessRefusal;
 use tonic::Status;
 
@@ -45,8 +45,12 @@ async fn admit(gate: &Gate, rpc: Rpc, parts: &Parts) -> Result<Holder, Status> {
     match bearer(&parts.headers) {
         Bearer::None => {}
         Bearer::Secret(secret) => match gate.identity.holder(secret, gate.engine.now()).await {
-            Some(holder) => pass.holder = holder,
-            None => return Err(pass.refuse(AccessRefusal::BadToken).await),
+            Some(holder) if !holder.ended => pass.holder = holder,
+            Some(holder) if outlives_its_token(rpc, holder.caller.role) => {
+                pass.holder = holder;
+                pass.comes_late().await?;
+            }
+            _ => return Err(pass.refuse(AccessRefusal::BadToken).await),
         },
         Bearer::Malformed => return Err(pass.refuse(AccessRefusal::BadToken).await),
     }

@@ -25,7 +25,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use satgas_domain::{
     id::SubmissionId,
-    policy::{self, Permit, Reach, Refusal, Resource, Rpc},
+    policy::{self, Caller, Permit, Reach, Refusal, Resource, Rpc},
     registry::Scope,
     time::Instant,
 };
@@ -67,6 +67,23 @@ impl Gate {
         let purpose = purpose.unwrap_or_default().chars().take(PURPOSE_MAX).collect();
         let source = request.extensions().get::<Peer>().map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.0);
         Pass { gate: self.clone(), rpc, holder, source, purpose }
+    }
+
+    /// Areas and institutions in whose name a record is made: for an institution, the area where it stands now and the one where it stood
+    /// then, whose office may have written the record before the institution moved.
+    async fn names_of(&self, submission: &v1::Submission, then: Instant) -> Result<Vec<(String, String)>, Status> {
+        use v1::submission::Reporter;
+        let institution = match &submission.reporter {
+            None => return Ok(Vec::new()),
+            Some(Reporter::AreaCode(area)) => return Ok(vec![(area.clone(), String::new())]),
+            Some(Reporter::InstitutionId(institution)) => institution.clone(),
+        };
+        let times = [self.engine.now(), then];
+        let look = |folded: &Folded| {
+            times.map(|at| area_on(folded, at, &institution).map(str::to_owned).unwrap_or_default()).to_vec()
+        };
+        let areas = self.engine.query(0, look).await.map_err(status::query)?;
+        Ok(areas.into_iter().map(|area| (area, institution.clone())).collect())
     }
 
     /// The code of the area where an institution stands; empty when it is not known.
@@ -114,22 +131,32 @@ impl Pass {
         self.decide(Resource::Unnamed).await
     }
 
-    /// Whether a record may be made in its reporter's name. One without a reporter is for the validation to refuse.
-    pub(crate) async fn reports(&self, submission: &v1::Submission) -> Result<(), Status> {
-        use v1::submission::Reporter;
-        match &submission.reporter {
-            None => self.permit().await.map(|_| ()),
-            Some(Reporter::AreaCode(area)) => {
-                self.decide(Resource::ReportedBy { area, institution: "" }).await.map(|_| ())
-            }
-            Some(Reporter::InstitutionId(institution)) => {
-                let area = match self.holder.caller.reach {
-                    Reach::Area(_) => self.gate.area_of(institution).await?,
-                    Reach::Everywhere | Reach::Institution(_) => String::new(),
-                };
-                self.decide(Resource::ReportedBy { area: &area, institution }).await.map(|_| ())
-            }
+    /// Whether a record may be made in its reporter's name: now, or with a right that has ended, which then goes with the record. One
+    /// without a reporter is for the validation to refuse.
+    pub(crate) async fn reports(&self, submission: &v1::Submission) -> Result<Option<v1::EndedRight>, Status> {
+        let occurred = submission.occurred_at.as_ref().and_then(Instant::from_proto);
+        let named = self.gate.names_of(submission, occurred.unwrap_or(self.now())).await?;
+        let speaks = |caller: &Caller| {
+            let may = |resource| policy::decide(caller, self.rpc, resource).is_ok();
+            named.iter().any(|(area, institution)| may(Resource::ReportedBy { area, institution }))
+        };
+        if !self.holder.ended && (named.is_empty() || speaks(&self.holder.caller)) {
+            return Ok(None);
         }
+        let ended = |caller: &Caller| named.is_empty() || speaks(caller);
+        match self.gate.identity.ended_right(&self.holder, occurred, self.now(), ended) {
+            Some(right) => Ok(Some(right)),
+            None => Err(self.refuse(AccessRefusal::NotOwn).await),
+        }
+    }
+
+    /// Lets a call in whose token has ended: recorded, and counted like a refusal, so that a found phone cannot go on for long.
+    pub(crate) async fn comes_late(&self) -> Result<(), Status> {
+        if !self.gate.failures.note(self.source, self.now()) {
+            return Err(status::too_many_refusals());
+        }
+        let record = v1::AccessRecorded { refusal: AccessRefusal::TokenEnded.into(), ..self.access() };
+        self.gate.access.record(Body::AccessRecorded(record)).await.map(|_| ()).map_err(|error| status::access(&error))
     }
 
     /// Whether the call may be made on an area or institution that it names.
@@ -184,6 +211,7 @@ impl Pass {
             AccessRefusal::BadCode => status::bad_code(),
             AccessRefusal::Role => status::not_your_role(),
             AccessRefusal::NotOwn => status::not_yours(),
+            AccessRefusal::TokenEnded => status::token_ended(),
         };
         self.refuse_as(why, refused).await
     }

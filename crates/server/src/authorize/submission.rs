@@ -2,6 +2,7 @@
 
 use futures_util::StreamExt as _;
 use satgas_domain::policy::Rpc;
+use satgas_engine::Handed;
 use satgas_proto::v1::{
     self,
     submission::{Content, Reporter},
@@ -11,6 +12,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{Authorized, CaseIds, Pass};
 use crate::{
+    status,
     stream::BoxStream,
     submission::{Submissions, receipts},
 };
@@ -19,16 +21,18 @@ use crate::{
 impl SubmissionService for Authorized<Submissions> {
     async fn submit(&self, request: Request<v1::SubmitRequest>) -> Result<Response<v1::SubmitResponse>, Status> {
         let pass = self.gate.pass(&request, Rpc::Submit);
-        if let Some(submission) = &request.get_ref().submission {
-            pass.reports(submission).await?;
-        }
-        self.inner.submit(request).await
+        let Some(submission) = request.into_inner().submission else {
+            return Err(status::invalid_field("submission", "is missing"));
+        };
+        let ended = pass.reports(&submission).await?;
+        let receipt = self.inner.take(Handed { submission, ended }).await?;
+        Ok(Response::new(v1::SubmitResponse { receipt: Some(receipt) }))
     }
 
     type SubmitBatchStream = BoxStream<v1::SubmitBatchResponse>;
 
     /// Each message is decided when it comes. One with a record that is not the caller's to make ends the stream: what came before it has
-    /// its receipts.
+    /// its receipts. So does the end of the token, after which the same records are sent again and kept apart.
     async fn submit_batch(
         &self,
         request: Request<Streaming<v1::SubmitBatchRequest>>,
@@ -39,15 +43,38 @@ impl SubmissionService for Authorized<Submissions> {
         let decided = request.into_inner().then(move |message| {
             let pass = std::sync::Arc::clone(&deciding);
             async move {
-                let message = message?;
-                for submission in &message.submissions {
-                    pass.reports(submission).await?;
+                let message: v1::SubmitBatchRequest = message?;
+                let mut handed = Vec::with_capacity(message.submissions.len());
+                for submission in message.submissions {
+                    let ended = pass.reports(&submission).await?;
+                    handed.push(Handed { submission, ended });
                 }
-                Ok(message)
+                Ok(handed)
             }
         });
         let receipts = receipts(self.inner.engine.clone(), &self.inner.streams, decided);
-        Ok(Response::new(pass.until_end(receipts)))
+        Ok(Response::new(if pass.holder.ended { Box::pin(receipts) } else { pass.until_end(receipts) }))
+    }
+
+    async fn list_quarantined(
+        &self,
+        mut request: Request<v1::ListQuarantinedRequest>,
+    ) -> Result<Response<v1::ListQuarantinedResponse>, Status> {
+        let pass = self.gate.pass(&request, Rpc::ListQuarantined);
+        pass.narrow(&mut request.get_mut().area_prefix).await?;
+        let response = self.inner.list_quarantined(request).await?;
+        let records = response.get_ref().records.iter().filter_map(|record| record.submission.as_ref());
+        pass.saw(CaseIds::of(records.flat_map(cases_in))).await?;
+        Ok(response)
+    }
+
+    async fn decide_quarantined(
+        &self,
+        request: Request<v1::DecideQuarantinedRequest>,
+    ) -> Result<Response<v1::DecideQuarantinedResponse>, Status> {
+        let pass = self.gate.pass(&request, Rpc::DecideQuarantined);
+        pass.permit().await?;
+        self.inner.decide_quarantined(request).await
     }
 
     async fn list_conflicts(

@@ -24,7 +24,7 @@ pub use self::{
     keys::KeyError,
     openid::{Issuer, IssuerError, RoleRule},
 };
-use crate::access::{AccessError, AccessLog, end, is_valid};
+use crate::access::{AccessError, AccessLog, end, ending, is_valid, person};
 
 /// Bytes of the longest token that is looked at.
 const SECRET_BYTES_MAX: usize = 4 * 1024;
@@ -40,20 +40,30 @@ const OPERATOR_TOKEN_NS: i64 = 365 * satgas_domain::time::DAY_NS;
 pub(crate) struct Holder {
     /// Id of the token; empty without one.
     pub(crate) token_id: Arc<str>,
+    /// Who holds the token: all tokens of one person have the same.
+    pub(crate) subject: Arc<str>,
     /// Role and scope.
     pub(crate) caller: policy::Caller,
     /// When the token ends; the end of time without one.
     pub(crate) expires_at: Instant,
+    /// Whether it has ended already: then it hands in records of its own time, and nothing else.
+    pub(crate) ended: bool,
 }
 
 impl Holder {
     /// Who calls without a token.
     pub(crate) fn anybody() -> Self {
-        Self { token_id: "".into(), caller: policy::Caller::ANYBODY, expires_at: Instant(i64::MAX) }
+        let (token_id, subject) = Default::default();
+        Self { token_id, subject, caller: policy::Caller::ANYBODY, expires_at: Instant(i64::MAX), ended: false }
     }
-}
 
-impl Holder {
+    /// As it is written into the log: the id of the token, its subject and its role, never a name.
+    pub(crate) fn actor(&self) -> v1::Actor {
+        let role = self.caller.role.as_str_name().trim_start_matches("ROLE_").to_lowercase();
+        let subject = if self.subject == self.token_id { String::new() } else { self.subject.to_string() };
+        v1::Actor { id: self.token_id.to_string(), role, subject }
+    }
+
     /// Role and scope as they go over the wire.
     fn assignment(&self) -> v1::Assignment {
         use v1::assignment::Own;
@@ -85,7 +95,8 @@ impl Identity {
         Ok(Self { access, signer: token::Signer::new(&keys.signing), issuers, checked: Mutex::default() })
     }
 
-    /// Who holds a token, if it may be used at `now`.
+    /// Who holds a token that was issued here or by an issuer that is known, if it may be used at `now`. One of this server that has ended is
+    /// marked so; what is left of its rights is the policy's to say.
     pub(crate) async fn holder(&self, secret: &str, now: Instant) -> Option<Holder> {
         if secret.len() > SECRET_BYTES_MAX {
             return None;
@@ -105,10 +116,44 @@ impl Identity {
 
     fn own_holder(&self, secret: &str, now: Instant) -> Option<Holder> {
         let (token_id, ends) = self.checked(secret)?;
-        let token = self.access.look(|state| state.token(&token_id).filter(|token| is_valid(token, now)).cloned())?;
+        let token = self.access.look(|state| state.token(&token_id).cloned())?;
+        let expires_at = ending(&token).0.min(ends);
+        let ended = !is_valid(&token, now) || expires_at <= now;
+        let subject = person(&token).into();
         let caller = policy::Caller::of(&token.assignment?).ok()?;
-        let expires_at = end(token.expires_at.as_ref()).min(ends);
-        (expires_at > now).then_some(Holder { token_id, caller, expires_at })
+        Some(Holder { token_id, subject, caller, expires_at, ended })
+    }
+
+    /// The right to report that somebody had when something happened, and has no more: of the token in use and of all others of the same
+    /// person. `speaks` says whether a role and scope may report it. When none fits the time, the one that ended last, for the refusal to
+    /// name.
+    pub(crate) fn ended_right(
+        &self,
+        holder: &Holder,
+        occurred: Option<Instant>,
+        now: Instant,
+        speaks: impl Fn(&policy::Caller) -> bool,
+    ) -> Option<v1::EndedRight> {
+        let gave = |token: &v1::Token| {
+            let caller = token.assignment.as_ref().and_then(|assignment| policy::Caller::of(assignment).ok());
+            !is_valid(token, now) && caller.is_some_and(|caller| speaks(&caller))
+        };
+        let fits = |token: &v1::Token| {
+            let began = token.issued_at.as_ref().and_then(Instant::from_proto);
+            occurred.is_some_and(|at| began.is_some_and(|began| began <= at) && at < ending(token).0)
+        };
+        let token = self.access.look(|state| {
+            let ended = state.tokens_of(&holder.subject).filter(|token| gave(token));
+            ended.max_by_key(|token| (fits(token), ending(token).0)).cloned()
+        })?;
+        let (ended_at, how) = ending(&token);
+        Some(v1::EndedRight {
+            token_id: token.token_id,
+            began_at: token.issued_at,
+            ended_at: Some(ended_at.to_proto()),
+            end: how.into(),
+            by: Some(holder.actor()),
+        })
     }
 
     fn checked(&self, secret: &str) -> Option<Checked> {
@@ -154,6 +199,7 @@ impl Identity {
         let wanted = Wanted {
             assignment,
             purpose: "the operator's first token".to_owned(),
+            subject: String::new(),
             lifetime_ns: OPERATOR_TOKEN_NS,
             issued_by: String::new(),
         };
@@ -185,6 +231,8 @@ impl From<AccessError> for EnsureError {
 pub(crate) struct Wanted {
     pub(crate) assignment: v1::Assignment,
     pub(crate) purpose: String,
+    /// Who will hold it; empty for nobody in particular.
+    pub(crate) subject: String,
     pub(crate) lifetime_ns: i64,
     /// Id of the token that asks for it.
     pub(crate) issued_by: String,
@@ -198,6 +246,7 @@ impl Wanted {
             purpose: self.purpose,
             expires_at: Some(now.plus_ns(self.lifetime_ns).to_proto()),
             issued_by: self.issued_by,
+            subject: self.subject,
         }
     }
 }

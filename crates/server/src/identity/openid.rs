@@ -155,7 +155,8 @@ impl OpenId {
         let caller = self.config.roles.iter().find_map(|rule| rule.caller(&claims))?;
         let subject = format!("{}\0{}", self.config.issuer, claims.get("sub")?.as_str()?);
         let token_id = format!("{FOREIGN}{}", &blake3::hash(subject.as_bytes()).to_hex()[..32]);
-        Some(Holder { token_id: token_id.into(), caller, expires_at })
+        let token_id: std::sync::Arc<str> = token_id.into();
+        Some(Holder { subject: token_id.clone(), token_id, caller, expires_at, ended: false })
     }
 
     /// The key that a token names, of the algorithm's family.

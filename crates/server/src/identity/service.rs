@@ -60,13 +60,18 @@ impl IdentityApi {
         &self,
         assignment: Option<v1::Assignment>,
         purpose: String,
+        subject: String,
         asked: Option<pbjson_types::Duration>,
         issued_by: &str,
     ) -> Result<Wanted, Status> {
         let assignment = check_assignment(assignment)?;
         check_text("purpose", &purpose)?;
+        if !subject.is_empty() && !satgas_domain::id::is_token(&subject, 64) {
+            let taken = "is not 1 to 64 of the characters a-z, A-Z, 0-9, '.', '_' and '-'";
+            return Err(status::invalid_field("subject", taken));
+        }
         let lifetime_ns = lifetime("lifetime", asked, 90 * DAY_NS, 400 * DAY_NS)?;
-        Ok(Wanted { assignment, purpose, lifetime_ns, issued_by: issued_by.to_owned() })
+        Ok(Wanted { assignment, purpose, subject, lifetime_ns, issued_by: issued_by.to_owned() })
     }
 }
 
@@ -78,7 +83,7 @@ impl IdentityService for IdentityApi {
     ) -> Result<Response<v1::IssueTokenResponse>, Status> {
         let by = holder(&request).token_id;
         let r = request.into_inner();
-        let wanted = self.wanted(r.assignment, r.purpose, r.lifetime, &by)?;
+        let wanted = self.wanted(r.assignment, r.purpose, r.subject, r.lifetime, &by)?;
         let issued = self.identity.issue(wanted, self.engine.now()).await;
         let (token, secret) = issued.map_err(|error| status::access(&error))?;
         Ok(Response::new(v1::IssueTokenResponse { token: Some(token), secret }))
@@ -125,7 +130,7 @@ impl IdentityService for IdentityApi {
     ) -> Result<Response<v1::CreateEnrolmentResponse>, Status> {
         let by = holder(&request).token_id;
         let r = request.into_inner();
-        let wanted = self.wanted(r.assignment, r.purpose, r.lifetime, &by)?;
+        let wanted = self.wanted(r.assignment, r.purpose, r.subject, r.lifetime, &by)?;
         let code_ns = lifetime("code_lifetime", r.code_lifetime, 900 * SECOND_NS, DAY_NS)?;
         let (code, enrolment_id) = (enrolment::new_code(), uuid::Uuid::now_v7().to_string());
         let hash = enrolment::hash(&code).expect("a new code has the form of one");
@@ -138,6 +143,7 @@ impl IdentityService for IdentityApi {
             lifetime: Some(duration(wanted.lifetime_ns)),
             expires_at,
             created_by: wanted.issued_by,
+            subject: wanted.subject,
         };
         self.access.record(Body::EnrolmentCreated(created)).await.map_err(|error| status::access(&error))?;
         Ok(Response::new(v1::CreateEnrolmentResponse { enrolment_id, code, expires_at }))
@@ -161,6 +167,7 @@ impl IdentityService for IdentityApi {
                 purpose: created.purpose.clone(),
                 expires_at: Some(now.plus_ns(lifetime_ns).to_proto()),
                 issued_by: created.created_by.clone(),
+                subject: created.subject.clone(),
             };
             let enrolment_id = created.enrolment_id.clone();
             Some(Body::Enrolled(v1::Enrolled { enrolment_id, token: Some(token) }))
@@ -180,10 +187,13 @@ impl IdentityService for IdentityApi {
         Ok(Response::new(v1::WhoAmIResponse {
             token_id: holder.token_id.to_string(),
             assignment: Some(holder.assignment()),
+            subject: holder.subject.to_string(),
             expires_at: Some(holder.expires_at.to_proto()),
+            ended_at: holder.ended.then(|| holder.expires_at.to_proto()),
             sample_data: self.log.sample_data,
             time_zone: self.log.time_zone.clone(),
-            head_position: self.engine.head().position,
+            // How much is written meanwhile is nothing for those who are not here any more.
+            head_position: if holder.ended { 0 } else { self.engine.head().position },
         }))
     }
 }

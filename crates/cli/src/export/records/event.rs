@@ -53,6 +53,7 @@ fn submission(body: &Body) -> Option<&v1::Submission> {
     match body {
         Body::Submitted(submission) => Some(submission),
         Body::Conflicting(conflicting) => conflicting.submission.as_ref(),
+        Body::Quarantined(kept) => kept.submission.as_ref(),
         Body::LogOpened(_)
         | Body::Registered(_)
         | Body::CaseAdvanced(_)
@@ -65,7 +66,8 @@ fn submission(body: &Body) -> Option<&v1::Submission> {
         | Body::HoldLifted(_)
         | Body::ErasureRequested(_)
         | Body::ErasureApproved(_)
-        | Body::IdentityErased(_) => None,
+        | Body::IdentityErased(_)
+        | Body::QuarantineDecided(_) => None,
     }
 }
 
