@@ -14,7 +14,8 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use satgas_proto::v1::{
-    self, ErasureStatus, IdentityKind, ReceiptStatus, Role, assignment::Own, case_service_client::CaseServiceClient,
+    self, ErasureStatus, IdentityKind, ReceiptStatus, Role, assignment::Own, audit_service_client::AuditServiceClient,
+    case_service_client::CaseServiceClient,
     erasure_service_client::ErasureServiceClient, event::Body, event_service_client::EventServiceClient,
     registry_entry::Entry, registry_service_client::RegistryServiceClient, submission::Content, submission::Reporter,
 };
@@ -133,8 +134,8 @@ fn victim() -> v1::PersonIdentity {
     v1::PersonIdentity { full_name: NAME.into(), address: STREET.into(), ..Default::default() }
 }
 
-/// Opens a case with the victim's identity.
-async fn open_case(channel: &Door) -> anyhow::Result<String> {
+/// Opens a case with the victim's identity, and the case worker takes it.
+async fn open_case(served: &Served, channel: &Door) -> anyhow::Result<String> {
     let submission = report();
     let id = submission.submission_id.clone();
     let kind = IdentityKind::Victim.into();
@@ -147,6 +148,7 @@ async fn open_case(channel: &Door) -> anyhow::Result<String> {
         let case = answer.case.context("the case")?;
         ensure!(case.version == 2 && case.sealing.unwrap_or_default().identities.len() == 1, "sealed once");
     }
+    served.ask(&["case", "take", &id])?.good()?;
     Ok(id)
 }
 
@@ -196,7 +198,7 @@ async fn an_identity_is_read_with_a_purpose_over_restarts_and_lies_nowhere_in_th
     let served = place.serve(&[])?;
     let channel = served.connect().await?;
     register(&channel).await?;
-    let case_id = open_case(&channel).await?;
+    let case_id = open_case(&served, &channel).await?;
     let mode = fs::metadata(place.data().join("keys/master.key"))?.permissions().mode();
     ensure!(mode & 0o777 == 0o600, "{mode:o}");
 
@@ -253,7 +255,7 @@ async fn a_held_case_is_not_erased_and_an_erased_one_opens_with_no_key_in_any_co
     let channel = served.connect().await?;
     register(&channel).await?;
     let second = another(&served, Role::Supervisor, None).await?;
-    let (case_id, other) = (open_case(&channel).await?, open_case(&channel).await?);
+    let (case_id, other) = (open_case(&served, &channel).await?, open_case(&served, &channel).await?);
     let (copy, old_copy) = (place.text("copies/today"), place.text("copies/before"));
     for to in [&copy, &old_copy] {
         ensure!(place.good(&["vault", "backup"], &["--to", to])?.contains("copied     2"));
@@ -324,7 +326,7 @@ async fn a_task_force_seals_for_its_own_cases_only_and_nobody_but_a_case_worker_
     let served = place.serve(&[])?;
     let channel = served.connect().await?;
     register(&channel).await?;
-    let case_id = open_case(&channel).await?;
+    let case_id = open_case(&served, &channel).await?;
     let own = another(&served, Role::Satgas, Some(Own::AreaCode(AREA.into()))).await?;
     let neighbour = another(&served, Role::Satgas, Some(Own::AreaCode("53.71.03".into()))).await?;
     let supervisor = another(&served, Role::Supervisor, None).await?;
@@ -349,13 +351,117 @@ async fn a_task_force_seals_for_its_own_cases_only_and_nobody_but_a_case_worker_
     Ok(())
 }
 
+/// A channel of somebody whose tokens bear a subject, and the token's id.
+async fn of_subject(served: &Served, role: Role, subject: &str) -> anyhow::Result<(Door, String)> {
+    let channel = served.channel().await?;
+    let assignment = v1::Assignment { role: role.into(), own: None };
+    let (id, secret) = door::issue_to(subject, &channel, &served.operator()?, assignment, 3_600).await?;
+    Ok((Door::with(channel, &secret), id))
+}
+
+async fn assign(door: &Door, request: v1::AssignCaseRequest) -> Result<Vec<String>, tonic::Status> {
+    let request = v1::AssignCaseRequest { command_id: new_id(), ..request };
+    let answer = CaseServiceClient::new(door.clone()).assign_case(request).await?.into_inner();
+    Ok(answer.assignees.into_iter().map(|assignee| assignee.subject).collect())
+}
+
+#[tokio::test]
+async fn only_the_case_worker_who_has_the_case_reads_and_a_supervisor_hands_it_over() -> anyhow::Result<()> {
+    let place = Place::new()?;
+    let served = place.serve(&[])?;
+    let channel = served.connect().await?;
+    register(&channel).await?;
+    // The tests' own case worker takes both.
+    let (case_id, other) = (open_case(&served, &channel).await?, open_case(&served, &channel).await?);
+    let first = format!("petugas-{}", Role::CaseWorker.as_str_name().to_lowercase());
+    let (second, second_id) = of_subject(&served, Role::CaseWorker, "petugas-18").await?;
+    let (supervisor, _) = of_subject(&served, Role::Supervisor, "pengawas-1").await?;
+    let head = log(&channel).await?.len();
+    let told = |status: tonic::Status| (status.code(), status.message().to_owned(), reason(&status));
+    let refused = told(unseal(&second, &case_id, PURPOSE).await.err().context("it is another's case")?);
+    ensure!(refused == told(unseal(&second, &new_id(), PURPOSE).await.err().context("there is no such case")?));
+    ensure!(refused.0 == Code::PermissionDenied && refused.2 == "NOT_ASSIGNED", "{refused:?}");
+    ensure!(log(&channel).await?.len() == head, "nothing was read");
+    let asked = v1::ListAccessRequest { token_id: second_id, ..Default::default() };
+    let seen = AuditServiceClient::new(supervisor.clone()).list_access(asked).await?.into_inner();
+    ensure!(seen.cases.is_empty() && seen.rpcs.iter().any(|rpc| rpc.refused == 2), "{seen:?}");
+
+    let to = |subject: &str| v1::AssignCaseRequest {
+        case_id: case_id.clone(),
+        subject: subject.to_owned(),
+        reason: "Pembagian tugas contoh".to_owned(),
+        ..Default::default()
+    };
+    let taken = assign(&second, to("petugas-18")).await.err().context("somebody has it")?;
+    ensure!(taken.code() == Code::FailedPrecondition, "{taken:?}");
+    let mistyped = assign(&supervisor, to("petugas-81")).await.err().context("nobody is that")?;
+    ensure!(mistyped.code() == Code::InvalidArgument && mistyped.message().contains("subject"), "{mistyped:?}");
+    let in_an_hour = jiff::Timestamp::now().as_second() + 3_600;
+    let until = Some(pbjson_types::Timestamp { seconds: in_an_hour, nanos: 0 });
+    let both = assign(&supervisor, v1::AssignCaseRequest { until, ..to("petugas-18") }).await?;
+    ensure!(both == [first.as_str(), "petugas-18"], "{both:?}");
+    ensure!(name_of(&second, &case_id).await? == NAME && name_of(&channel, &case_id).await? == NAME);
+    let shown = served.ask(&["case", "show", &case_id])?.good()?;
+    ensure!(shown.contains("assigned        to petugas-18 since") && shown.contains(" until "), "{shown}");
+    let end = ["case", "unassign", &case_id, "--from", "petugas-18", "--reason", "Tugas contoh selesai"];
+    served.ask(&end)?.good()?;
+    ensure!(unseal(&second, &case_id, PURPOSE).await.is_err());
+
+    let over = ["case", "hand-over", "--from", &first, "--to", "petugas-18", "--reason", "Petugas pindah tugas"];
+    ensure!(served.ask(&over)?.good()?.contains("2 cases were handed over"));
+    for case_id in [&case_id, &other] {
+        ensure!(name_of(&second, case_id).await? == NAME);
+        ensure!(reason(&unseal(&channel, case_id, PURPOSE).await.err().context("it was handed over")?) == "NOT_ASSIGNED");
+    }
+    let listed = served.ask(&["case", "list", "--assigned-to", "petugas-18", "--format", "json"])?.good()?;
+    ensure!(listed.contains(&case_id) && listed.contains(&other), "{listed}");
+    let none = served.ask(&["case", "list", "--assigned-to", &first, "--format", "json"])?.good()?;
+    ensure!(!none.contains(&case_id), "{none}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_erasure_is_declined_or_withdrawn_and_two_tokens_of_one_person_are_not_two_persons() -> anyhow::Result<()> {
+    let place = Place::new()?;
+    let served = place.serve(&[])?;
+    let channel = served.connect().await?;
+    register(&channel).await?;
+    let case_id = open_case(&served, &channel).await?;
+    let (asking, _) = of_subject(&served, Role::Supervisor, "pengawas-1").await?;
+    let (same_person, _) = of_subject(&served, Role::Supervisor, "pengawas-1").await?;
+    let (another, _) = of_subject(&served, Role::Supervisor, "pengawas-2").await?;
+    let decline = async |door: &Door| {
+        let (command_id, case_id) = (new_id(), case_id.clone());
+        let request = v1::DeclineErasureRequest { command_id, case_id, reason: "Perkara masih berjalan".into() };
+        let answer = ErasureServiceClient::new(door.clone()).decline_erasure(request).await?.into_inner();
+        Ok::<_, tonic::Status>(answer.sealing.unwrap_or_default().erasure())
+    };
+    let nothing = decline(&another).await.err().context("nobody asked")?;
+    ensure!(nothing.code() == Code::FailedPrecondition, "{nothing:?}");
+    ensure!(request_erasure(&asking, &case_id).await? == ErasureStatus::Requested);
+    let alone = approve_erasure(&same_person, &case_id).await.err().context("the same person")?;
+    ensure!(reason(&alone) == "SAME_PERSON", "{alone:?}");
+    ensure!(decline(&another).await? == ErasureStatus::Declined);
+    ensure!(approve_erasure(&another, &case_id).await.is_err() && name_of(&channel, &case_id).await? == NAME);
+    let shown = served.ask(&["case", "show", &case_id])?.good()?;
+    ensure!(shown.contains("erasure         declined") && shown.contains("Perkara masih berjalan"), "{shown}");
+    ensure!(request_erasure(&asking, &case_id).await? == ErasureStatus::Requested, "it can be asked for again");
+    ensure!(decline(&same_person).await? == ErasureStatus::Withdrawn);
+    request_erasure(&asking, &case_id).await?;
+    let out = served.ask(&["case", "erase", "decline", &case_id, "--reason", "Perkara masih berjalan"])?.good()?;
+    ensure!(out.contains("erasure         declined"), "{out}");
+    request_erasure(&asking, &case_id).await?;
+    ensure!(approve_erasure(&another, &case_id).await? == ErasureStatus::Erased);
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_rotation_leaves_every_identity_readable_and_no_key_under_the_former_master() -> anyhow::Result<()> {
     let place = Place::new()?;
     let served = place.serve(&[])?;
     let channel = served.connect().await?;
     register(&channel).await?;
-    let case_id = open_case(&channel).await?;
+    let case_id = open_case(&served, &channel).await?;
     let (code, out) = place.run(&["vault", "rotate"], &[])?;
     ensure!(code == Some(1) && out.contains("in use"), "not while a server uses it: {out}");
     ensure!(served.terminate()? == Some(0));

@@ -159,16 +159,10 @@ async fn an_ended_token_opens_nothing_else_and_speaks_for_nobody_else() -> anyho
 async fn an_officer_who_moved_hands_in_records_of_the_former_area_with_the_new_token() -> anyhow::Result<()> {
     let house = House::open().await?;
     let operator = house.served.operator()?;
+    let channel = house.served.channel().await?;
     let token = async |code: &str, subject: &str| {
-        let own = Some(Own::AreaCode(code.to_owned()));
-        let request = v1::IssueTokenRequest {
-            assignment: Some(v1::Assignment { role: Role::Satgas.into(), own }),
-            purpose: "contoh".to_owned(),
-            lifetime: None,
-            subject: subject.to_owned(),
-        };
-        let issued = IdentityServiceClient::new(house.with(&operator).await?).issue_token(request).await?.into_inner();
-        anyhow::Ok((issued.token.context("a token")?.token_id, issued.secret))
+        let assignment = v1::Assignment { role: Role::Satgas.into(), own: Some(Own::AreaCode(code.to_owned())) };
+        crate::door::issue_to(subject, &channel, &operator, assignment, 3_600).await
     };
     let (former, _) = token(OWN, "petugas-17").await?;
     let record = of_now(visit(&area(OWN)));

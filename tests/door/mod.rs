@@ -38,7 +38,10 @@ impl Tokens {
         for role in ROLES {
             let own = (role == Role::Satgas).then(|| Own::AreaCode(area.to_owned()));
             let assignment = v1::Assignment { role: role.into(), own };
-            secrets.insert(i32::from(role), issue(channel, &operator, assignment, 400 * 86_400).await?.1);
+            // The same person after each restart of a server.
+            let subject = format!("petugas-{}", role.as_str_name().to_lowercase());
+            let issued = issue_to(&subject, channel, &operator, assignment, 400 * 86_400).await?;
+            secrets.insert(i32::from(role), issued.1);
         }
         Ok(Self(Arc::new(secrets)))
     }
@@ -52,7 +55,7 @@ impl Tokens {
     pub(crate) fn of_command(&self, args: &[&str]) -> &str {
         self.of(match args {
             ["submit", ..] | ["case", "open", ..] => Role::Satgas,
-            ["case", "list" | "show" | "erase" | "hold", ..] => Role::Supervisor,
+            ["case", "list" | "show" | "erase" | "hold" | "assign" | "unassign" | "hand-over", ..] => Role::Supervisor,
             ["case", ..] => Role::CaseWorker,
             ["rules", "record", ..] => Role::Evaluator,
             ["token", ..] => Role::Operator,
@@ -61,8 +64,19 @@ impl Tokens {
     }
 }
 
-/// Has a token issued: its id and secret.
+/// Has a token issued that says nothing of who holds it: its id and secret.
 pub(crate) async fn issue(
+    channel: &Channel,
+    operator: &str,
+    assignment: v1::Assignment,
+    lifetime_s: i64,
+) -> anyhow::Result<(String, String)> {
+    issue_to("", channel, operator, assignment, lifetime_s).await
+}
+
+/// Has a token issued to a subject: its id and secret.
+pub(crate) async fn issue_to(
+    subject: &str,
     channel: &Channel,
     operator: &str,
     assignment: v1::Assignment,
@@ -72,7 +86,7 @@ pub(crate) async fn issue(
         assignment: Some(assignment),
         purpose: "contoh".to_owned(),
         lifetime: Some(pbjson_types::Duration { seconds: lifetime_s, nanos: 0 }),
-        subject: String::new(),
+        subject: subject.to_owned(),
     });
     request.metadata_mut().insert("authorization", format!("Bearer {operator}").parse()?);
     let issued = IdentityServiceClient::new(channel.clone()).issue_token(request).await?.into_inner();

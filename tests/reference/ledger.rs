@@ -179,6 +179,9 @@ impl Ledger {
             | Body::HoldLifted(_)
             | Body::ErasureRequested(_)
             | Body::ErasureApproved(_)
+            | Body::ErasureDeclined(_)
+            | Body::CaseAssigned(_)
+            | Body::CaseUnassigned(_)
             | Body::IdentityErased(_) => {}
         }
     }

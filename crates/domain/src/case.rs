@@ -376,8 +376,9 @@ impl Case {
             merged_into_case_id: self.merged_into.map(|id| id.to_string()).unwrap_or_default(),
             allowed_steps: self.allowed().into_iter().map(str::to_owned).collect(),
             updated_at: time(self.updated),
-            // What is sealed is known beside the case.
+            // What is sealed, and to whom the case is assigned, is known beside it.
             sealing: None,
+            assignees: Vec::new(),
         }
     }
 }

@@ -280,6 +280,9 @@ impl WriteState {
                 | Body::HoldLifted(_)
                 | Body::ErasureRequested(_)
                 | Body::ErasureApproved(_)
+                | Body::ErasureDeclined(_)
+                | Body::CaseAssigned(_)
+                | Body::CaseUnassigned(_)
                 | Body::IdentityErased(_)),
             ) => return self.apply_sealing(body, event),
             Some(Body::Quarantined(_) | Body::QuarantineDecided(_)) => {

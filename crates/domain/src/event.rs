@@ -54,6 +54,9 @@ pub fn kind(body: &Body) -> EventKind {
         Body::IdentityErased(_) => EventKind::IdentityErased,
         Body::Quarantined(_) => EventKind::Quarantined,
         Body::QuarantineDecided(_) => EventKind::QuarantineDecided,
+        Body::CaseAssigned(_) => EventKind::CaseAssigned,
+        Body::CaseUnassigned(_) => EventKind::CaseUnassigned,
+        Body::ErasureDeclined(_) => EventKind::ErasureDeclined,
     }
 }
 

@@ -86,10 +86,13 @@ table! {
     GetCase            "CaseService/GetCase"                  [Own  Own  All    No       No   All  No   No];
     ListCases          "CaseService/ListCases"                [Own  Own  All    No       No   All  No   No];
     RecordIdentity     "CaseService/RecordIdentity"           [Own  Own  All    No       No   No   No   No];
-    // A supervisor sees everything but who people are.
+    // Which cases, and whose assignments, is decided on the log. A supervisor assigns, and sees everything but who people are.
+    AssignCase         "CaseService/AssignCase"               [No   No   All    No       No   All  No   No];
+    UnassignCase       "CaseService/UnassignCase"             [No   No   All    No       No   All  No   No];
     UnsealIdentity     "CaseService/UnsealIdentity"           [No   No   All    No       No   No   No   No];
     RequestErasure     "ErasureService/RequestErasure"        [No   No   No     No       No   All  No   No];
     ApproveErasure     "ErasureService/ApproveErasure"        [No   No   No     No       No   All  No   No];
+    DeclineErasure     "ErasureService/DeclineErasure"        [No   No   No     No       No   All  No   No];
     PlaceHold          "ErasureService/PlaceHold"             [No   No   No     No       No   All  No   No];
     LiftHold           "ErasureService/LiftHold"              [No   No   No     No       No   All  No   No];
     Read               "EventService/Read"                    [Own  Own  Cases  Activity No   All  No   No];
@@ -144,6 +147,9 @@ pub const CASES: &[EventKind] = &[
     EventKind::ErasureRequested,
     EventKind::ErasureApproved,
     EventKind::IdentityErased,
+    EventKind::CaseAssigned,
+    EventKind::CaseUnassigned,
+    EventKind::ErasureDeclined,
 ];
 /// Kinds of events that can tell something of a single case; reading them is recorded.
 pub const TELLING_OF_CASES: &[EventKind] = &[
@@ -161,6 +167,9 @@ pub const TELLING_OF_CASES: &[EventKind] = &[
     EventKind::ErasureRequested,
     EventKind::ErasureApproved,
     EventKind::IdentityErased,
+    EventKind::CaseAssigned,
+    EventKind::CaseUnassigned,
+    EventKind::ErasureDeclined,
     EventKind::Quarantined,
     EventKind::QuarantineDecided,
 ];

@@ -130,6 +130,10 @@ impl Engine {
             return Err(Refusal::Invalid(found).into());
         }
         let case = parse(&read.case_id)?;
+        // The writer decides it again; looked at first, it keeps everything else from being told to somebody whom it does not concern.
+        if !self.is_assigned(case, read.by.as_ref().map_or("", sealed::person)).await? {
+            return Err(Refusal::NotAssigned.into());
+        }
         let standing = self.standing(case, kind).await?;
         if standing.must_be_erased {
             return Err(Refusal::Erased.into());
@@ -161,7 +165,7 @@ impl Engine {
         Ok((identity, event.recorded_at))
     }
 
-    /// Records a hold, its end, or a request to erase: the receipt.
+    /// Records a hold, its end, a request to erase or that it was declined, or an assignment: the receipt.
     pub async fn record_about_seals(&self, body: Body) -> Result<v1::Receipt, SealError> {
         let command_id = sealed::command_of(&body).unwrap_or_default().to_owned();
         let outcome = self.record(body, 0).await?;
@@ -232,6 +236,23 @@ impl Engine {
         let (case, now) = (parse(case_id)?, self.now());
         let shown = |sealing: &Sealing| sealing.to_proto(u64::MAX, now);
         let look = |folded: &crate::Folded| folded.views.sealings().get(case).and_then(shown);
+        Ok(self.query(0, look).await?.unwrap_or_default())
+    }
+
+    /// Whether a case is assigned to a person now; one that is not there is assigned to nobody.
+    pub async fn is_assigned(&self, case: SubmissionId, subject: &str) -> Result<bool, QueryError> {
+        let now = self.now();
+        let look = |folded: &crate::Folded| {
+            folded.views.sealings().get(case).is_some_and(|sealing| sealing.is_assigned_to(subject, now))
+        };
+        self.query(self.head().position, look).await
+    }
+
+    /// Those that a case is assigned to at its latest.
+    pub async fn assignees(&self, case_id: &str) -> Result<Vec<v1::Assignee>, SealError> {
+        let (case, now) = (parse(case_id)?, self.now());
+        let look =
+            |folded: &crate::Folded| folded.views.sealings().get(case).map(|sealing| sealing.assignees(u64::MAX, now));
         Ok(self.query(0, look).await?.unwrap_or_default())
     }
 

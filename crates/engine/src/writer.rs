@@ -207,7 +207,10 @@ pub(crate) fn identity(event: &v1::Event, body: &[u8]) -> Option<(SubmissionId, 
         | Body::HoldPlaced(_)
         | Body::HoldLifted(_)
         | Body::ErasureRequested(_)
-        | Body::ErasureApproved(_) => return sealed::content_of(event.body.as_ref()?),
+        | Body::ErasureApproved(_)
+        | Body::ErasureDeclined(_)
+        | Body::CaseAssigned(_)
+        | Body::CaseUnassigned(_) => return sealed::content_of(event.body.as_ref()?),
         Body::IdentityRead(_)
         | Body::IdentityErased(_)
         | Body::Registered(_)

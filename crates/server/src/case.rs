@@ -2,7 +2,7 @@
 
 use satgas_domain::id::SubmissionId;
 use satgas_engine::Engine;
-use satgas_proto::v1::{self, case_service_server::CaseService, submission::Content};
+use satgas_proto::v1::{self, case_service_server::CaseService, event::Body, submission::Content};
 use tonic::{Request, Response, Status};
 
 use crate::{
@@ -67,7 +67,11 @@ impl CaseService for CaseApi {
         };
         let mut cases: Vec<(u32, v1::Case)> =
             look_within(&self.engine, r.min_position, r.as_of, &r.area_prefix, |known| {
-                known.cases_from(first, &r.area_prefix, wanted).take(size + 1).collect()
+                let cases = known.cases_from(first, &r.area_prefix, wanted);
+                let asked = |case: &v1::Case| {
+                    r.assigned_to.is_empty() || case.assignees.iter().any(|to| to.subject == r.assigned_to)
+                };
+                cases.filter(|(_, case)| asked(case)).take(size + 1).collect()
             })
             .await?;
         let next_page_token = if cases.len() > size { cases[size].0.to_string() } else { String::new() };
@@ -82,6 +86,33 @@ impl CaseService for CaseApi {
     ) -> Result<Response<v1::RecordIdentityResponse>, Status> {
         let _call = self.streams.tasks.token();
         sealed::record(&self.engine, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn assign_case(
+        &self,
+        request: Request<v1::AssignCaseRequest>,
+    ) -> Result<Response<v1::AssignCaseResponse>, Status> {
+        let _call = self.streams.tasks.token();
+        let by = Some(sealed::caller(&request));
+        let v1::AssignCaseRequest { command_id, case_id, subject, instead_of, until, reason } = request.into_inner();
+        let assigned =
+            v1::CaseAssigned { command_id, case_id: case_id.clone(), subject, instead_of, until, reason, by };
+        let receipt = self.engine.record_about_seals(Body::CaseAssigned(assigned)).await.map_err(status::sealed)?;
+        let assignees = self.engine.assignees(&case_id).await.map_err(status::sealed)?;
+        Ok(Response::new(v1::AssignCaseResponse { receipt: Some(receipt), assignees }))
+    }
+
+    async fn unassign_case(
+        &self,
+        request: Request<v1::UnassignCaseRequest>,
+    ) -> Result<Response<v1::UnassignCaseResponse>, Status> {
+        let _call = self.streams.tasks.token();
+        let by = Some(sealed::caller(&request));
+        let v1::UnassignCaseRequest { command_id, case_id, subject, reason } = request.into_inner();
+        let ended = v1::CaseUnassigned { command_id, case_id: case_id.clone(), subject, reason, by };
+        let receipt = self.engine.record_about_seals(Body::CaseUnassigned(ended)).await.map_err(status::sealed)?;
+        let assignees = self.engine.assignees(&case_id).await.map_err(status::sealed)?;
+        Ok(Response::new(v1::UnassignCaseResponse { receipt: Some(receipt), assignees }))
     }
 
     async fn unseal_identity(

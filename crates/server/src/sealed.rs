@@ -133,6 +133,18 @@ impl ErasureService for Erasures {
         Ok(Response::new(v1::ApproveErasureResponse { receipt: Some(receipt), sealing }))
     }
 
+    async fn decline_erasure(
+        &self,
+        request: Request<v1::DeclineErasureRequest>,
+    ) -> Result<Response<v1::DeclineErasureResponse>, Status> {
+        let _call = self.streams.tasks.token();
+        let by = Some(caller(&request));
+        let v1::DeclineErasureRequest { command_id, case_id, reason } = request.into_inner();
+        let declined = v1::ErasureDeclined { command_id, case_id: case_id.clone(), reason, by };
+        let (receipt, sealing) = self.record(&case_id, Body::ErasureDeclined(declined)).await?;
+        Ok(Response::new(v1::DeclineErasureResponse { receipt, sealing }))
+    }
+
     async fn place_hold(
         &self,
         request: Request<v1::PlaceHoldRequest>,

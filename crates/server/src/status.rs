@@ -242,6 +242,12 @@ pub(crate) fn sealed(error: SealError) -> Status {
     }
 }
 
+/// Who the people of a case are is for those that it is assigned to. The same whatever there is of it.
+pub(crate) fn not_assigned() -> Status {
+    let message = "the case is not assigned to you: take it when nobody has it, or ask a supervisor".to_owned();
+    with_reason(Code::PermissionDenied, message, "NOT_ASSIGNED", [])
+}
+
 fn seal_refused(refusal: sealed::Refusal) -> Status {
     match refusal {
         sealed::Refusal::UnknownCase => not_found("case"),
@@ -260,6 +266,7 @@ fn seal_refused(refusal: sealed::Refusal) -> Status {
             let message = "who asked for the erasure cannot approve it: a second person must".to_owned();
             with_reason(Code::PermissionDenied, message, "SAME_PERSON", [])
         }
+        sealed::Refusal::NotAssigned => not_assigned(),
         sealed::Refusal::NotAllowed(why) => with_reason(Code::FailedPrecondition, why.to_owned(), "NOT_ALLOWED", []),
     }
 }

@@ -1,5 +1,6 @@
 //! `satgas case`: opens, shows and lists cases, and takes them one step on.
 
+mod assigned;
 mod identity;
 mod sealing;
 mod show;
@@ -44,6 +45,14 @@ pub(crate) enum Command {
     /// Keep the identities of a case for the law
     #[command(subcommand)]
     Hold(sealing::Hold),
+    /// Take a case that nobody has: only who has it reads who its people are
+    Take(assigned::Take),
+    /// Assign a case to a case worker, in place of another or beside them, or for a time
+    Assign(assigned::Assign),
+    /// End an assignment
+    Unassign(assigned::Unassign),
+    /// Hand all cases of a case worker over to another
+    HandOver(assigned::HandOver),
     #[command(flatten)]
     Step(Step),
 }
@@ -84,6 +93,9 @@ pub(crate) struct List {
     /// Only in this status, such as dalam-layanan
     #[arg(long, value_parser = codes::parse::<v1::CaseStatus>)]
     status: Option<v1::CaseStatus>,
+    /// Only those that are assigned to this subject
+    #[arg(long, value_name = "SUBJECT", default_value = "")]
+    assigned_to: String,
     #[command(flatten)]
     as_of: as_of::Args,
     /// How the list is printed
@@ -104,6 +116,10 @@ pub(crate) async fn run(command: Command, server: &Connection) -> anyhow::Result
         Command::Identity(command) => identity::run(command, server, &log).await,
         Command::Erase(command) => sealing::erase(command, server, &log).await,
         Command::Hold(command) => sealing::hold(command, server, &log).await,
+        Command::Take(args) => assigned::take(args, server, &log).await,
+        Command::Assign(args) => assigned::assign(args, server, &log).await,
+        Command::Unassign(args) => assigned::unassign(args, server, &log).await,
+        Command::HandOver(args) => assigned::hand_over(args, server, &log).await,
         Command::Step(step) => advance(step, server, &log).await,
     }
 }

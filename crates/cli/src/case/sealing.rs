@@ -26,6 +26,14 @@ pub(crate) enum Erase {
         #[arg(long)]
         reason: String,
     },
+    /// Decline an erasure that somebody else asked for, or withdraw your own; it can be asked for again
+    Decline {
+        /// Id of the case
+        case_id: String,
+        /// Why, 10 to 500 characters; no names
+        #[arg(long)]
+        reason: String,
+    },
     /// Approve an erasure that somebody else asked for: the case's key is destroyed, for ever
     Approve {
         /// Id of the case
@@ -70,6 +78,10 @@ pub(super) async fn erase(command: Erase, server: &Connection, log: &Log) -> any
             let request = v1::RequestErasureRequest { command_id: new_id(), case_id, reason };
             client.request_erasure(unary(request)).await?.into_inner().sealing
         }
+        Erase::Decline { case_id, reason } => {
+            let request = v1::DeclineErasureRequest { command_id: new_id(), case_id, reason };
+            client.decline_erasure(unary(request)).await?.into_inner().sealing
+        }
         Erase::Approve { case_id, command_id } => {
             let command_id = command_id.unwrap_or_else(new_id);
             let request = v1::ApproveErasureRequest { command_id: command_id.clone(), case_id };
@@ -101,7 +113,7 @@ pub(super) async fn hold(command: Hold, server: &Connection, log: &Log) -> anyho
     show(sealing, log)
 }
 
-fn new_id() -> String {
+pub(super) fn new_id() -> String {
     uuid::Uuid::now_v7().to_string()
 }
 
@@ -133,7 +145,8 @@ pub(super) fn write(out: &mut impl Write, sealing: &v1::CaseSealing, log: &Log) 
     if sealing.erasure != 0 {
         let by = sealing.erasure_requested_by.clone().unwrap_or_default().id;
         let status = sealing.erasure().label();
-        writeln!(out, "erasure         {status} {}, asked for by {by}", at(sealing.erasure_at.as_ref()))?;
+        let reason = &sealing.erasure_reason;
+        writeln!(out, "erasure         {status} {}, asked for by {by}: {reason}", at(sealing.erasure_at.as_ref()))?;
     }
     Ok(())
 }

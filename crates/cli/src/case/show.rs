@@ -7,7 +7,7 @@ use std::{
 
 use satgas_proto::v1;
 
-use super::{sealing, steps};
+use super::{assigned, sealing, steps};
 use crate::{
     codes,
     connect::Log,
@@ -54,6 +54,7 @@ fn write(out: &mut impl Write, case: &v1::Case, log: &Log) -> io::Result<()> {
         writeln!(out, "follow-up {number:<5} due {due_on}, {done}: {action}")?;
     }
     write_course(out, case)?;
+    assigned::write(out, &case.assignees, log)?;
     if let Some(sealing) = &case.sealing {
         sealing::write(out, sealing, log)?;
     }

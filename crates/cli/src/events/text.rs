@@ -77,6 +77,9 @@ fn body_text(body: &Body, zone: &TimeZone) -> String {
         | Body::HoldLifted(_)
         | Body::ErasureRequested(_)
         | Body::ErasureApproved(_)
+        | Body::ErasureDeclined(_)
+        | Body::CaseAssigned(_)
+        | Body::CaseUnassigned(_)
         | Body::IdentityErased(_) => about_seals_text(body),
     }
 }
@@ -89,6 +92,9 @@ fn about_seals_text(body: &Body) -> String {
         Body::HoldLifted(e) => (&e.case_id, format!("{}: {}", e.hold_id, e.reason), &e.by),
         Body::ErasureRequested(e) => (&e.case_id, e.reason.clone(), &e.by),
         Body::ErasureApproved(e) => (&e.case_id, "approved".to_owned(), &e.by),
+        Body::ErasureDeclined(e) => (&e.case_id, e.reason.clone(), &e.by),
+        Body::CaseAssigned(e) => (&e.case_id, format!("to {}: {}", e.subject, e.reason), &e.by),
+        Body::CaseUnassigned(e) => (&e.case_id, format!("from {}: {}", e.subject, e.reason), &e.by),
         Body::IdentityErased(e) => (&e.case_id, format!("{} seals", e.seals), &None),
         _ => return String::new(),
     };

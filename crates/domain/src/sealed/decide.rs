@@ -5,7 +5,7 @@ use satgas_proto::v1::{self, Violation, event::Body};
 use super::{Sealing, case_of, person};
 use crate::{
     case::Case,
-    id::SubmissionId,
+    id::{SubmissionId, is_token},
     time::{Day, Instant},
     validate::Violations,
 };
@@ -33,6 +33,8 @@ pub enum Refusal {
     NotSealed,
     /// Who asked for an erasure cannot approve it.
     SamePerson,
+    /// The case is not assigned to who asks; whether there is anything to read is not said.
+    NotAssigned,
     /// It does not fit what is known of the case.
     NotAllowed(&'static str),
     /// It is not well-formed.
@@ -59,6 +61,9 @@ pub fn actor_of(body: &Body) -> Option<&v1::Actor> {
         Body::HoldLifted(e) => e.by.as_ref(),
         Body::ErasureRequested(e) => e.by.as_ref(),
         Body::ErasureApproved(e) => e.by.as_ref(),
+        Body::ErasureDeclined(e) => e.by.as_ref(),
+        Body::CaseAssigned(e) => e.by.as_ref(),
+        Body::CaseUnassigned(e) => e.by.as_ref(),
         _ => None,
     }
 }
@@ -73,6 +78,19 @@ impl Ask<'_> {
         let case = case.ok_or(Refusal::UnknownCase)?;
         let nothing = Sealing::default();
         let sealing = sealing.unwrap_or(&nothing);
+        match self.body {
+            // Work on a case goes on when nobody knows any more who its people were.
+            Body::CaseAssigned(assigned) => return sealing.assignments.decide_assigned(assigned, self.now),
+            Body::CaseUnassigned(ended) => return sealing.assignments.decide_unassigned(ended, self.now),
+            Body::IdentityRead(read) => {
+                // Before everything else, so that a refusal tells nothing of the case.
+                let reader = read.by.as_ref().map_or("", person);
+                if !sealing.is_assigned_to(reader, self.now) {
+                    return Err(Refusal::NotAssigned);
+                }
+            }
+            _ => {}
+        }
         if sealing.is_erased() || (sealing.must_be_erased() && !matches!(self.body, Body::IdentityErased(_))) {
             return Err(Refusal::Erased);
         }
@@ -96,6 +114,8 @@ impl Ask<'_> {
             }
             Body::ErasureRequested(_) => self.request(sealing),
             Body::ErasureApproved(approved) => self.approve(sealing, approved),
+            Body::ErasureDeclined(_) if sealing.open_request().is_some() => Ok(()),
+            Body::ErasureDeclined(_) => Err(Refusal::NotAllowed("no erasure that was asked for waits")),
             Body::IdentityErased(_) if sealing.must_be_erased() => Ok(()),
             Body::IdentityErased(_) => Err(Refusal::NotAllowed("the erasure was not approved")),
             _ => Err(Refusal::NotAllowed("it is nothing about sealed identities")),
@@ -127,14 +147,14 @@ impl Ask<'_> {
 
     fn request(&self, sealing: &Sealing) -> Result<(), Refusal> {
         self.not_held(sealing)?;
-        if sealing.requested.is_some() {
+        if sealing.open_request().is_some() {
             return Err(Refusal::NotAllowed("the erasure was asked for already: a second person must approve it"));
         }
         if sealing.seals.is_empty() { Err(Refusal::NotSealed) } else { Ok(()) }
     }
 
     fn approve(&self, sealing: &Sealing, approved: &v1::ErasureApproved) -> Result<(), Refusal> {
-        let Some(request) = &sealing.requested else {
+        let Some(request) = sealing.open_request() else {
             return Err(Refusal::NotAllowed("nobody asked for an erasure"));
         };
         // The hold first: whoever is told of one need not send for a second person.
@@ -146,7 +166,7 @@ impl Ask<'_> {
     }
 }
 
-fn invalid(field: &str, reason: &str) -> Refusal {
+pub(super) fn invalid(field: &str, reason: &str) -> Refusal {
     Refusal::Invalid(vec![Violation { field: field.to_owned(), reason: reason.to_owned() }])
 }
 
@@ -183,9 +203,32 @@ pub fn well_formed(body: &Body) -> Vec<Violation> {
             reason(&mut v, "reason", &e.reason);
         }
         Body::ErasureRequested(e) => reason(&mut v, "reason", &e.reason),
+        Body::ErasureDeclined(e) => reason(&mut v, "reason", &e.reason),
+        Body::CaseAssigned(e) => {
+            subject(&mut v, "subject", &e.subject);
+            if !e.instead_of.is_empty() {
+                subject(&mut v, "instead_of", &e.instead_of);
+                v.require(e.instead_of != e.subject, "instead_of", "is the same as subject");
+            }
+            // Who takes a case that nobody has says so by taking it.
+            if !e.reason.is_empty() || e.by.as_ref().is_none_or(|by| person(by) != e.subject) {
+                reason(&mut v, "reason", &e.reason);
+            }
+            if e.until.as_ref().is_some_and(|until| Instant::from_proto(until).is_none()) {
+                v.add("until", "is not a time of the years 2000 to 2199");
+            }
+        }
+        Body::CaseUnassigned(e) => {
+            subject(&mut v, "subject", &e.subject);
+            reason(&mut v, "reason", &e.reason);
+        }
         _ => {}
     }
     v.into_vec()
+}
+
+fn subject(v: &mut Violations, field: &str, text: &str) {
+    v.require(is_token(text, 64), field, "is not 1 to 64 of the characters a-z, A-Z, 0-9, '.', '_' and '-'");
 }
 
 /// Ten characters: less says nothing that a supervisor could hold against what was read.

@@ -1,19 +1,22 @@
-//! What is sealed, held and erased of a case: which identities, under which key, and whether they may and can still be read.
+//! What is sealed, held and erased of a case: which identities, under which key, who may read them, and whether they still can be read.
 //!
 //! The same state serves the writer, which decides on it, and the views, which show it. Nothing in here says who anybody is.
 //!
 //! Invariants:
 //! - All seals of a case are under one key, so that destroying it erases them all.
 //! - An erasure needs two persons, and no hold that stands. Once it is approved it is carried out: no hold, seal or reading comes between.
+//! - Who reads has the case assigned, whatever their role may do otherwise.
 //! - What was erased stays erased: nothing is sealed for the case again.
 //! - Nothing is forgotten but marked, with the position that marked it, so that the past is answered from the same state.
 
+mod assigned;
 mod decide;
 mod show;
 
 use satgas_proto::v1::{self, event::Body};
 use serde::{Deserialize, Serialize};
 
+use self::assigned::Assignments;
 pub use self::decide::{Ask, Refusal, actor_of, identity, well_formed};
 use crate::{Map, id::SubmissionId, time::Instant};
 
@@ -51,6 +54,17 @@ struct Request {
     /// Who asked.
     #[serde(with = "crate::stored")]
     by: v1::Actor,
+    reason: String,
+    at: Stamp,
+    declined: Option<Declined>,
+}
+
+/// That it is not carried out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Declined {
+    /// Whether by the person who asked.
+    withdrawn: bool,
+    reason: String,
     at: Stamp,
 }
 
@@ -60,7 +74,9 @@ pub struct Sealing {
     key_id: Option<KeyId>,
     seals: Vec<Sealed>,
     holds: Vec<Hold>,
-    requested: Option<Request>,
+    /// In log order; only the last may be open.
+    requests: Vec<Request>,
+    assignments: Assignments,
     approved: Option<Stamp>,
     erased: Option<Stamp>,
 }
@@ -94,6 +110,23 @@ impl Sealing {
     #[must_use]
     pub fn is_erased(&self) -> bool {
         self.erased.is_some()
+    }
+
+    /// Whether the case is assigned to a person at a time.
+    #[must_use]
+    pub fn is_assigned_to(&self, subject: &str, now: Instant) -> bool {
+        self.assignments.is_to(subject, now, u64::MAX)
+    }
+
+    /// Those that the case was assigned to at a time, by what was known at a position.
+    #[must_use]
+    pub fn assignees(&self, until: u64, now: Instant) -> Vec<v1::Assignee> {
+        self.assignments.to_proto(now, until)
+    }
+
+    /// The request that waits for a second person.
+    fn open_request(&self) -> Option<&Request> {
+        self.requests.last().filter(|request| request.declined.is_none())
     }
 
     /// A hold that stands at a time, by what was known at a position.
@@ -168,8 +201,17 @@ impl Sealing {
             }
             Body::ErasureRequested(requested) => {
                 let by = requested.by.clone().unwrap_or_default();
-                self.requested = Some(Request { by, at });
+                self.requests.push(Request { by, reason: requested.reason.clone(), at, declined: None });
             }
+            Body::ErasureDeclined(declined) => {
+                let by = declined.by.clone().unwrap_or_default();
+                if let Some(request) = self.requests.last_mut() {
+                    let withdrawn = person(&by) == person(&request.by);
+                    request.declined = Some(Declined { withdrawn, reason: declined.reason.clone(), at });
+                }
+            }
+            Body::CaseAssigned(assigned) => self.assignments.assign(assigned, at),
+            Body::CaseUnassigned(e) => self.assignments.end(&e.subject, at.position),
             Body::ErasureApproved(_) => self.approved = Some(at),
             Body::IdentityErased(_) => self.erased = Some(at),
             _ => {}
@@ -194,6 +236,9 @@ pub fn case_of(body: &Body) -> Option<&str> {
         Body::ErasureRequested(e) => &e.case_id,
         Body::ErasureApproved(e) => &e.case_id,
         Body::IdentityErased(e) => &e.case_id,
+        Body::ErasureDeclined(e) => &e.case_id,
+        Body::CaseAssigned(e) => &e.case_id,
+        Body::CaseUnassigned(e) => &e.case_id,
         _ => return None,
     })
 }
@@ -207,6 +252,9 @@ pub fn command_of(body: &Body) -> Option<&str> {
         Body::HoldLifted(e) => &e.command_id,
         Body::ErasureRequested(e) => &e.command_id,
         Body::ErasureApproved(e) => &e.command_id,
+        Body::ErasureDeclined(e) => &e.command_id,
+        Body::CaseAssigned(e) => &e.command_id,
+        Body::CaseUnassigned(e) => &e.command_id,
         _ => return None,
     })
 }

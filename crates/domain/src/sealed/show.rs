@@ -2,7 +2,7 @@
 
 use satgas_proto::v1::{self, ErasureStatus};
 
-use super::{Sealed, Sealing, Stamp};
+use super::{Declined, Sealed, Sealing, Stamp};
 use crate::time::Instant;
 
 impl Sealing {
@@ -11,13 +11,19 @@ impl Sealing {
     pub fn to_proto(&self, until: u64, now: Instant) -> Option<v1::CaseSealing> {
         let known = |stamp: &&Stamp| stamp.position <= until;
         let erased = self.erased.as_ref().filter(known);
-        let requested = self.requested.as_ref().filter(|request| request.at.position <= until);
+        let requested = self.requests.iter().rev().find(|request| request.at.position <= until);
+        let declined = requested.and_then(|request| request.declined.as_ref()).filter(|d| d.at.position <= until);
         let (status, at) = match (erased, self.approved.as_ref().filter(known), requested) {
             (Some(at), ..) => (ErasureStatus::Erased, Some(*at)),
             (None, Some(at), _) => (ErasureStatus::Approved, Some(*at)),
-            (None, None, Some(request)) => (ErasureStatus::Requested, Some(request.at)),
+            (None, None, Some(request)) => match declined {
+                Some(Declined { withdrawn: true, at, .. }) => (ErasureStatus::Withdrawn, Some(*at)),
+                Some(Declined { at, .. }) => (ErasureStatus::Declined, Some(*at)),
+                None => (ErasureStatus::Requested, Some(request.at)),
+            },
             (None, None, None) => (ErasureStatus::Unspecified, None),
         };
+        let reason = declined.map(|declined| &declined.reason).or(requested.map(|request| &request.reason));
         let shown = v1::CaseSealing {
             identities: self.identities(until, erased.is_some()),
             holds: self
@@ -31,6 +37,7 @@ impl Sealing {
                 .collect(),
             erasure: status.into(),
             erasure_requested_by: requested.map(|request| request.by.clone()),
+            erasure_reason: reason.cloned().unwrap_or_default(),
             erasure_at: at.map(|at| at.recorded.to_proto()),
         };
         (shown != v1::CaseSealing::default()).then_some(shown)

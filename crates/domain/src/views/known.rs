@@ -306,6 +306,7 @@ impl<'a> Known<'a> {
         let sealing = self.views.sealings().get(case.id);
         v1::Case {
             sealing: sealing.and_then(|sealing| sealing.to_proto(self.position(), self.now())),
+            assignees: sealing.map(|sealing| sealing.assignees(self.position(), self.now())).unwrap_or_default(),
             ..case.to_proto(self.code(case.area), institution, due)
         }
     }

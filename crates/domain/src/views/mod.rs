@@ -218,6 +218,9 @@ impl Views {
                 | Body::HoldLifted(_)
                 | Body::ErasureRequested(_)
                 | Body::ErasureApproved(_)
+                | Body::ErasureDeclined(_)
+                | Body::CaseAssigned(_)
+                | Body::CaseUnassigned(_)
                 | Body::IdentityErased(_)),
             ) => self.sealing_changed(body),
             Some(Body::Quarantined(_) | Body::QuarantineDecided(_)) => {

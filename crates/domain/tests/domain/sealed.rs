@@ -45,6 +45,42 @@ fn read(kind: IdentityKind, sealed_position: u64, purpose: &str) -> Body {
     })
 }
 
+fn worker(who: &str) -> Option<v1::Actor> {
+    Some(v1::Actor { role: "case_worker".into(), ..by(who).unwrap_or_default() })
+}
+
+/// An assignment; the role of who makes it is a supervisor's unless they take the case themselves.
+fn assigned(n: u32, subject: &str, instead_of: &str, until: Option<&str>, by: Option<v1::Actor>) -> Body {
+    Body::CaseAssigned(v1::CaseAssigned {
+        command_id: id(n),
+        case_id: id(CASE),
+        subject: subject.into(),
+        instead_of: instead_of.into(),
+        until: until.map(|until| at(until).to_proto()),
+        reason: "Pembagian tugas contoh".into(),
+        by,
+    })
+}
+
+fn taken_by(n: u32, who: &str) -> Body {
+    assigned(n, who, "", None, worker(who))
+}
+
+fn unassigned(n: u32, subject: &str, by: Option<v1::Actor>) -> Body {
+    let (command_id, case_id, subject) = (id(n), id(CASE), subject.into());
+    Body::CaseUnassigned(v1::CaseUnassigned { command_id, case_id, subject, reason: "Pindah tugas".into(), by })
+}
+
+fn declined(n: u32, who: &str) -> Body {
+    let (command_id, case_id) = (id(n), id(CASE));
+    Body::ErasureDeclined(v1::ErasureDeclined {
+        command_id,
+        case_id,
+        reason: "Keluarga berubah pikiran".into(),
+        by: by(who),
+    })
+}
+
 fn held(n: u32, until: Option<&str>) -> Body {
     let until = until.map(|until| at(until).to_proto());
     Body::HoldPlaced(v1::HoldPlaced {
@@ -91,6 +127,12 @@ impl Log {
             self.tell(body, NOW);
         }
         self
+    }
+
+    fn assignees(&self, position: u64, now: &str) -> Vec<String> {
+        let id = SubmissionId::parse(&id(CASE)).expect("an id");
+        let case = self.known_at(position, now).case(id).expect("it was reported");
+        case.assignees.into_iter().map(|assignee| assignee.subject).collect()
     }
 
     fn sealing(&self, now: &str) -> v1::CaseSealing {
@@ -150,7 +192,7 @@ fn all_identities_of_a_case_are_under_one_key() {
 
 #[test]
 fn a_reading_needs_a_purpose_and_something_to_read() {
-    let mut log = reported();
+    let mut log = reported().and_then([taken_by(49, "satu")]);
     let purpose = "Pendampingan di rumah sakit";
     assert_eq!(log.decides(&read(IdentityKind::Victim, 0, purpose), 0, NOW), Err(Refusal::NotSealed));
     let position = log.tell(sealed(50, IdentityKind::Victim, 2), NOW);
@@ -162,6 +204,117 @@ fn a_reading_needs_a_purpose_and_something_to_read() {
         };
         assert_eq!(found[0].field, "purpose");
     }
+}
+
+#[test]
+fn who_reads_has_the_case_and_a_refusal_tells_nothing_of_it() {
+    let purpose = "Pendampingan di rumah sakit";
+    let mut log = reported();
+    let reading = |position| read(IdentityKind::Victim, position, purpose);
+    assert_eq!(log.decides(&reading(0), 0, NOW), Err(Refusal::NotAssigned), "nothing is sealed");
+    let position = log.tell(sealed(50, IdentityKind::Victim, 2), NOW);
+    assert_eq!(log.decides(&reading(position), 0, NOW), Err(Refusal::NotAssigned));
+    log = log.and_then([taken_by(51, "satu")]);
+    assert_eq!(log.decides(&reading(position), 0, NOW), Ok(()));
+    log = log.and_then([requested(52, "satu"), approved(53, "dua"), erased(), unassigned(54, "satu", worker("satu"))]);
+    assert_eq!(log.decides(&reading(position), 0, NOW), Err(Refusal::NotAssigned), "nor that it was erased");
+}
+
+#[test]
+fn a_case_worker_takes_what_nobody_has_and_a_supervisor_assigns_everything_else() {
+    let log = reported();
+    for (body, words) in [
+        (assigned(50, "dua", "", None, worker("satu")), "for themselves"),
+        (assigned(50, "satu", "", Some("2028-05-02T12:00:00"), worker("satu")), "for good"),
+        (assigned(50, "satu", "dua", None, by("pengawas")), "not assigned to whom"),
+        (unassigned(50, "satu", by("pengawas")), "not assigned to that"),
+    ] {
+        assert!(why(log.decides(&body, 0, NOW)).contains(words), "{body:?}");
+    }
+    let log = log.and_then([taken_by(51, "satu")]);
+    let taken = log.known(NOW).position();
+    assert!(why(log.decides(&taken_by(52, "dua"), 0, NOW)).contains("already"));
+    assert!(why(log.decides(&unassigned(52, "satu", worker("dua")), 0, NOW)).contains("their own"));
+    let log = log.and_then([assigned(53, "dua", "", None, by("pengawas"))]);
+    assert_eq!(log.assignees(log.known(NOW).position(), NOW), ["satu", "dua"]);
+    let log = log.and_then([assigned(54, "tiga", "satu", None, by("pengawas"))]);
+    assert_eq!(log.assignees(log.known(NOW).position(), NOW), ["dua", "tiga"], "handed over");
+    assert_eq!(log.assignees(taken, NOW), ["satu"], "as it was known before");
+    let log = log.and_then([unassigned(55, "dua", worker("dua")), unassigned(56, "tiga", by("pengawas"))]);
+    assert!(log.assignees(log.known(NOW).position(), NOW).is_empty());
+    assert_eq!(log.decides(&taken_by(57, "empat"), 0, NOW), Ok(()), "nobody has it");
+}
+
+#[test]
+fn an_exception_ends_by_itself_and_is_not_for_long() {
+    let log = reported()
+        .and_then([taken_by(50, "satu"), assigned(51, "dua", "", Some("2028-05-02T12:00:00"), by("pengawas"))]);
+    let position = log.known(NOW).position();
+    assert_eq!(log.assignees(position, "2028-05-02T11:59:59.999"), ["satu", "dua"]);
+    assert_eq!(log.assignees(position, "2028-05-02T12:00:00"), ["satu"]);
+    for bad in [NOW, "2028-04-30T12:00:00", "2028-06-02T12:00:00"] {
+        let body = assigned(52, "tiga", "", Some(bad), by("pengawas"));
+        let Err(Refusal::Invalid(found)) = log.decides(&body, 0, NOW) else { panic!("{bad} is taken") };
+        assert_eq!(found[0].field, "until");
+    }
+}
+
+#[test]
+fn an_assignment_says_to_whom_and_why() {
+    let log = reported();
+    let refused = |body: Body| match log.decides(&body, 0, NOW) {
+        Err(Refusal::Invalid(found)) => found.into_iter().map(|v| v.field).collect::<Vec<_>>(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused(assigned(50, "nama orang", "", None, by("pengawas"))), ["subject"]);
+    assert_eq!(refused(assigned(50, "dua", "dua", None, by("pengawas"))), ["instead_of"]);
+    let unexplained = |by| match assigned(50, "satu", "", None, by) {
+        Body::CaseAssigned(e) => Body::CaseAssigned(v1::CaseAssigned { reason: String::new(), ..e }),
+        other => other,
+    };
+    assert_eq!(refused(unexplained(by("pengawas"))), ["reason"]);
+    assert_eq!(log.decides(&unexplained(worker("satu")), 0, NOW), Ok(()), "taking says it");
+}
+
+#[test]
+fn an_erasure_that_was_declined_or_withdrawn_can_be_asked_for_again() {
+    let log = reported().and_then([sealed(50, IdentityKind::Victim, 2)]);
+    assert!(why(log.decides(&declined(51, "dua"), 0, NOW)).contains("waits"));
+    let log = log.and_then([requested(51, "satu")]);
+    let asked = log.known(NOW).position();
+    let log = log.and_then([declined(52, "dua")]);
+    let shown = log.sealing(NOW);
+    assert_eq!((shown.erasure(), shown.erasure_reason.as_str()), (ErasureStatus::Declined, "Keluarga berubah pikiran"));
+    assert!(why(log.decides(&approved(53, "dua"), 0, NOW)).contains("nobody asked"));
+    assert!(why(log.decides(&declined(53, "dua"), 0, NOW)).contains("waits"));
+    let case_id = SubmissionId::parse(&id(CASE)).unwrap();
+    let then = log.known_at(asked, NOW).case(case_id).unwrap().sealing.unwrap();
+    assert_eq!((then.erasure(), then.erasure_reason.as_str()), (ErasureStatus::Requested, "Permintaan keluarga"));
+    let log = log.and_then([requested(54, "satu"), declined(55, "satu")]);
+    assert_eq!(log.sealing(NOW).erasure(), ErasureStatus::Withdrawn);
+    let log = log.and_then([requested(56, "satu"), approved(57, "dua"), erased()]);
+    assert_eq!(log.sealing(NOW).erasure(), ErasureStatus::Erased);
+    assert_eq!(log.decides(&declined(58, "dua"), 0, NOW), Err(Refusal::Erased));
+}
+
+#[test]
+fn two_tokens_of_one_person_are_one_person() {
+    let with_subject = |body: Body| match body {
+        Body::ErasureRequested(mut e) => {
+            e.by.get_or_insert_default().subject = "petugas-17".into();
+            Body::ErasureRequested(e)
+        }
+        Body::ErasureApproved(mut e) => {
+            e.by.get_or_insert_default().subject = "petugas-17".into();
+            Body::ErasureApproved(e)
+        }
+        other => other,
+    };
+    let asked = with_subject(requested(51, "token-satu"));
+    let log = reported().and_then([sealed(50, IdentityKind::Victim, 2), asked]);
+    assert_eq!(log.decides(&with_subject(approved(52, "token-dua")), 0, NOW), Err(Refusal::SamePerson));
+    assert_eq!(log.decides(&approved(52, "petugas-17"), 0, NOW), Err(Refusal::SamePerson), "the subject is the id");
+    assert_eq!(log.decides(&approved(52, "token-dua"), 0, NOW), Ok(()));
 }
 
 #[test]
@@ -223,7 +376,7 @@ fn a_hold_ends_by_itself_at_its_time() {
 
 #[test]
 fn once_approved_nothing_comes_between_and_what_was_erased_stays_erased() {
-    let mut log = reported().and_then([sealed(50, IdentityKind::Victim, 2)]);
+    let mut log = reported().and_then([taken_by(49, "satu"), sealed(50, IdentityKind::Victim, 2)]);
     let position = log.known(NOW).position();
     log = log.and_then([requested(51, "satu"), approved(52, "dua")]);
     let purpose = "Pendampingan di rumah sakit";
@@ -270,7 +423,15 @@ fn nothing_is_sealed_held_or_erased_of_a_case_that_is_not_there() {
 fn an_event_that_was_not_written_is_taken_back() {
     let mut log = reported();
     let fingerprint = |log: &Log| format!("{:?} {:?}", log.state.cases().all(), log.state.sealings());
-    let bodies = [sealed(50, IdentityKind::Victim, 2), held(51, None), lifted(52, 51), requested(53, "satu")];
+    let bodies = [
+        sealed(50, IdentityKind::Victim, 2),
+        held(51, None),
+        lifted(52, 51),
+        requested(53, "satu"),
+        declined(54, "dua"),
+        taken_by(55, "satu"),
+        unassigned(56, "satu", worker("satu")),
+    ];
     for body in bodies {
         let before = fingerprint(&log);
         let event = v1::Event {

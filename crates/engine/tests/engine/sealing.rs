@@ -23,8 +23,8 @@ use crate::support::*;
 const NAME: &str = "Melati Contoh Rahasia";
 const PURPOSE: &str = "Pendampingan di rumah sakit";
 const VICTIM: IdentityKind = IdentityKind::Victim;
-/// The appends of these stories: the log's opening, the town, the case, then what the story does.
-const FIRST: u64 = 4;
+/// The appends of these stories: the log's opening, the town, the case, who takes it, then what the story does.
+const FIRST: u64 = 5;
 
 /// A folder with a vault, and its master key.
 struct Keys {
@@ -52,11 +52,20 @@ impl Keys {
     }
 }
 
-/// An engine with the town and case 1.
+/// An engine with the town and case 1, which `satu` has.
 async fn with_case(journal: Arc<dyn Journal>, keys: &Keys) -> Engine {
     let engine = open_town(journal, &keys.options()).await;
     accepted(&engine, case(1)).await;
+    take(&engine, "satu").await.unwrap();
     engine
+}
+
+/// A case worker takes case 1.
+async fn take(engine: &Engine, who: &str) -> Result<v1::Receipt, SealError> {
+    let by = Some(by(who));
+    let (command_id, case_id) = (id(900), id(1));
+    let taken = v1::CaseAssigned { command_id, case_id, subject: who.into(), by, ..Default::default() };
+    engine.record_about_seals(Body::CaseAssigned(taken)).await
 }
 
 fn person(name: &str) -> Clear {
@@ -116,6 +125,22 @@ fn bytes_of(folder: &Path) -> Vec<u8> {
 
 fn holds(bytes: &[u8], text: &[u8]) -> bool {
     bytes.windows(text.len()).any(|window| window == text)
+}
+
+#[tokio::test]
+async fn who_does_not_have_the_case_reads_nothing_hears_nothing_and_nothing_is_written() {
+    let keys = Keys::new();
+    let engine = with_case(Arc::new(MemoryJournal::new()), &keys).await;
+    let other = async |case: u32| {
+        let request = v1::UnsealIdentityRequest { case_id: id(case), kind: VICTIM.into(), purpose: PURPOSE.into() };
+        refusal(engine.unseal_identity(request, by("dua")).await)
+    };
+    assert_eq!(other(1).await, Refusal::NotAssigned, "before there is anything");
+    seal(&engine, 50, 1, NAME).await.unwrap();
+    let head = engine.head();
+    assert_eq!((other(1).await, other(2).await), (Refusal::NotAssigned, Refusal::NotAssigned), "nor of no case");
+    assert_eq!(engine.head(), head);
+    stop(engine).await;
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use satgas_proto::v1::{self, AccessRefusal, case_service_server::CaseService};
 use tonic::{Code, Request, Response, Status};
 
 use super::{Authorized, CaseIds, Gate, Pass};
-use crate::status;
+use crate::{access::is_valid, identity::FOREIGN, status};
 
 #[tonic::async_trait]
 impl<S: CaseService> CaseService for Authorized<S> {
@@ -79,9 +79,41 @@ impl<S: CaseService> CaseService for Authorized<S> {
         let pass = self.gate.pass(&request, Rpc::UnsealIdentity);
         let case_id = request.get_ref().case_id.clone();
         pass.permit().await?;
+        if !self.gate.is_assigned(&pass, &case_id).await? {
+            return Err(pass.refuse_as(AccessRefusal::NotOwn, status::not_assigned()).await);
+        }
         // The service records the reading in the log of records before it opens the seal; this is the breach's list.
         pass.saw(CaseIds::of([case_id.as_str()])).await?;
         self.inner.unseal_identity(request).await
+    }
+
+    async fn assign_case(
+        &self,
+        request: Request<v1::AssignCaseRequest>,
+    ) -> Result<Response<v1::AssignCaseResponse>, Status> {
+        let pass = self.gate.pass(&request, Rpc::AssignCase);
+        pass.permit().await?;
+        // A mistyped subject must not look as if somebody had the case.
+        if !self.gate.is_case_worker(&pass, &request.get_ref().subject) {
+            let reason = "is the subject of no valid case worker's token: `satgas token list` shows them";
+            return Err(status::invalid_field("subject", reason));
+        }
+        let case_id = request.get_ref().case_id.clone();
+        let response = self.inner.assign_case(request).await?;
+        pass.saw(CaseIds::of([case_id.as_str()])).await?;
+        Ok(response)
+    }
+
+    async fn unassign_case(
+        &self,
+        request: Request<v1::UnassignCaseRequest>,
+    ) -> Result<Response<v1::UnassignCaseResponse>, Status> {
+        let pass = self.gate.pass(&request, Rpc::UnassignCase);
+        pass.permit().await?;
+        let case_id = request.get_ref().case_id.clone();
+        let response = self.inner.unassign_case(request).await?;
+        pass.saw(CaseIds::of([case_id.as_str()])).await?;
+        Ok(response)
     }
 
     async fn list_cases(
@@ -105,6 +137,25 @@ impl Gate {
         let look = |folded: &Folded| folded.known(self.engine.now()).case(id);
         let case = self.engine.query(self.engine.head().position, look).await.map_err(status::query)?;
         Ok(case.is_some_and(|case| pass.reaches(&case.area_code, &case.institution_id)))
+    }
+}
+
+impl Gate {
+    /// Whether a case is assigned to who calls; one that is not there is assigned to nobody.
+    async fn is_assigned(&self, pass: &Pass, case_id: &str) -> Result<bool, Status> {
+        let Ok(id) = SubmissionId::parse(case_id) else { return Ok(false) };
+        self.engine.is_assigned(id, &pass.holder.subject).await.map_err(status::query)
+    }
+
+    /// Whether a subject is known as a case worker's: by a valid token of this server, or as the caller's own. Those of other issuers are not
+    /// known before they call.
+    fn is_case_worker(&self, pass: &Pass, subject: &str) -> bool {
+        let now = self.engine.now();
+        let is_one = |token: &v1::Token| {
+            is_valid(token, now) && token.assignment.as_ref().is_some_and(|a| a.role() == v1::Role::CaseWorker)
+        };
+        let own = pass.holder.caller.role == v1::Role::CaseWorker && *pass.holder.subject == *subject;
+        own || subject.starts_with(FOREIGN) || self.access.look(|state| state.tokens_of(subject).any(is_one))
     }
 }
 

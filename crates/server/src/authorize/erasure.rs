@@ -25,6 +25,7 @@ macro_rules! erasures {
 erasures! {
     request_erasure: RequestErasure, RequestErasureRequest -> RequestErasureResponse;
     approve_erasure: ApproveErasure, ApproveErasureRequest -> ApproveErasureResponse;
+    decline_erasure: DeclineErasure, DeclineErasureRequest -> DeclineErasureResponse;
     place_hold: PlaceHold, PlaceHoldRequest -> PlaceHoldResponse;
     lift_hold: LiftHold, LiftHoldRequest -> LiftHoldResponse;
 }

@@ -67,7 +67,10 @@ fn submission(body: &Body) -> Option<&v1::Submission> {
         | Body::ErasureRequested(_)
         | Body::ErasureApproved(_)
         | Body::IdentityErased(_)
-        | Body::QuarantineDecided(_) => None,
+        | Body::QuarantineDecided(_)
+        | Body::CaseAssigned(_)
+        | Body::CaseUnassigned(_)
+        | Body::ErasureDeclined(_) => None,
     }
 }
 
