@@ -58,6 +58,11 @@ impl House {
         Ok(Self { satgas: satgas.to_owned(), folder: tempfile::tempdir_in(scratch)? })
     }
 
+    /// Leaves the folder behind.
+    pub(crate) fn keep(&mut self) {
+        self.folder.disable_cleanup(true);
+    }
+
     /// Where the server keeps its data.
     pub(crate) fn data(&self) -> PathBuf {
         self.folder.path().join("data")

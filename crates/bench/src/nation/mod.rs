@@ -77,7 +77,11 @@ pub(crate) async fn run(plan: &Plan, figures: &mut Figures) -> Result<Growth> {
     for records in plan.sizes() {
         eprintln!("{} records of {}", Unit::Bytes.show(records as f64), country.describe());
         enough_disk(&plan.scratch, records)?;
-        let house = House::new(&plan.satgas, &plan.scratch)?;
+        let mut house = House::new(&plan.satgas, &plan.scratch)?;
+        if plan.keep {
+            house.keep();
+            eprintln!("its log is kept in {}", house.data().display());
+        }
         let end = city::now();
         let history = History::new(Arc::clone(&country), records, end);
         let mut nation = Nation {
