@@ -35,6 +35,7 @@ mod anchor;
 mod files;
 mod open;
 mod raw;
+mod recover;
 
 use std::fmt;
 use std::fs::File;
@@ -50,6 +51,8 @@ use crate::frame::{Frame, Key, chain_hash};
 use crate::read::{Request, join};
 use crate::{AppendError, Chunk, Fault, Hash, Head, Journal, OpenError, ReadError, Records, Verified, walk};
 use anchor::Anchor;
+
+pub use recover::{RecoverError, Recovered, recover};
 
 /// How a [`SledJournal`] is opened.
 #[derive(Clone, Debug)]
