@@ -102,8 +102,16 @@ impl SledJournal {
     }
 
     fn make_durable(&self, batch: Batch) -> Result<(), (&'static str, String)> {
+        self.write(batch)?;
+        self.sync()
+    }
+
+    fn write(&self, batch: Batch) -> Result<(), (&'static str, String)> {
         self.db.apply_batch(batch).map_err(|cause| ("writing the commit", cause.to_string()))?;
-        self.db.flush().map_err(|cause| ("flushing the commit", cause.to_string()))?;
+        self.db.flush().map_err(|cause| ("flushing the commit", cause.to_string())).map(|_| ())
+    }
+
+    fn sync(&self) -> Result<(), (&'static str, String)> {
         self.file.sync_data().map_err(|cause| ("syncing the commit", cause.to_string()))
     }
 
@@ -247,6 +255,9 @@ fn next(entries: &mut impl Iterator<Item = sled::Result<(IVec, IVec)>>) -> Optio
 fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|_| "the storage engine panicked on its files".into())
 }
+
+#[cfg(test)]
+mod power_loss;
 
 #[cfg(test)]
 mod tests {
