@@ -15,9 +15,9 @@ use std::{
 use anyhow::{Context as _, ensure};
 use satgas_proto::v1::{
     self, ErasureStatus, IdentityKind, ReceiptStatus, Role, assignment::Own, audit_service_client::AuditServiceClient,
-    case_service_client::CaseServiceClient,
-    erasure_service_client::ErasureServiceClient, event::Body, event_service_client::EventServiceClient,
-    registry_entry::Entry, registry_service_client::RegistryServiceClient, submission::Content, submission::Reporter,
+    case_service_client::CaseServiceClient, erasure_service_client::ErasureServiceClient, event::Body,
+    event_service_client::EventServiceClient, registry_entry::Entry, registry_service_client::RegistryServiceClient,
+    submission::Content, submission::Reporter,
 };
 use tonic::Code;
 use tonic_types::StatusExt as _;
@@ -411,7 +411,9 @@ async fn only_the_case_worker_who_has_the_case_reads_and_a_supervisor_hands_it_o
     ensure!(served.ask(&over)?.good()?.contains("2 cases were handed over"));
     for case_id in [&case_id, &other] {
         ensure!(name_of(&second, case_id).await? == NAME);
-        ensure!(reason(&unseal(&channel, case_id, PURPOSE).await.err().context("it was handed over")?) == "NOT_ASSIGNED");
+        ensure!(
+            reason(&unseal(&channel, case_id, PURPOSE).await.err().context("it was handed over")?) == "NOT_ASSIGNED"
+        );
     }
     let listed = served.ask(&["case", "list", "--assigned-to", "petugas-18", "--format", "json"])?.good()?;
     ensure!(listed.contains(&case_id) && listed.contains(&other), "{listed}");

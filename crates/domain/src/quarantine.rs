@@ -96,6 +96,10 @@ impl Kept {
         (decision.verdict() == QuarantineVerdict::Refuse).then_some(decision.reason.as_str())
     }
 
+    fn id(&self) -> Option<SubmissionId> {
+        SubmissionId::parse(&self.kept.submission.as_ref()?.submission_id).ok()
+    }
+
     fn load(&self) -> Load {
         self.kept.submission.as_ref().map(Load::of).unwrap_or_default()
     }
@@ -114,6 +118,8 @@ impl Kept {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Quarantine {
     kept: BTreeMap<u64, Kept>,
+    /// Positions of the records under each id.
+    by_id: Map<SubmissionId, Vec<u64>>,
     /// What waits, by the token that handed it in.
     waiting: Map<String, Load>,
     waiting_in_all: Load,
@@ -133,6 +139,14 @@ impl Quarantine {
     #[must_use]
     pub fn get(&self, position: u64) -> Option<&Kept> {
         self.kept.get(&position)
+    }
+
+    /// The very same record where it was kept apart; another content under its id is another record.
+    #[must_use]
+    pub fn find(&self, submission: &v1::Submission) -> Option<(u64, &Kept)> {
+        let positions = self.by_id.get(&SubmissionId::parse(&submission.submission_id).ok()?)?;
+        let mut kept = positions.iter().filter_map(|position| Some((*position, self.kept.get(position)?)));
+        kept.find(|(_, kept)| kept.kept.submission.as_ref() == Some(submission))
     }
 
     /// Whether another record of a token may wait.
@@ -173,6 +187,9 @@ impl Quarantine {
                 let origin = (event.area_code.clone(), event.institution_id.clone());
                 let kept = Kept { arrived: event::recorded(event), origin, kept: kept.clone(), decided: None };
                 self.wait(&kept, Load::plus);
+                if let Some(id) = kept.id() {
+                    self.by_id.entry(id).or_default().push(event.position);
+                }
                 self.kept.insert(event.position, kept);
                 Some(Undo::Kept(event.position))
             }
@@ -194,6 +211,9 @@ impl Quarantine {
             Undo::Kept(position) => {
                 if let Some(kept) = self.kept.remove(position) {
                     self.wait(&kept, Load::minus);
+                    if let Some(positions) = kept.id().and_then(|id| self.by_id.get_mut(&id)) {
+                        positions.retain(|known| known != position);
+                    }
                 }
             }
             Undo::Decided(position) => {

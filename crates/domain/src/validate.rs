@@ -58,7 +58,7 @@ impl Violations {
         self.found
     }
 
-    fn require(&mut self, holds: bool, field: &str, reason: &str) {
+    pub(crate) fn require(&mut self, holds: bool, field: &str, reason: &str) {
         if !holds {
             self.add(field, reason);
         }

@@ -17,6 +17,7 @@ use satgas_domain::{
     event,
     id::SubmissionId,
     registry::{Change, Scope},
+    sealed,
     time::{Calendar, Instant},
     views::Missed,
 };
@@ -28,15 +29,15 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use crate::{
     CaseError, Clock, Registered, WriteError,
     fold::Message,
-    ids::{ContentHash, Ids, Known},
+    ids::{ContentHash, Ids},
     queue::Receiver,
-    sealed::{self, SealError},
+    sealed::SealError,
     submit::Prepared,
     tail::Tail,
 };
 
 /// Number of the write state's layout and meaning.
-pub(crate) const VERSION: u32 = 5;
+pub(crate) const VERSION: u32 = 6;
 /// Bytes of records after which a commit takes no more jobs.
 const COMMIT_BYTES: usize = 2 * 1024 * 1024;
 
@@ -166,59 +167,61 @@ impl From<Outcome> for Done {
 pub(crate) struct Decided {
     pub(crate) state: WriteState,
     pub(crate) ids: Ids,
-    /// Ids of records that were kept apart. An id that is in here only was never accepted.
-    pub(crate) kept: Ids,
     /// When the last event was recorded: time never goes back within the log.
     pub(crate) recorded: Option<Instant>,
 }
 
 impl Decided {
-    /// Folds an event of the log with the hash of the submission or command in it.
-    pub(crate) fn apply(&mut self, calendar: &Calendar, event: &v1::Event, id: Option<(SubmissionId, ContentHash)>) {
+    /// Folds an event of the log.
+    pub(crate) fn apply(&mut self, calendar: &Calendar, event: &v1::Event) {
         self.state.apply(calendar, event);
-        if let Some((id, content)) = id {
-            let kept = matches!(event.body, Some(Body::Quarantined(_)));
-            let ids = if kept { &mut self.kept } else { &mut self.ids };
-            ids.insert(id, content, event.position);
+        if let Some(id) = event.body.as_ref().and_then(taken) {
+            self.ids.insert(id, event.position);
         }
         self.recorded = event.recorded_at.as_ref().and_then(Instant::from_proto).max(self.recorded);
     }
 }
 
-/// The id and content hash that an event takes, from its encoded body where that is what was submitted.
-pub(crate) fn identity(event: &v1::Event, body: &[u8]) -> Option<(SubmissionId, ContentHash)> {
-    let (id, content) = match event.body.as_ref()? {
-        Body::Submitted(s) => (&s.submission_id, ContentHash::of(body)),
-        Body::Conflicting(c) => {
-            let s = c.submission.as_ref()?;
-            (&s.submission_id, ContentHash::of(&s.encode_to_vec()))
-        }
-        Body::Quarantined(q) => {
-            let s = q.submission.as_ref()?;
-            (&s.submission_id, ContentHash::of(&s.encode_to_vec()))
-        }
-        Body::QuarantineDecided(d) => (&d.decision.as_ref()?.command_id, ContentHash::of(body)),
-        Body::CaseAdvanced(step) => {
-            let command = step.command.as_ref()?;
-            (&command.command_id, ContentHash::of(&command.encode_to_vec()))
-        }
-        Body::ConflictResolved(resolution) => (&resolution.command_id, ContentHash::of(body)),
-        Body::IdentitySealed(_)
-        | Body::HoldPlaced(_)
-        | Body::HoldLifted(_)
-        | Body::ErasureRequested(_)
-        | Body::ErasureApproved(_)
-        | Body::ErasureDeclined(_)
-        | Body::CaseAssigned(_)
-        | Body::CaseUnassigned(_) => return sealed::content_of(event.body.as_ref()?),
-        Body::IdentityRead(_)
-        | Body::IdentityErased(_)
-        | Body::Registered(_)
-        | Body::RuleSetRecorded(_)
-        | Body::DeadlineMissed(_)
-        | Body::LogOpened(_) => return None,
+/// The id of a submission or command that an event takes.
+fn taken(body: &Body) -> Option<SubmissionId> {
+    let id = match body {
+        Body::Submitted(s) => &s.submission_id,
+        Body::Conflicting(c) => &c.submission.as_ref()?.submission_id,
+        Body::CaseAdvanced(step) => &step.command.as_ref()?.command_id,
+        Body::ConflictResolved(resolution) => &resolution.command_id,
+        // What was kept apart has not taken its id: it may never count.
+        Body::QuarantineDecided(decided) => &decided.decision.as_ref()?.command_id,
+        body => sealed::command_of(body)?,
     };
-    SubmissionId::parse(id).ok().map(|id| (id, content))
+    SubmissionId::parse(id).ok()
+}
+
+/// What the id that an event takes stands for; `encoded` is the event's body.
+fn content(body: &Body, encoded: &[u8]) -> Option<ContentHash> {
+    match body {
+        Body::Submitted(_) | Body::ConflictResolved(_) | Body::QuarantineDecided(_) => Some(ContentHash::of(encoded)),
+        Body::Conflicting(c) => Some(ContentHash::of(&c.submission.as_ref()?.encode_to_vec())),
+        Body::CaseAdvanced(step) => Some(ContentHash::of(&step.command.as_ref()?.encode_to_vec())),
+        body => crate::sealed::content_of(body).map(|(_, content)| content),
+    }
+}
+
+/// What is known of an id.
+enum Known {
+    /// Nothing.
+    New,
+    /// This very content, at a position.
+    Same(u64),
+    /// Other content only, the first of it at a position.
+    Other(u64),
+}
+
+/// A record that was kept apart and fits what is known now.
+struct Admissible {
+    origin: Origin,
+    id: SubmissionId,
+    known: Known,
+    record: Prepared,
 }
 
 /// Events of the commit that is being made, and how to take them back.
@@ -226,8 +229,7 @@ struct Pending {
     records: Records,
     events: Vec<v1::Event>,
     undo: Vec<Undo>,
-    ids: Vec<(SubmissionId, u64)>,
-    kept: Vec<(SubmissionId, u64)>,
+    ids: Vec<(u64, SubmissionId, ContentHash)>,
 }
 
 impl Pending {
@@ -238,15 +240,14 @@ impl Pending {
             events: Vec::with_capacity(events),
             undo: Vec::new(),
             ids: Vec::with_capacity(events),
-            kept: Vec::new(),
         }
     }
 }
 
 /// An answer that waits for the commit.
 enum Answer {
-    Submit(oneshot::Sender<Reply<Vec<Outcome>>>, Vec<Outcome>, OwnedSemaphorePermit),
-    Record(oneshot::Sender<Reply<Outcome>>, Outcome, OwnedSemaphorePermit),
+    Submit(oneshot::Sender<Reply<Vec<Outcome>>>, Reply<Vec<Outcome>>, OwnedSemaphorePermit),
+    Record(oneshot::Sender<Reply<Outcome>>, Reply<Outcome>, OwnedSemaphorePermit),
     RecordMissed(oneshot::Sender<Reply<u64>>, u64),
     Settle(oneshot::Sender<()>),
     Seal(oneshot::Sender<Result<Outcome, SealError>>, Result<Outcome, SealError>, OwnedSemaphorePermit),
@@ -325,11 +326,11 @@ impl Writer {
         while let Some(job) = next.take() {
             match job {
                 Job::Submit { submissions, room, answer } => {
-                    let outcomes = submissions.into_iter().map(|s| self.submit(s)).collect();
+                    let outcomes: Reply<_> = submissions.into_iter().map(|s| self.submit(s)).collect();
                     answers.push(Answer::Submit(answer, outcomes, room));
                 }
                 Job::RecordRules { recorded, room, answer } => {
-                    let outcome = self.record_rules(*recorded);
+                    let outcome = Ok(self.record_rules(*recorded));
                     answers.push(Answer::Record(answer, outcome, room));
                 }
                 Job::ResolveConflict { resolution, origin, room, answer } => {
@@ -378,42 +379,89 @@ impl Writer {
         self.head.position + self.pending.events.len() as u64 + 1
     }
 
-    fn submit(&mut self, prepared: Prepared) -> Outcome {
+    /// What is known of an id: its marks are kept in memory, the rest is read where they point.
+    fn look_up(&self, id: SubmissionId, content: ContentHash) -> Reply<Known> {
+        let mut other = None;
+        for position in self.decided.ids.positions(id) {
+            match self.taken_at(position)? {
+                (taken, stood) if taken == id && stood == content => return Ok(Known::Same(position)),
+                (taken, _) if taken == id => other = other.or(Some(position)),
+                // Another id with the same mark.
+                _ => {}
+            }
+        }
+        Ok(other.map_or(Known::New, Known::Other))
+    }
+
+    /// The id that was taken at a position, pending or in the log, and what it stands for.
+    fn taken_at(&self, position: u64) -> Reply<(SubmissionId, ContentHash)> {
+        let unreadable = |cause: &str| {
+            tracing::error!(
+                position,
+                cause,
+                "the log cannot be read where an id was taken: check it with satgas verify"
+            );
+            WriteError::Unreadable { position, cause: cause.to_owned() }
+        };
+        if position > self.head.position {
+            let pending = self.pending.ids.binary_search_by_key(&position, |(at, ..)| *at);
+            let (_, id, content) = self.pending.ids[pending.map_err(|_| unreadable("it is not pending"))?];
+            return Ok((id, content));
+        }
+        let chunk = match self.tail.read(position - 1, 0).and_then(|chunks| chunks.into_iter().next()) {
+            Some(chunk) => chunk,
+            None => self.journal.read(position - 1, 0).map_err(|error| unreadable(&error.to_string()))?,
+        };
+        let record = chunk.records().find(|(at, _)| *at == position);
+        let (_, bytes) = record.ok_or_else(|| unreadable("it is not there"))?;
+        let event = v1::Event::decode(bytes.as_ref()).map_err(|error| unreadable(&error.to_string()))?;
+        let (_, _, encoded) = event::Head::split(&bytes).map_err(|error| unreadable(&error.to_string()))?;
+        let body = event.body.as_ref();
+        let found = body.and_then(|body| taken(body).zip(content(body, encoded)));
+        found.ok_or_else(|| unreadable("it takes no id"))
+    }
+
+    fn submit(&mut self, prepared: Prepared) -> Reply<Outcome> {
         let Prepared { submission, encoded, content, violations, ended } = prepared;
         let id = SubmissionId::parse(&submission.submission_id).ok();
         // What is not well-formed was never accepted, so it cannot be known.
-        let known = match id {
-            Some(id) if violations.is_empty() => self.decided.ids.look_up(id, content),
-            _ => Known::New,
-        };
+        let id_of_well_formed = id.filter(|_| violations.is_empty());
+        let known = id_of_well_formed.map_or(Ok(Known::New), |id| self.look_up(id, content))?;
         if let Known::Same(position) = known {
-            return Outcome::Known(position);
+            return Ok(Outcome::Known(position));
         }
-        let waits = match id.filter(|_| violations.is_empty()).and_then(|id| self.kept_apart(id, content)) {
+        let waits = match id_of_well_formed.and_then(|_| self.kept_apart(&submission)) {
             Some(Outcome::Quarantined(position)) if ended.is_none() => Some(position),
-            Some(outcome) => return outcome,
+            Some(outcome) => return Ok(outcome),
             None => None,
         };
         let decision = self.decided.state.decide_submission(&self.calendar, &submission, violations, self.now);
         let (origin, id) = match (decision, id) {
             (Ok(origin), Some(id)) => (origin, id),
-            (Ok(_), None) => return Outcome::Rejected(Vec::new()),
-            (Err(violations), _) => return Outcome::Rejected(violations),
+            (Ok(_), None) => return Ok(Outcome::Rejected(Vec::new())),
+            (Err(violations), _) => return Ok(Outcome::Rejected(violations)),
         };
         if let Some(right) = ended {
-            return self.keep_apart(
-                origin,
-                id,
-                content,
-                v1::Quarantined { submission: Some(submission), right: Some(right) },
-            );
+            return Ok(self.keep_apart(origin, submission, right));
         }
         if let Some(position) = waits {
             // Whoever has the right has sent it: there is nothing left to decide.
             self.push_body(origin, Body::QuarantineDecided(resent(position)));
         }
-        let outcome = match known {
-            // Other content under a known id is kept beside what stands.
+        Ok(self.accept(origin, id, &known, submission, &encoded, content))
+    }
+
+    /// Accepts a record that fits; other content under a known id is kept beside what stands.
+    fn accept(
+        &mut self,
+        origin: Origin,
+        id: SubmissionId,
+        known: &Known,
+        submission: v1::Submission,
+        encoded: &[u8],
+        content: ContentHash,
+    ) -> Outcome {
+        let outcome = match *known {
             Known::Other(stands) => {
                 let cause = v1::ConflictCause::SameIdOtherContent.into();
                 let submission = Some(submission);
@@ -423,7 +471,7 @@ impl Writer {
             Known::New | Known::Same(_) => {
                 let kind = event::submission_kind(&submission);
                 let body = Body::Submitted(submission);
-                Outcome::Accepted(self.push(origin, kind, event::SUBMITTED, &encoded, body))
+                Outcome::Accepted(self.push(origin, kind, event::SUBMITTED, encoded, body))
             }
         };
         self.take_id(id, content, outcome.position());
@@ -431,9 +479,8 @@ impl Writer {
     }
 
     /// What became of the very same record when it was kept apart, unless it counts by now.
-    fn kept_apart(&self, id: SubmissionId, content: ContentHash) -> Option<Outcome> {
-        let Known::Same(position) = self.decided.kept.look_up(id, content) else { return None };
-        let kept = self.decided.state.quarantine().get(position)?;
+    fn kept_apart(&self, submission: &v1::Submission) -> Option<Outcome> {
+        let (position, kept) = self.decided.state.quarantine().find(submission)?;
         match kept.refused_because() {
             Some(reason) => Some(Outcome::QuarantineRefused(position, reason.to_owned())),
             None => kept.waits().then_some(Outcome::Quarantined(position)),
@@ -441,59 +488,66 @@ impl Writer {
     }
 
     /// Keeps a record apart whose reporter's right had ended.
-    fn keep_apart(&mut self, origin: Origin, id: SubmissionId, content: ContentHash, kept: v1::Quarantined) -> Outcome {
-        let by = kept.right.as_ref().and_then(|right| right.by.as_ref()).map_or("", |by| &by.id);
-        let fits = kept.submission.as_ref().is_some_and(|s| self.decided.state.quarantine().has_room(by, s));
-        if !fits {
+    fn keep_apart(&mut self, origin: Origin, submission: v1::Submission, right: v1::EndedRight) -> Outcome {
+        let by = right.by.as_ref().map_or("", |by| &by.id);
+        if !self.decided.state.quarantine().has_room(by, &submission) {
             return Outcome::QuarantineFull;
         }
-        let position = self.push_body(origin, Body::Quarantined(kept));
-        self.decided.kept.insert(id, content, position);
-        self.pending.kept.push((id, position));
-        Outcome::Quarantined(position)
+        let kept = v1::Quarantined { submission: Some(submission), right: Some(right) };
+        Outcome::Quarantined(self.push_body(origin, Body::Quarantined(kept)))
     }
 
     /// Records a supervisor's decision and, when it admits the record, the record behind it, in the same commit.
-    fn decide_quarantined(&mut self, decided: v1::QuarantineDecided) -> Outcome {
+    fn decide_quarantined(&mut self, decided: v1::QuarantineDecided) -> Reply<Outcome> {
         let content = ContentHash::of(&decided.encode_to_vec());
         let decision = decided.decision.clone().unwrap_or_default();
-        let known = SubmissionId::parse(&decision.command_id).map(|id| (id, self.decided.ids.look_up(id, content)));
-        match known {
-            Ok((_, Known::Same(position))) => return Outcome::Known(position),
-            Ok((_, Known::Other(stands))) => return Outcome::Conflict { position: stands, stands },
-            Ok((_, Known::New)) | Err(_) => {}
+        let Ok(id) = SubmissionId::parse(&decision.command_id) else {
+            return Ok(Outcome::Rejected(self.decided.state.quarantine().decide(&decision).err().unwrap_or_default()));
+        };
+        match self.look_up(id, content)? {
+            Known::Same(position) => return Ok(Outcome::Known(position)),
+            Known::Other(stands) => return Ok(Outcome::Conflict { position: stands, stands }),
+            Known::New => {}
         }
         let kept = match self.decided.state.quarantine().decide(&decision) {
             Ok(kept) => kept,
-            Err(violations) => return Outcome::Rejected(violations),
+            Err(violations) => return Ok(Outcome::Rejected(violations)),
         };
-        let ((area_code, institution_id), record) = (kept.origin().clone(), Prepared::new(kept.submission().into()));
-        let admits = decision.verdict() == v1::QuarantineVerdict::Admit;
-        if admits
-            && let Err(violations) = self.decided.state.decide_submission(
-                &self.calendar,
-                &record.submission,
-                record.violations.clone(),
-                self.now,
-            )
-        {
-            // The registry has changed since it arrived: it goes on waiting.
-            return Outcome::Rejected(violations);
-        }
+        let ((area_code, institution_id), submission) = (kept.origin().clone(), kept.submission());
+        let admitted = match decision.verdict() {
+            v1::QuarantineVerdict::Admit => match self.admissible(submission)? {
+                Ok(admissible) => Some(admissible),
+                // The registry has changed since it arrived: it goes on waiting.
+                Err(violations) => return Ok(Outcome::Rejected(violations)),
+            },
+            _ => None,
+        };
         let position = self.push_encoding(&area_code, &institution_id, Body::QuarantineDecided(decided));
-        if let Ok((id, _)) = known {
-            self.take_id(id, content, position);
+        self.take_id(id, content, position);
+        if let Some(Admissible { origin, id, known, record }) = admitted {
+            self.accept(origin, id, &known, record.submission, &record.encoded, record.content);
         }
-        if admits {
-            self.submit(record);
-        }
-        Outcome::Accepted(position)
+        Ok(Outcome::Accepted(position))
+    }
+
+    /// Looks whether a record that was kept apart still fits, before anything is written.
+    fn admissible(&self, submission: v1::Submission) -> Reply<Result<Admissible, Vec<Violation>>> {
+        let mut record = Prepared::new(submission.into());
+        let violations = std::mem::take(&mut record.violations);
+        let state = &self.decided.state;
+        let origin = match state.decide_submission(&self.calendar, &record.submission, violations, self.now) {
+            Ok(origin) => origin,
+            Err(violations) => return Ok(Err(violations)),
+        };
+        let Ok(id) = SubmissionId::parse(&record.submission.submission_id) else { return Ok(Err(Vec::new())) };
+        let known = self.look_up(id, record.content)?;
+        Ok(Ok(Admissible { origin, id, known, record }))
     }
 
     fn advance(&mut self, command: v1::CaseCommand) -> Result<Outcome, CaseError> {
         let content = ContentHash::of(&command.encode_to_vec());
         let id = SubmissionId::parse(&command.command_id).ok();
-        match id.map(|id| self.decided.ids.look_up(id, content)) {
+        match id.map(|id| self.look_up(id, content)).transpose()? {
             Some(Known::Same(position)) => return Ok(Outcome::Known(position)),
             Some(Known::Other(position)) => return Err(CaseError::IdTaken { position }),
             Some(Known::New) | None => {}
@@ -507,13 +561,13 @@ impl Writer {
     }
 
     fn seal(&mut self, mut body: Body, expected_version: u64) -> Result<Outcome, SealError> {
-        let command = sealed::content_of(&body);
-        match command.map(|(id, content)| self.decided.ids.look_up(id, content)) {
+        let command = crate::sealed::content_of(&body);
+        match command.map(|(id, content)| self.look_up(id, content)).transpose()? {
             Some(Known::Same(position)) => return Ok(Outcome::Known(position)),
             Some(Known::Other(position)) => return Err(SealError::IdTaken { position }),
             Some(Known::New) | None => {}
         }
-        let ask = sealed::ask(&body, expected_version, self.now);
+        let ask = crate::sealed::ask(&body, expected_version, self.now);
         let (origin, version) = self.decided.state.decide_sealing(ask)?;
         if let Body::IdentitySealed(sealed) = &mut body {
             sealed.version = version + 1;
@@ -533,21 +587,21 @@ impl Writer {
         }
     }
 
-    fn resolve_conflict(&mut self, resolution: v1::ConflictResolution, origin: &(String, String)) -> Outcome {
+    fn resolve_conflict(&mut self, resolution: v1::ConflictResolution, origin: &(String, String)) -> Reply<Outcome> {
         let content = ContentHash::of(&resolution.encode_to_vec());
-        let Ok(id) = SubmissionId::parse(&resolution.command_id) else { return Outcome::Rejected(Vec::new()) };
-        match self.decided.ids.look_up(id, content) {
-            Known::Same(position) => return Outcome::Known(position),
-            Known::Other(stands) => return Outcome::Conflict { position: stands, stands },
+        let Ok(id) = SubmissionId::parse(&resolution.command_id) else { return Ok(Outcome::Rejected(Vec::new())) };
+        match self.look_up(id, content)? {
+            Known::Same(position) => return Ok(Outcome::Known(position)),
+            Known::Other(stands) => return Ok(Outcome::Conflict { position: stands, stands }),
             Known::New => {}
         }
         if let Err(violations) = self.decided.state.decide_resolution(&resolution) {
-            return Outcome::Rejected(violations);
+            return Ok(Outcome::Rejected(violations));
         }
         let (area_code, institution_id) = origin;
         let position = self.push_encoding(area_code, institution_id, Body::ConflictResolved(resolution));
         self.take_id(id, content, position);
-        Outcome::Accepted(position)
+        Ok(Outcome::Accepted(position))
     }
 
     fn record_missed(&mut self, missed: Missed) -> u64 {
@@ -661,8 +715,8 @@ impl Writer {
     }
 
     fn take_id(&mut self, id: SubmissionId, content: ContentHash, position: u64) {
-        self.decided.ids.insert(id, content, position);
-        self.pending.ids.push((id, position));
+        self.decided.ids.insert(id, position);
+        self.pending.ids.push((position, id, content));
     }
 
     /// Commits what is pending and answers.
@@ -676,19 +730,20 @@ impl Writer {
         for answer in answers {
             match answer {
                 Answer::Submit(answer, outcomes, _room) => {
-                    let lost = failed.clone().filter(|_| outcomes.iter().any(|o| o.position() > durable));
-                    drop(answer.send(lost.map_or(Ok(outcomes), Err)));
+                    let rests = outcomes.as_ref().is_ok_and(|o| o.iter().any(|o| o.position() > durable));
+                    let lost = failed.clone().filter(|_| rests);
+                    drop(answer.send(lost.map_or(outcomes, Err)));
                 }
                 Answer::Record(answer, outcome, _room) => {
                     // A refusal may rest on an event of the same commit.
-                    let rests = outcome.position() > durable || matches!(outcome, Outcome::Rejected(_));
-                    let lost = failed.clone().filter(|_| rests);
-                    drop(answer.send(lost.map_or(Ok(outcome), Err)));
+                    let rests = |o: &Outcome| o.position() > durable || matches!(o, Outcome::Rejected(_));
+                    let lost = failed.clone().filter(|_| outcome.as_ref().is_ok_and(rests));
+                    drop(answer.send(lost.map_or(outcome, Err)));
                 }
                 Answer::RecordMissed(answer, last) => drop(answer.send(failed.clone().map_or(Ok(last), Err))),
                 Answer::Settle(answer) => drop(answer.send(())),
                 Answer::Seal(answer, outcome, _room) => {
-                    let lost = failed.clone().filter(|_| sealed::rests_on_pending(&outcome, durable));
+                    let lost = failed.clone().filter(|_| crate::sealed::rests_on_pending(&outcome, durable));
                     drop(answer.send(lost.map_or(outcome, |error| Err(error.into()))));
                 }
                 Answer::Advance(answer, outcome, _room) => {
@@ -712,7 +767,7 @@ impl Writer {
             return Ok(None);
         }
         let next = Pending::like(self.pending.events.len(), self.pending.records.bytes().len());
-        let Pending { records, events, undo, ids, kept } = std::mem::replace(&mut self.pending, next);
+        let Pending { records, events, undo, ids } = std::mem::replace(&mut self.pending, next);
         match self.journal.append(self.head.position, &records) {
             Ok(head) => {
                 self.tail.push(records.freeze(self.head.position + 1));
@@ -726,11 +781,8 @@ impl Writer {
                 for undo in undo.into_iter().rev() {
                     self.decided.state.undo(undo);
                 }
-                for (id, position) in ids {
+                for (position, id, _) in ids {
                     self.decided.ids.remove(id, position);
-                }
-                for (id, position) in kept {
-                    self.decided.kept.remove(id, position);
                 }
                 tracing::debug!(%error, "a commit was refused");
                 match error {

@@ -171,7 +171,8 @@ pub(crate) fn write(error: &WriteError) -> Status {
     let message = error.to_string();
     match error {
         WriteError::QueueFull => retry(Code::ResourceExhausted, message, "QUEUE_FULL", RETRY),
-        WriteError::QuarantineFull => retry(Code::ResourceExhausted, message, "QUARANTINE_FULL", RETRY_REFUSED),
+        // Waiting does not help: a person must decide first.
+        WriteError::QuarantineFull => with_reason(Code::FailedPrecondition, message, "QUARANTINE_FULL", []),
         WriteError::TooLarge { .. } => Status::invalid_argument(message),
         WriteError::Closed => stopping(),
         WriteError::DiskFull(_) => {
@@ -179,6 +180,12 @@ pub(crate) fn write(error: &WriteError) -> Status {
                 "the server's disk is full: nothing is taken until there is room, keep the record and try again"
                     .to_owned();
             retry(Code::Unavailable, message, "DISK_FULL", RETRY_LATER)
+        }
+        WriteError::Unreadable { .. } => {
+            let message =
+                "the log cannot be read where this may have been taken before: nothing was written, keep it and try again later"
+                    .to_owned();
+            retry(Code::Unavailable, message, "LOG_UNREADABLE", RETRY_LATER)
         }
         WriteError::Failed(_) => {
             let message =

