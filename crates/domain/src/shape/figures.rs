@@ -103,12 +103,7 @@ impl Shape {
             follow_up.action.clear();
         }
         if let Some(sealing) = &mut case.sealing {
-            sealing.holds.clear();
-            sealing.erasure_requested_by = None;
-            if sealing.erasure() != v1::ErasureStatus::Erased {
-                sealing.erasure = v1::ErasureStatus::Unspecified.into();
-                sealing.erasure_at = None;
-            }
+            self.sealing(sealing);
         }
         *case = v1::Case {
             referred_to_institution_id: String::new(),
@@ -122,6 +117,20 @@ impl Shape {
             shaping: Some(v1::Shaping { withheld: names(CASE_WITHHELD), ..Default::default() }),
             ..std::mem::take(case)
         };
+    }
+
+    /// What is sealed of a case and whether it was erased; what a court holds and who asked for an erasure is not for a task force.
+    #[expect(
+        clippy::unused_self,
+        reason = "every class that has a shape gets the same, and who has none must not get here"
+    )]
+    pub fn sealing(&self, sealing: &mut v1::CaseSealing) {
+        sealing.holds.clear();
+        sealing.erasure_requested_by = None;
+        if sealing.erasure() != v1::ErasureStatus::Erased {
+            sealing.erasure = v1::ErasureStatus::Unspecified.into();
+            sealing.erasure_at = None;
+        }
     }
 
     /// The figures of a kota: small ones are few, the others rounded.

@@ -15,6 +15,8 @@ use satgas_domain::{
 };
 use satgas_proto::v1::{self, EventKind, Role, event::Body, submission::Content, submission::Reporter};
 
+use crate::policy::line;
+
 const KELURAHAN: &str = "53.71.04.1001";
 
 fn shape(class: Class) -> Shape {
@@ -327,4 +329,50 @@ fn a_task_force_learns_that_its_case_goes_on_and_of_shelter_and_court_not_which(
     let hidden: Vec<_> = hidden.into_iter().map(seen).collect();
     assert!(hidden.iter().all(|one| *one == hidden[0] && one.1.is_none()), "{hidden:?}");
     assert_eq!(hidden[0].2.len(), 4, "all four are named, whichever it was");
+}
+
+/// The tables as docs/access.md has them.
+pub(crate) fn tables() -> String {
+    let heading = |what: &str| {
+        let names = CLASSES.iter().map(|class| class.name().to_owned());
+        let rule = vec!["---".to_owned(); CLASSES.len() + 1];
+        line([what.to_owned()].into_iter().chain(names)) + &line(rule)
+    };
+    let mut tables = heading("kind of event");
+    for (kind, _, sendings) in KINDS {
+        let name = kind.as_str_name().trim_start_matches("EVENT_KIND_");
+        let cells = sendings.iter().map(|sending| sending_in_words(*sending).to_owned());
+        tables.push_str(&line([format!("`{name}`")].into_iter().chain(cells)));
+    }
+    tables.push('\n');
+    tables.push_str(&heading("fields of"));
+    for (message, fields, treatments) in FIELDS.iter().filter(|(message, ..)| *message != "Shaping") {
+        let fields: Vec<String> = fields.iter().map(|field| format!("`{field}`")).collect();
+        let cells = treatments.iter().map(|treatment| treatment_in_words(*treatment).to_owned());
+        tables.push_str(&line([format!("{message}: {}", fields.join(" "))].into_iter().chain(cells)));
+    }
+    tables
+}
+
+fn sending_in_words(sending: Sending) -> &'static str {
+    match sending {
+        Sending::Nothing => "-",
+        Sending::Fact(Place::Exact) => "that there was one",
+        Sending::Fact(Place::Kecamatan) => "that there was one, in which kecamatan",
+        Sending::Fact(Place::Kota) => "that there was one, in which kota",
+        Sending::Fields(Place::Exact) => "its fields",
+        Sending::Fields(Place::Kecamatan) => "its fields, the kecamatan for a place",
+        Sending::Fields(Place::Kota) => "its fields, the kota for a place",
+    }
+}
+
+fn treatment_in_words(treatment: Treatment) -> &'static str {
+    match treatment {
+        Treatment::Keep => "yes",
+        Treatment::Withhold => "-",
+        Treatment::Few => "not when small",
+        Treatment::Day => "its day",
+        Treatment::Place => "as exact as the kind's place",
+        Treatment::IfExact => "where the kind's place is exact",
+    }
 }
