@@ -346,7 +346,14 @@ async fn a_dashboard_that_watches_a_kelurahan_does_not_learn_where_a_case_came_f
     let door = house.served.connect().await?;
     let request = v1::OpenCaseRequest { submission: Some(case_report(&area(OWN))), identities: Vec::new() };
     CaseServiceClient::new(door.clone()).open_case(request).await?;
-    let visited = v1::SubmitRequest { submission: Some(visit(&area(NEIGHBOUR))) };
+    let visited = v1::SchoolVisit {
+        school_id: OTHER_SCHOOL.to_owned(),
+        purpose: v1::VisitPurpose::Sosialisasi.into(),
+        reach: Some(v1::Reach { pupils_female: 20, ..Default::default() }),
+        ..Default::default()
+    };
+    let visited = submission(&area(NEIGHBOUR), Content::SchoolVisit(visited));
+    let visited = v1::SubmitRequest { submission: Some(visited) };
     SubmissionServiceClient::new(door).submit(visited).await?;
     let next = watch.message().await?.context("a change")?;
     let evaluation = next.evaluation.context("an evaluation")?;
