@@ -49,6 +49,9 @@ pub(crate) struct Plan {
     /// Folder for the logs, on the disk to be measured; they are removed in the end
     #[arg(long, value_name = "DIR", default_value = "target/bench")]
     pub(crate) scratch: PathBuf,
+    /// Leave a country's log where it is and say where, to look into what its server does
+    #[arg(long)]
+    pub(crate) keep: bool,
     /// The page that a whole run writes
     #[arg(long, value_name = "FILE", default_value = "docs/benchmarks.md")]
     pub(crate) page: PathBuf,

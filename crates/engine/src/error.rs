@@ -49,6 +49,14 @@ pub enum WriteError {
     /// The disk is full: try again when there is room.
     #[error("the disk is full, nothing is taken until there is room: {0}")]
     DiskFull(String),
+    /// Whether the same was taken before cannot be read from the log, so nothing was written: check the log with `satgas verify`.
+    #[error("the log cannot be read at position {position}, check it: {cause}")]
+    Unreadable {
+        /// Where it may have been taken before.
+        position: u64,
+        /// Why it cannot be read.
+        cause: String,
+    },
     /// Writing failed: whether this was written is unknown until the restart, and sending the same again then tells.
     #[error("writing to the log failed, the server must be restarted: {0}")]
     Failed(String),

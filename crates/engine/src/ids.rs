@@ -1,13 +1,21 @@
-//! Every id that was ever taken, with what it stood for: the same id with the same content is the same submission, for ever.
+//! Every id that was ever taken, and where: the same id with the same content is the same submission, for ever.
 //!
-//! Kept in memory, 32 bytes and a control byte an id, in shards so that growing one never stops the writer for long.
+//! The id itself and its content stand in the log, so only a mark of the id and the position are kept in memory: twelve bytes and a control
+//! byte an id. Whoever finds positions here reads there which id it was, see `Writer::look_up`. In shards, so that growing one
+//! never stops the writer for long.
+
+use std::fmt;
 
 use hashbrown::HashTable;
 use satgas_domain::id::SubmissionId;
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{SeqAccess, Visitor},
+    ser::SerializeSeq as _,
+};
 
 /// Hash of an encoded submission or command: the first 64 bits of its BLAKE3.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ContentHash(u64);
 
 impl ContentHash {
@@ -17,93 +25,96 @@ impl ContentHash {
     }
 }
 
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct Entry {
-    id: SubmissionId,
-    content: ContentHash,
-    position: u64,
+/// Bytes of a mark: 56 bits of the id's BLAKE3. Nobody can make many ids of one mark, and two by chance cost a look into the log.
+const MARK: usize = 7;
+/// Bytes of a position: a million records a second for twelve days would not fill them.
+const POSITION: usize = 5;
+
+/// A mark and a position, little-endian.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Entry([u8; MARK + POSITION]);
+
+impl Entry {
+    fn new(mark: u64, position: u64) -> Self {
+        let mut bytes = [0; MARK + POSITION];
+        bytes[..MARK].copy_from_slice(&mark.to_le_bytes()[..MARK]);
+        bytes[MARK..].copy_from_slice(&position.to_le_bytes()[..POSITION]);
+        Self(bytes)
+    }
+
+    fn mark(self) -> u64 {
+        let mut bytes = [0; 8];
+        bytes[..MARK].copy_from_slice(&self.0[..MARK]);
+        u64::from_le_bytes(bytes)
+    }
+
+    fn position(self) -> u64 {
+        let mut bytes = [0; 8];
+        bytes[..POSITION].copy_from_slice(&self.0[MARK..]);
+        u64::from_le_bytes(bytes)
+    }
 }
 
-/// What is known of an id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Known {
-    /// Nothing.
-    New,
-    /// This very content, at a position.
-    Same(u64),
-    /// Other content only, the first of it at a position.
-    Other(u64),
+fn mark(id: SubmissionId) -> u64 {
+    let hash = blake3::hash(&id.bits().to_be_bytes());
+    let (first, _) = hash.as_bytes().split_first_chunk::<8>().expect("32 bytes");
+    u64::from_le_bytes(*first) & ((1 << (8 * MARK)) - 1)
+}
+
+/// The table takes its seven control bits from the top and the rest from below, so the mark stands in both.
+fn spread(mark: u64) -> u64 {
+    mark << 8 | mark & 0xFF
 }
 
 const SHARDS: usize = 256;
 
+fn shard(mark: u64) -> usize {
+    usize::try_from(mark >> 32 & 0xFF).expect("eight bits")
+}
+
 /// The ids.
 #[derive(Debug)]
-pub(crate) struct Ids {
-    shards: Vec<HashTable<Entry>>,
-    hasher: foldhash::fast::RandomState,
-}
+pub(crate) struct Ids(Vec<HashTable<Entry>>);
 
 impl Default for Ids {
     fn default() -> Self {
-        Self { shards: (0..SHARDS).map(|_| HashTable::new()).collect(), hasher: foldhash::fast::RandomState::default() }
+        Self((0..SHARDS).map(|_| HashTable::new()).collect())
     }
 }
 
 impl Ids {
-    fn hash(&self, id: SubmissionId) -> u64 {
-        use std::hash::BuildHasher as _;
-        self.hasher.hash_one(id)
+    /// Positions at which an id was taken, ascending: none of one that is new, and seldom one of another id.
+    pub(crate) fn positions(&self, id: SubmissionId) -> Vec<u64> {
+        let mark = mark(id);
+        let entries = self.0[shard(mark)].iter_hash(spread(mark)).filter(|entry| entry.mark() == mark);
+        let mut positions: Vec<u64> = entries.map(|entry| entry.position()).collect();
+        positions.sort_unstable();
+        positions
     }
 
-    fn shard(hash: u64) -> usize {
-        // The table uses the top seven bits and the low ones; these lie between.
-        usize::try_from(hash >> 40 & 0xFF).expect("eight bits")
+    pub(crate) fn insert(&mut self, id: SubmissionId, position: u64) {
+        self.enter(Entry::new(mark(id), position));
     }
 
-    pub(crate) fn look_up(&self, id: SubmissionId, content: ContentHash) -> Known {
-        let hash = self.hash(id);
-        let mut other: Option<u64> = None;
-        for entry in self.shards[Self::shard(hash)].iter_hash(hash).filter(|entry| entry.id == id) {
-            if entry.content == content {
-                return Known::Same(entry.position);
-            }
-            other = Some(other.map_or(entry.position, |first| first.min(entry.position)));
-        }
-        other.map_or(Known::New, Known::Other)
-    }
-
-    pub(crate) fn insert(&mut self, id: SubmissionId, content: ContentHash, position: u64) {
-        let hash = self.hash(id);
-        let Self { shards, hasher } = self;
-        let rehash = |entry: &Entry| {
-            use std::hash::BuildHasher as _;
-            hasher.hash_one(entry.id)
-        };
-        shards[Self::shard(hash)].insert_unique(hash, Entry { id, content, position }, rehash);
+    fn enter(&mut self, entry: Entry) {
+        let mark = entry.mark();
+        self.0[shard(mark)].insert_unique(spread(mark), entry, |entry| spread(entry.mark()));
     }
 
     /// Takes out an entry whose write was refused.
     pub(crate) fn remove(&mut self, id: SubmissionId, position: u64) {
-        let hash = self.hash(id);
-        let found =
-            self.shards[Self::shard(hash)].find_entry(hash, |entry| entry.id == id && entry.position == position);
-        if let Ok(entry) = found {
+        let mark = mark(id);
+        let taken = Entry::new(mark, position);
+        if let Ok(entry) = self.0[shard(mark)].find_entry(spread(mark), |entry| *entry == taken) {
             entry.remove();
         }
-    }
-
-    /// Everything, for a checkpoint.
-    fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.shards.iter().flatten()
     }
 }
 
 impl Serialize for Ids {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        use serde::ser::SerializeSeq as _;
-        let mut seq = serializer.serialize_seq(Some(self.shards.iter().map(HashTable::len).sum()))?;
-        for entry in self.entries() {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut seq = serializer.serialize_seq(Some(self.0.iter().map(HashTable::len).sum()))?;
+        for entry in self.0.iter().flatten() {
             seq.serialize_element(entry)?;
         }
         seq.end()
@@ -111,12 +122,23 @@ impl Serialize for Ids {
 }
 
 impl<'de> Deserialize<'de> for Ids {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut ids = Self::default();
-        for Entry { id, content, position } in Vec::<Entry>::deserialize(deserializer)? {
-            ids.insert(id, content, position);
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries(Ids);
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Ids;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("marks of ids")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<Ids, A::Error> {
+                while let Some(entry) = seq.next_element()? {
+                    self.0.enter(entry);
+                }
+                Ok(self.0)
+            }
         }
-        Ok(ids)
+        deserializer.deserialize_seq(Entries(Self::default()))
     }
 }
 
@@ -129,21 +151,19 @@ mod tests {
     }
 
     #[test]
-    fn the_same_content_is_the_same_submission_and_other_content_is_a_conflict_with_the_first() {
-        let (a, b, c) = (ContentHash::of(b"a"), ContentHash::of(b"b"), ContentHash::of(b"c"));
+    fn an_id_is_found_at_every_position_at_which_it_was_taken() {
         let mut ids = Ids::default();
-        assert_eq!(ids.look_up(id(1), a), Known::New);
-        ids.insert(id(1), a, 5);
-        ids.insert(id(1), b, 9);
-        ids.insert(id(2), c, 7);
+        assert_eq!(ids.positions(id(1)), []);
+        let far = (1 << 40) - 1;
+        for (id, position) in [(id(1), 9), (id(1), 5), (id(2), far)] {
+            ids.insert(id, position);
+        }
         let stored = postcard::to_stdvec(&ids).unwrap();
         for mut ids in [ids, postcard::from_bytes(&stored).unwrap()] {
-            assert_eq!(ids.look_up(id(1), a), Known::Same(5));
-            assert_eq!(ids.look_up(id(1), b), Known::Same(9));
-            assert_eq!(ids.look_up(id(1), c), Known::Other(5));
+            assert_eq!((ids.positions(id(1)), ids.positions(id(2))), (vec![5, 9], vec![far]));
             ids.remove(id(1), 9);
-            assert_eq!(ids.look_up(id(1), b), Known::Other(5));
-            assert_eq!(ids.look_up(id(2), c), Known::Same(7));
+            ids.remove(id(2), 5);
+            assert_eq!((ids.positions(id(1)), ids.positions(id(2))), (vec![5], vec![far]));
         }
     }
 }

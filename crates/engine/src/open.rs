@@ -17,19 +17,16 @@ use crate::{
     Clock, Engine, Folded, OpenError, Options, Shared,
     checkpoint::Checkpoints,
     fold::{self, Fold},
-    ids::ContentHash,
     queue::queue,
     tail::Tail,
     vault::Vault,
     writer::{self, Decided, Writable, Writer},
 };
 
-/// Bytes that are read from the log at a time.
-pub(crate) const CHUNK_BYTES: usize = 1024 * 1024;
+/// Bytes of the log that are decoded at a time: so few that their memory is used again and again instead of given back and asked for anew.
+const REPLAY_BYTES: usize = 64 * 1024;
 /// Chunks that may wait, decoded, to be folded.
-const CHUNKS_WAITING: usize = 4;
-
-type Identity = Option<(satgas_domain::id::SubmissionId, ContentHash)>;
+const CHUNKS_WAITING: usize = 16;
 
 pub(crate) fn open(journal: Arc<dyn Journal>, clock: Arc<dyn Clock>, options: &Options) -> Result<Engine, OpenError> {
     if journal.head().position == 0 {
@@ -91,7 +88,8 @@ fn log_opened(journal: &dyn Journal) -> Result<v1::LogOpened, OpenError> {
     }
 }
 
-/// Folds what follows the checkpoints into both states. One thread reads and decodes, this one folds.
+/// Folds what follows the checkpoints into both states. One thread reads, decodes and folds what the writer decides against; this one folds
+/// the views, which takes as long.
 fn replay(
     journal: &dyn Journal,
     calendar: &Calendar,
@@ -99,43 +97,34 @@ fn replay(
     (writer_at, mut decided): (u64, Decided),
 ) -> Result<(Views, Decided), OpenError> {
     std::thread::scope(|scope| {
-        let (send, decoded) = sync_channel::<Result<Vec<(v1::Event, Identity)>, OpenError>>(CHUNKS_WAITING);
-        scope.spawn(move || {
+        let (send, decoded) = sync_channel::<Vec<v1::Event>>(CHUNKS_WAITING);
+        let reading = scope.spawn(move || {
             let (mut after, head) = (views_at.min(writer_at), journal.head().position);
             while after < head {
-                let chunk = decode(journal, &mut after);
-                let failed = chunk.is_err();
-                if send.send(chunk).is_err() || failed {
+                let events = decode(journal, &mut after)?;
+                for event in events.iter().filter(|event| event.position > writer_at) {
+                    decided.apply(calendar, event);
+                }
+                if send.send(events).is_err() {
                     break;
                 }
             }
+            Ok::<_, OpenError>(decided)
         });
-        for chunk in decoded {
-            for (event, identity) in chunk? {
-                if event.position > writer_at {
-                    decided.apply(calendar, &event, identity);
-                }
-                if event.position > views_at {
-                    views.apply(&event);
-                }
-            }
+        for event in decoded.into_iter().flatten().filter(|event| event.position > views_at) {
+            views.apply(&event);
         }
+        let decided = reading.join().unwrap_or_else(|panicked| std::panic::resume_unwind(panicked))?;
         Ok((views, decided))
     })
 }
 
-fn decode(journal: &dyn Journal, after: &mut u64) -> Result<Vec<(v1::Event, Identity)>, OpenError> {
-    let chunk = journal.read(*after, CHUNK_BYTES)?;
+fn decode(journal: &dyn Journal, after: &mut u64) -> Result<Vec<v1::Event>, OpenError> {
+    let chunk = journal.read(*after, REPLAY_BYTES)?;
     let mut events = Vec::with_capacity(usize::try_from(chunk.count).unwrap_or_default());
     for (position, bytes) in chunk.records() {
-        let malformed = || OpenError::Event { position };
-        let event = v1::Event::decode(bytes.as_ref()).map_err(|_| malformed())?;
-        let (_, _, body) = event::Head::split(&bytes).map_err(|_| malformed())?;
-        if event.position != position {
-            return Err(malformed());
-        }
-        let identity = writer::identity(&event, body);
-        events.push((event, identity));
+        let event = v1::Event::decode(bytes.as_ref()).ok().filter(|event| event.position == position);
+        events.push(event.ok_or(OpenError::Event { position })?);
     }
     *after = chunk.last();
     Ok(events)

@@ -17,6 +17,7 @@ use satgas_domain::{
     event,
     id::SubmissionId,
     registry::{Change, Scope},
+    sealed,
     time::{Calendar, Instant},
     views::Missed,
 };
@@ -28,15 +29,15 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use crate::{
     CaseError, Clock, Registered, WriteError,
     fold::Message,
-    ids::{ContentHash, Ids, Known},
+    ids::{ContentHash, Ids},
     queue::Receiver,
-    sealed::{self, SealError},
+    sealed::SealError,
     submit::Prepared,
     tail::Tail,
 };
 
 /// Number of the write state's layout and meaning.
-pub(crate) const VERSION: u32 = 4;
+pub(crate) const VERSION: u32 = 5;
 /// Bytes of records after which a commit takes no more jobs.
 const COMMIT_BYTES: usize = 2 * 1024 * 1024;
 
@@ -131,42 +132,46 @@ pub(crate) struct Decided {
 }
 
 impl Decided {
-    /// Folds an event of the log with the hash of the submission or command in it.
-    pub(crate) fn apply(&mut self, calendar: &Calendar, event: &v1::Event, id: Option<(SubmissionId, ContentHash)>) {
+    /// Folds an event of the log.
+    pub(crate) fn apply(&mut self, calendar: &Calendar, event: &v1::Event) {
         self.state.apply(calendar, event);
-        if let Some((id, content)) = id {
-            self.ids.insert(id, content, event.position);
+        if let Some(id) = event.body.as_ref().and_then(taken) {
+            self.ids.insert(id, event.position);
         }
         self.recorded = event.recorded_at.as_ref().and_then(Instant::from_proto).max(self.recorded);
     }
 }
 
-/// The id and content hash that an event takes, from its encoded body where that is what was submitted.
-pub(crate) fn identity(event: &v1::Event, body: &[u8]) -> Option<(SubmissionId, ContentHash)> {
-    let (id, content) = match event.body.as_ref()? {
-        Body::Submitted(s) => (&s.submission_id, ContentHash::of(body)),
-        Body::Conflicting(c) => {
-            let s = c.submission.as_ref()?;
-            (&s.submission_id, ContentHash::of(&s.encode_to_vec()))
-        }
-        Body::CaseAdvanced(step) => {
-            let command = step.command.as_ref()?;
-            (&command.command_id, ContentHash::of(&command.encode_to_vec()))
-        }
-        Body::ConflictResolved(resolution) => (&resolution.command_id, ContentHash::of(body)),
-        Body::IdentitySealed(_)
-        | Body::HoldPlaced(_)
-        | Body::HoldLifted(_)
-        | Body::ErasureRequested(_)
-        | Body::ErasureApproved(_) => return sealed::content_of(event.body.as_ref()?),
-        Body::IdentityRead(_)
-        | Body::IdentityErased(_)
-        | Body::Registered(_)
-        | Body::RuleSetRecorded(_)
-        | Body::DeadlineMissed(_)
-        | Body::LogOpened(_) => return None,
+/// The id of a submission or command that an event takes.
+fn taken(body: &Body) -> Option<SubmissionId> {
+    let id = match body {
+        Body::Submitted(s) => &s.submission_id,
+        Body::Conflicting(c) => &c.submission.as_ref()?.submission_id,
+        Body::CaseAdvanced(step) => &step.command.as_ref()?.command_id,
+        Body::ConflictResolved(resolution) => &resolution.command_id,
+        body => sealed::command_of(body)?,
     };
-    SubmissionId::parse(id).ok().map(|id| (id, content))
+    SubmissionId::parse(id).ok()
+}
+
+/// What the id that an event takes stands for; `encoded` is the event's body.
+fn content(body: &Body, encoded: &[u8]) -> Option<ContentHash> {
+    match body {
+        Body::Submitted(_) | Body::ConflictResolved(_) => Some(ContentHash::of(encoded)),
+        Body::Conflicting(c) => Some(ContentHash::of(&c.submission.as_ref()?.encode_to_vec())),
+        Body::CaseAdvanced(step) => Some(ContentHash::of(&step.command.as_ref()?.encode_to_vec())),
+        body => crate::sealed::content_of(body).map(|(_, content)| content),
+    }
+}
+
+/// What is known of an id.
+enum Known {
+    /// Nothing.
+    New,
+    /// This very content, at a position.
+    Same(u64),
+    /// Other content only, the first of it at a position.
+    Other(u64),
 }
 
 /// Events of the commit that is being made, and how to take them back.
@@ -174,7 +179,7 @@ struct Pending {
     records: Records,
     events: Vec<v1::Event>,
     undo: Vec<Undo>,
-    ids: Vec<(SubmissionId, u64)>,
+    ids: Vec<(u64, SubmissionId, ContentHash)>,
 }
 
 impl Pending {
@@ -191,8 +196,8 @@ impl Pending {
 
 /// An answer that waits for the commit.
 enum Answer {
-    Submit(oneshot::Sender<Reply<Vec<Outcome>>>, Vec<Outcome>, OwnedSemaphorePermit),
-    Record(oneshot::Sender<Reply<Outcome>>, Outcome, OwnedSemaphorePermit),
+    Submit(oneshot::Sender<Reply<Vec<Outcome>>>, Reply<Vec<Outcome>>, OwnedSemaphorePermit),
+    Record(oneshot::Sender<Reply<Outcome>>, Reply<Outcome>, OwnedSemaphorePermit),
     RecordMissed(oneshot::Sender<Reply<u64>>, u64),
     Settle(oneshot::Sender<()>),
     Seal(oneshot::Sender<Result<Outcome, SealError>>, Result<Outcome, SealError>, OwnedSemaphorePermit),
@@ -271,11 +276,11 @@ impl Writer {
         while let Some(job) = next.take() {
             match job {
                 Job::Submit { submissions, room, answer } => {
-                    let outcomes = submissions.into_iter().map(|s| self.submit(s)).collect();
+                    let outcomes: Reply<_> = submissions.into_iter().map(|s| self.submit(s)).collect();
                     answers.push(Answer::Submit(answer, outcomes, room));
                 }
                 Job::RecordRules { recorded, room, answer } => {
-                    let outcome = self.record_rules(*recorded);
+                    let outcome = Ok(self.record_rules(*recorded));
                     answers.push(Answer::Record(answer, outcome, room));
                 }
                 Job::ResolveConflict { resolution, origin, room, answer } => {
@@ -320,22 +325,64 @@ impl Writer {
         self.head.position + self.pending.events.len() as u64 + 1
     }
 
-    fn submit(&mut self, prepared: Prepared) -> Outcome {
+    /// What is known of an id: its marks are kept in memory, the rest is read where they point.
+    fn look_up(&self, id: SubmissionId, content: ContentHash) -> Reply<Known> {
+        let mut other = None;
+        for position in self.decided.ids.positions(id) {
+            match self.taken_at(position)? {
+                (taken, stood) if taken == id && stood == content => return Ok(Known::Same(position)),
+                (taken, _) if taken == id => other = other.or(Some(position)),
+                // Another id with the same mark.
+                _ => {}
+            }
+        }
+        Ok(other.map_or(Known::New, Known::Other))
+    }
+
+    /// The id that was taken at a position, pending or in the log, and what it stands for.
+    fn taken_at(&self, position: u64) -> Reply<(SubmissionId, ContentHash)> {
+        let unreadable = |cause: &str| {
+            tracing::error!(
+                position,
+                cause,
+                "the log cannot be read where an id was taken: check it with satgas verify"
+            );
+            WriteError::Unreadable { position, cause: cause.to_owned() }
+        };
+        if position > self.head.position {
+            let pending = self.pending.ids.binary_search_by_key(&position, |(at, ..)| *at);
+            let (_, id, content) = self.pending.ids[pending.map_err(|_| unreadable("it is not pending"))?];
+            return Ok((id, content));
+        }
+        let chunk = match self.tail.read(position - 1, 0).and_then(|chunks| chunks.into_iter().next()) {
+            Some(chunk) => chunk,
+            None => self.journal.read(position - 1, 0).map_err(|error| unreadable(&error.to_string()))?,
+        };
+        let record = chunk.records().find(|(at, _)| *at == position);
+        let (_, bytes) = record.ok_or_else(|| unreadable("it is not there"))?;
+        let event = v1::Event::decode(bytes.as_ref()).map_err(|error| unreadable(&error.to_string()))?;
+        let (_, _, encoded) = event::Head::split(&bytes).map_err(|error| unreadable(&error.to_string()))?;
+        let body = event.body.as_ref();
+        let found = body.and_then(|body| taken(body).zip(content(body, encoded)));
+        found.ok_or_else(|| unreadable("it takes no id"))
+    }
+
+    fn submit(&mut self, prepared: Prepared) -> Reply<Outcome> {
         let Prepared { submission, encoded, content, violations } = prepared;
         let id = SubmissionId::parse(&submission.submission_id).ok();
         // What is not well-formed was never accepted, so it cannot be known.
         let known = match id {
-            Some(id) if violations.is_empty() => self.decided.ids.look_up(id, content),
+            Some(id) if violations.is_empty() => self.look_up(id, content)?,
             _ => Known::New,
         };
         if let Known::Same(position) = known {
-            return Outcome::Known(position);
+            return Ok(Outcome::Known(position));
         }
         let decision = self.decided.state.decide_submission(&self.calendar, &submission, violations, self.now);
         let (origin, id) = match (decision, id) {
             (Ok(origin), Some(id)) => (origin, id),
-            (Ok(_), None) => return Outcome::Rejected(Vec::new()),
-            (Err(violations), _) => return Outcome::Rejected(violations),
+            (Ok(_), None) => return Ok(Outcome::Rejected(Vec::new())),
+            (Err(violations), _) => return Ok(Outcome::Rejected(violations)),
         };
         let outcome = match known {
             // Other content under a known id is kept beside what stands.
@@ -352,13 +399,13 @@ impl Writer {
             }
         };
         self.take_id(id, content, outcome.position());
-        outcome
+        Ok(outcome)
     }
 
     fn advance(&mut self, command: v1::CaseCommand) -> Result<Outcome, CaseError> {
         let content = ContentHash::of(&command.encode_to_vec());
         let id = SubmissionId::parse(&command.command_id).ok();
-        match id.map(|id| self.decided.ids.look_up(id, content)) {
+        match id.map(|id| self.look_up(id, content)).transpose()? {
             Some(Known::Same(position)) => return Ok(Outcome::Known(position)),
             Some(Known::Other(position)) => return Err(CaseError::IdTaken { position }),
             Some(Known::New) | None => {}
@@ -372,13 +419,13 @@ impl Writer {
     }
 
     fn seal(&mut self, mut body: Body, expected_version: u64) -> Result<Outcome, SealError> {
-        let command = sealed::content_of(&body);
-        match command.map(|(id, content)| self.decided.ids.look_up(id, content)) {
+        let command = crate::sealed::content_of(&body);
+        match command.map(|(id, content)| self.look_up(id, content)).transpose()? {
             Some(Known::Same(position)) => return Ok(Outcome::Known(position)),
             Some(Known::Other(position)) => return Err(SealError::IdTaken { position }),
             Some(Known::New) | None => {}
         }
-        let ask = sealed::ask(&body, expected_version, self.now);
+        let ask = crate::sealed::ask(&body, expected_version, self.now);
         let (origin, version) = self.decided.state.decide_sealing(ask)?;
         if let Body::IdentitySealed(sealed) = &mut body {
             sealed.version = version + 1;
@@ -398,21 +445,21 @@ impl Writer {
         }
     }
 
-    fn resolve_conflict(&mut self, resolution: v1::ConflictResolution, origin: &(String, String)) -> Outcome {
+    fn resolve_conflict(&mut self, resolution: v1::ConflictResolution, origin: &(String, String)) -> Reply<Outcome> {
         let content = ContentHash::of(&resolution.encode_to_vec());
-        let Ok(id) = SubmissionId::parse(&resolution.command_id) else { return Outcome::Rejected(Vec::new()) };
-        match self.decided.ids.look_up(id, content) {
-            Known::Same(position) => return Outcome::Known(position),
-            Known::Other(stands) => return Outcome::Conflict { position: stands, stands },
+        let Ok(id) = SubmissionId::parse(&resolution.command_id) else { return Ok(Outcome::Rejected(Vec::new())) };
+        match self.look_up(id, content)? {
+            Known::Same(position) => return Ok(Outcome::Known(position)),
+            Known::Other(stands) => return Ok(Outcome::Conflict { position: stands, stands }),
             Known::New => {}
         }
         if let Err(violations) = self.decided.state.decide_resolution(&resolution) {
-            return Outcome::Rejected(violations);
+            return Ok(Outcome::Rejected(violations));
         }
         let (area_code, institution_id) = origin;
         let position = self.push_encoding(area_code, institution_id, Body::ConflictResolved(resolution));
         self.take_id(id, content, position);
-        Outcome::Accepted(position)
+        Ok(Outcome::Accepted(position))
     }
 
     fn record_missed(&mut self, missed: Missed) -> u64 {
@@ -527,8 +574,8 @@ impl Writer {
     }
 
     fn take_id(&mut self, id: SubmissionId, content: ContentHash, position: u64) {
-        self.decided.ids.insert(id, content, position);
-        self.pending.ids.push((id, position));
+        self.decided.ids.insert(id, position);
+        self.pending.ids.push((position, id, content));
     }
 
     /// Commits what is pending and answers.
@@ -542,19 +589,20 @@ impl Writer {
         for answer in answers {
             match answer {
                 Answer::Submit(answer, outcomes, _room) => {
-                    let lost = failed.clone().filter(|_| outcomes.iter().any(|o| o.position() > durable));
-                    drop(answer.send(lost.map_or(Ok(outcomes), Err)));
+                    let rests = outcomes.as_ref().is_ok_and(|o| o.iter().any(|o| o.position() > durable));
+                    let lost = failed.clone().filter(|_| rests);
+                    drop(answer.send(lost.map_or(outcomes, Err)));
                 }
                 Answer::Record(answer, outcome, _room) => {
                     // A refusal may rest on an event of the same commit.
-                    let rests = outcome.position() > durable || matches!(outcome, Outcome::Rejected(_));
-                    let lost = failed.clone().filter(|_| rests);
-                    drop(answer.send(lost.map_or(Ok(outcome), Err)));
+                    let rests = |o: &Outcome| o.position() > durable || matches!(o, Outcome::Rejected(_));
+                    let lost = failed.clone().filter(|_| outcome.as_ref().is_ok_and(rests));
+                    drop(answer.send(lost.map_or(outcome, Err)));
                 }
                 Answer::RecordMissed(answer, last) => drop(answer.send(failed.clone().map_or(Ok(last), Err))),
                 Answer::Settle(answer) => drop(answer.send(())),
                 Answer::Seal(answer, outcome, _room) => {
-                    let lost = failed.clone().filter(|_| sealed::rests_on_pending(&outcome, durable));
+                    let lost = failed.clone().filter(|_| crate::sealed::rests_on_pending(&outcome, durable));
                     drop(answer.send(lost.map_or(outcome, |error| Err(error.into()))));
                 }
                 Answer::Advance(answer, outcome, _room) => {
@@ -592,7 +640,7 @@ impl Writer {
                 for undo in undo.into_iter().rev() {
                     self.decided.state.undo(undo);
                 }
-                for (id, position) in ids {
+                for (position, id, _) in ids {
                     self.decided.ids.remove(id, position);
                 }
                 tracing::debug!(%error, "a commit was refused");

@@ -17,6 +17,7 @@ mod identity;
 mod listen;
 mod look;
 mod master;
+mod recover;
 mod registry;
 mod rules;
 mod sealed;
@@ -31,7 +32,7 @@ mod vault;
 mod warning;
 
 pub use satgas_engine::{Clock, ManualClock, SystemClock, vault::Copied};
-pub use satgas_journal::{Fault, Head, Verified};
+pub use satgas_journal::{Fault, Head, Verified, disk::Recovered};
 
 pub use self::{
     access::AccessOpenError,
@@ -39,6 +40,7 @@ pub use self::{
     folder::{FolderError, VerifyError, verify},
     identity::{EnsureError, FetchError, Issuer, IssuerError, KeyError, RoleRule},
     master::MasterKeyError,
+    recover::{RecoverFolderError, RecoveredFolder, recover},
     server::{Server, ShutdownError, StartError},
     tls::TlsError,
     vault::{Erasure, Rotation, VaultCommandError, back_up_vault, restore_vault, rotate_master_key, verify_erased},

@@ -179,6 +179,12 @@ pub(crate) fn write(error: &WriteError) -> Status {
                     .to_owned();
             retry(Code::Unavailable, message, "DISK_FULL", RETRY_LATER)
         }
+        WriteError::Unreadable { .. } => {
+            let message =
+                "the log cannot be read where this may have been taken before: nothing was written, keep it and try again later"
+                    .to_owned();
+            retry(Code::Unavailable, message, "LOG_UNREADABLE", RETRY_LATER)
+        }
         WriteError::Failed(_) => {
             let message =
                 "writing to the log failed: the server must be restarted; sending the same again afterwards is safe"

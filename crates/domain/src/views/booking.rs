@@ -96,6 +96,9 @@ impl Views {
         cell.changed_at = position;
         self.touch_effects(scope, &version);
         self.records.add(id, position, self.recorded, scope, version);
+        for (number, record) in self.done_early.remove(&id).unwrap_or_default() {
+            self.links.push_once(self.done.entry((index, number)).or_default(), record);
+        }
     }
 
     /// Changes a record and books what it is now.
@@ -153,7 +156,10 @@ impl Views {
             Content::CaseReport => {}
         }
         for done in version.content.done() {
-            links.push_once(self.done.entry((done.visit, done.number)).or_default(), index);
+            match self.records.find(done.visit) {
+                Some(visit) => links.push_once(self.done.entry((visit, done.number)).or_default(), index),
+                None => self.done_early.entry(done.visit).or_default().push((done.number, index)),
+            }
         }
     }
 

@@ -158,7 +158,7 @@ impl Known<'_> {
             for agreed in ledger.due.range(days.clone()).filter(|agreed| self.is_agreed(*agreed)) {
                 let (day, visit, number) = agreed;
                 let (due, record) = (follow_up_due(self.calendar(), day), self.views.records.get(visit));
-                let met = self.done(record.id, number).any(|(done, _)| done <= day);
+                let met = self.done(visit, number).any(|(done, _)| done <= day);
                 if from < due && !met && record.received < due {
                     let area = self.area_on(scope, day);
                     self.miss(Deadline::FollowUp(record.id, number, due), scope, area, missed);

@@ -127,7 +127,7 @@ impl<'a> Known<'a> {
         let agreed = self.views.ledger(scope).due.range(window.days_past());
         for (due, visit, number) in agreed.filter(|agreed| self.is_agreed(*agreed)) {
             let id = self.views.records.get(visit).id;
-            let done: Vec<(Day, u32)> = self.done(id, number).collect();
+            let done: Vec<(Day, u32)> = self.done(visit, number).collect();
             items.item(IndicatorKind::FollowUpDiscipline, done.iter().any(|(day, _)| *day <= due), || {
                 let told = done.iter().map(|(_, record)| *record);
                 self.follow_up(id, number, due, self.positions_of([visit].into_iter()), self.positions_of(told))
@@ -141,12 +141,13 @@ impl<'a> Known<'a> {
     }
 
     /// Days on which standing records say that a follow-up of a visit was done, and the records.
-    pub(super) fn done(&self, visit: SubmissionId, number: u32) -> impl Iterator<Item = (Day, u32)> + use<'a> {
+    pub(super) fn done(&self, visit: u32, number: u32) -> impl Iterator<Item = (Day, u32)> + use<'a> {
         let known = *self;
+        let id = self.views.records.get(visit).id;
         let told = self.views.done.get(&(visit, number)).copied().unwrap_or_default();
         self.views.links.of(told).flat_map(move |record| {
             let done = known.standing(record).map_or(&[][..], |version| version.content.done());
-            let this = done.iter().filter(move |d| (d.visit, d.number) == (visit, number));
+            let this = done.iter().filter(move |d| (d.visit, d.number) == (id, number));
             this.map(move |d| (d.on, record))
         })
     }

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::blocks::Blocks;
 use crate::time::Month;
 
 /// A list of record indexes: the number of its latest link, counted from 1; 0 when it is empty.
@@ -13,7 +14,7 @@ pub(super) struct List(u32);
 
 /// The links of all lists: a record, and the number of the link before.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Links(Vec<(u32, u32)>);
+pub(super) struct Links(Blocks<(u32, u32)>);
 
 impl Links {
     /// Adds a record to a list.

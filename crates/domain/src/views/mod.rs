@@ -7,6 +7,7 @@
 //! Invariants: the same events give the same answers, whether they are asked now or later as of then. A check of a checkpoint restored
 //! against a rebuild from zero, and of the past against the views of a log cut off there, is part of the tests.
 
+mod blocks;
 mod booking;
 mod case_files;
 mod corrections;
@@ -57,7 +58,7 @@ use crate::{
 };
 
 /// Number of this fold's layout and meaning: a checkpoint of another is not read but rebuilt.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// Everything that is known and was known, folded.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -81,8 +82,10 @@ pub struct Views {
     links: Links,
     /// Monitoring reports by task force and month.
     reports: Vec<Months<List>>,
-    /// Records that say that a follow-up of a visit was done, by visit and number.
-    done: Map<(SubmissionId, u32), List>,
+    /// Records that say that a follow-up of a visit was done, by the visit's record and number.
+    done: Map<(u32, u32), List>,
+    /// The same of visits that have not come yet: number and record.
+    done_early: Map<SubmissionId, Vec<(u32, u32)>>,
     /// Exposure signals by fingerprint.
     groups: BTreeMap<[u8; 32], List>,
     /// Amendments in effect: the record that they correct.
@@ -121,6 +124,7 @@ impl Views {
             links: Links::default(),
             reports: Vec::new(),
             done: Map::default(),
+            done_early: Map::default(),
             groups: BTreeMap::new(),
             versions: Map::default(),
             conflicts: BTreeMap::new(),

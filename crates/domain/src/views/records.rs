@@ -4,6 +4,7 @@ use hashbrown::HashTable;
 use satgas_proto::v1::{self, amendment::Replacement, submission};
 use serde::{Deserialize, Serialize};
 
+use super::blocks::Blocks;
 use crate::{
     Map,
     id::{SubmissionId, parse_hash},
@@ -160,10 +161,16 @@ pub(super) struct AsKnown<'a> {
     pub(super) position: u64,
 }
 
+const ADDED: &str = "an index is that of a record that was added";
+
+fn at(records: &Blocks<Record>, index: u32) -> &Record {
+    records.get(index as usize).expect(ADDED)
+}
+
 /// All records in log order, found by id through a table of indexes: five bytes a record.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Records {
-    records: Vec<Record>,
+    records: Blocks<Record>,
     /// Of the records that were changed: how, in log order.
     changes: Map<u32, Vec<Change>>,
     #[serde(skip)]
@@ -190,7 +197,7 @@ impl Records {
     fn enter(&mut self, index: u32) {
         use std::hash::BuildHasher as _;
         let (records, hasher) = (&self.records, &self.hasher);
-        let hash = |index: &u32| hasher.hash_one(records[*index as usize].id);
+        let hash = |index: &u32| hasher.hash_one(at(records, *index).id);
         self.index.insert_unique(hash(&index), index, hash);
     }
 
@@ -203,21 +210,21 @@ impl Records {
 
     pub(super) fn find(&self, id: SubmissionId) -> Option<u32> {
         use std::hash::BuildHasher as _;
-        self.index.find(self.hasher.hash_one(id), |index| self.records[*index as usize].id == id).copied()
+        self.index.find(self.hasher.hash_one(id), |index| self.get(*index).id == id).copied()
     }
 
     /// The record that came at a position.
     pub(super) fn find_position(&self, position: u64) -> Option<u32> {
-        let index = self.records.binary_search_by_key(&position, |record| record.position).ok()?;
+        let index = self.records.find_by_key(position, |record| record.position)?;
         u32::try_from(index).ok()
     }
 
     pub(super) fn get(&self, index: u32) -> &Record {
-        &self.records[index as usize]
+        at(&self.records, index)
     }
 
     pub(super) fn change(&mut self, index: u32, change: Change) {
-        self.records[index as usize].changed = true;
+        self.records.get_mut(index as usize).expect(ADDED).changed = true;
         self.changes.entry(index).or_default().push(change);
     }
 

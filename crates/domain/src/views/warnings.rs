@@ -170,10 +170,10 @@ impl Known<'_> {
         for (scope, ledger) in self.views.ledgers() {
             let past = ledger.due.range(Day(i32::MIN)..today);
             for (day, visit, number) in past.filter(|agreed| self.is_agreed(*agreed)) {
-                let visit = self.views.records.get(visit);
-                if self.done(visit.id, number).next().is_some() {
+                if self.done(visit, number).next().is_some() {
                     continue;
                 }
+                let visit = self.views.records.get(visit);
                 let (subject, due) = (format!("{}#{number}", visit.id), follow_up_due(self.calendar(), day));
                 let (kind, area) = (WarningKind::FollowUpOverdue, self.area_on(scope, today));
                 warnings.push(self.due_warning(kind, scope, area, subject, due, visit.position));

@@ -46,6 +46,22 @@ async fn a_full_disk_refuses_reads_go_on_and_the_same_is_accepted_when_there_is_
 }
 
 #[tokio::test]
+async fn what_cannot_be_looked_up_in_the_log_is_neither_taken_nor_refused_and_its_neighbours_are() {
+    // Opening reads the log; the reads after that are those of what is sent again.
+    let plan = Plan { lost_reads: Some(3..=3), ..Plan::default() };
+    let options = Options { tail_bytes_max: 0, ..Options::default() };
+    let engine = open_town(Arc::new(FaultyJournal::new(MemoryJournal::new(), plan)), &options).await;
+    let first = accepted(&engine, visit(1, 10)).await;
+    accepted(&engine, visit(2, 20)).await;
+    let (unknown, neighbour) = tokio::join!(engine.submit(visit(1, 10)), engine.submit(visit(3, 30)));
+    assert!(matches!(unknown, Err(WriteError::Unreadable { position, .. }) if position == first), "{unknown:?}");
+    assert_eq!(neighbour.unwrap().status(), ReceiptStatus::Accepted);
+    assert_eq!(fate(&submit(&engine, visit(1, 10)).await), (ReceiptStatus::AlreadyKnown, first));
+    assert_eq!(submitted(&log(&engine).await), [id(1), id(2), id(3)]);
+    stop(engine).await;
+}
+
+#[tokio::test]
 async fn what_was_taken_back_is_no_conflict_for_other_content() {
     let (engine, _) = disk_full(1, 1).await;
     is_full(engine.submit(visit(1, 10)).await);
