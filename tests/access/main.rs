@@ -11,5 +11,6 @@ mod openid;
 mod process;
 mod raw;
 mod scope;
+mod shapes;
 mod tls;
 mod tokens;
