@@ -12,5 +12,6 @@ mod process;
 mod quarantine;
 mod raw;
 mod scope;
+mod shapes;
 mod tls;
 mod tokens;

@@ -189,8 +189,10 @@ impl Connection {
         let answer = self.identity().who_am_i(unary(v1::WhoAmIRequest {})).await?.into_inner();
         let zone = TimeZone::get(&answer.time_zone)
             .with_context(|| format!("the log counts days in `{}`, which is not known here", answer.time_zone))?;
-        let v1::WhoAmIResponse { sample_data, head_position, ended_at, .. } = answer;
-        Ok(Log { sample_data, zone, head_position, token_ended_at: ended_at })
+        let v1::WhoAmIResponse { sample_data, head_position, ended_at, assignment, .. } = answer;
+        let role = assignment.map(|assignment| assignment.role()).unwrap_or_default();
+        let shows_all = role == v1::Role::Supervisor;
+        Ok(Log { sample_data, zone, head_position, shows_all, token_ended_at: ended_at })
     }
 }
 
@@ -205,6 +207,8 @@ pub(crate) struct Log {
     pub(crate) head_position: u64,
     /// When the token in use ended, if it has: then the server takes records of before and nothing else.
     pub(crate) token_ended_at: Option<pbjson_types::Timestamp>,
+    /// Whether the caller's role gets every event of it. To others positions that they do not get are missing.
+    pub(crate) shows_all: bool,
 }
 
 /// A request that is answered once, within a deadline.

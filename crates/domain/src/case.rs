@@ -379,6 +379,7 @@ impl Case {
             // What is sealed, and to whom the case is assigned, is known beside it.
             sealing: None,
             assignees: Vec::new(),
+            shaping: None,
         }
     }
 }

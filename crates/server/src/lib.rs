@@ -22,6 +22,7 @@ mod registry;
 mod rules;
 mod sealed;
 mod server;
+mod sight;
 mod statistics;
 mod status;
 mod stream;

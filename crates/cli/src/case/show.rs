@@ -152,7 +152,8 @@ mod tests {
             ..Default::default()
         };
         let mut out = Vec::new();
-        let log = Log { sample_data: false, zone: TimeZone::UTC, head_position: 9, token_ended_at: None };
+        let log =
+            Log { sample_data: false, zone: TimeZone::UTC, head_position: 9, shows_all: true, token_ended_at: None };
         write(&mut out, &case, &log).unwrap();
         let text = String::from_utf8(out).unwrap();
         assert!(text.contains("status          dalam layanan\n"), "{text}");
