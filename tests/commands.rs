@@ -310,6 +310,20 @@ impl SubmissionService for Fixed {
     async fn list_held(&self, _: Request<v1::ListHeldRequest>) -> Result<Response<v1::ListHeldResponse>, Status> {
         not_here()
     }
+
+    async fn list_quarantined(
+        &self,
+        _: Request<v1::ListQuarantinedRequest>,
+    ) -> Result<Response<v1::ListQuarantinedResponse>, Status> {
+        not_here()
+    }
+
+    async fn decide_quarantined(
+        &self,
+        _: Request<v1::DecideQuarantinedRequest>,
+    ) -> Result<Response<v1::DecideQuarantinedResponse>, Status> {
+        not_here()
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,6 +9,7 @@
 
 mod decided;
 mod door;
+mod late;
 mod lists;
 mod pasts;
 mod reference;
@@ -63,6 +64,7 @@ async fn check_seed(seed: u64) -> anyhow::Result<()> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x5a75_6a61);
     let running = Running::start(history.start).await?;
     let channel = running.connect().await?;
+    let phone = running.phone().await?;
     let (end, followers) = followers(&running, seed);
     let mut judged = Judgings { noted: Vec::new(), last: history.start };
     let outcome = play(&history, &running, &channel, &mut rng, &mut judged).await?;
@@ -84,6 +86,7 @@ async fn check_seed(seed: u64) -> anyhow::Result<()> {
     lists::check(&channel, &events, &history.periods, now, &mut rng).await?;
     pasts::check(&channel, &events, &history.periods, now, &mut rng).await?;
     decided::check(&channel, &history.periods, now, &mut rng).await?;
+    late::check(&running, &phone, &channel, &history.periods, now, &mut rng).await?;
 
     let events = support::read_all(&channel, 1_000).await?;
     let defects = Ledger::of(&events).defects().join(", ");

@@ -68,6 +68,23 @@ impl Running {
         self.clock.set(now);
     }
 
+    /// A phone with a token of its own, which reports for everybody in the city.
+    pub(crate) async fn phone(&self) -> anyhow::Result<Phone> {
+        use v1::{Role, assignment::Own};
+        let channel = plain(self.url()).await?;
+        let assignment = v1::Assignment { role: Role::Satgas.into(), own: Some(Own::AreaCode(CITY.to_owned())) };
+        let operator = self.tokens.of(Role::Operator);
+        let (token_id, secret) = crate::door::issue(&channel, operator, assignment, 400 * 86_400).await?;
+        Ok(Phone { token_id, door: Door::with(channel, &secret) })
+    }
+
+    /// Ends a phone's token.
+    pub(crate) async fn revoke(&self, phone: &Phone) -> anyhow::Result<()> {
+        let request = v1::RevokeTokenRequest { token_id: phone.token_id.clone(), reason: "contoh".to_owned() };
+        v1::identity_service_client::IdentityServiceClient::new(self.connect().await?).revoke_token(request).await?;
+        Ok(())
+    }
+
     /// A new connection.
     pub(crate) async fn connect(&self) -> anyhow::Result<Door> {
         self.way().connect().await
@@ -82,6 +99,12 @@ impl Running {
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.server.address())
     }
+}
+
+/// A phone, and the token that it has.
+pub(crate) struct Phone {
+    token_id: String,
+    pub(crate) door: Door,
 }
 
 async fn serve(data: PathBuf, clock: &Arc<ManualClock>) -> anyhow::Result<Server> {

@@ -66,7 +66,7 @@ fn body_text(body: &Body, shaping: Option<&v1::Shaping>, zone: &TimeZone) -> Str
         Body::Quarantined(kept) => {
             let right = kept.right.clone().unwrap_or_default();
             let ended = time::show(right.ended_at.as_ref(), zone);
-            let record = submission_text(&kept.submission.clone().unwrap_or_default(), zone);
+            let record = submission_text(&kept.submission.clone().unwrap_or_default(), None, zone);
             format!("token {} {} {ended}: {record}", right.token_id, right.end().label())
         }
         Body::QuarantineDecided(decided) => {

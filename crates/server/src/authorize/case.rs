@@ -146,9 +146,7 @@ impl Gate {
         let case = self.engine.query(self.engine.head().position, look).await.map_err(status::query)?;
         Ok(case.is_some_and(|case| pass.reaches(&case.area_code, &case.institution_id)))
     }
-}
 
-impl Gate {
     /// Whether a case is assigned to who calls; one that is not there is assigned to nobody. What is no case's id is for the service to refuse.
     async fn is_assigned(&self, pass: &Pass, case_id: &str) -> Result<bool, Status> {
         let Ok(id) = SubmissionId::parse(case_id) else { return Ok(true) };
