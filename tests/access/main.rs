@@ -10,6 +10,7 @@ mod openid;
 #[path = "../process/mod.rs"]
 mod process;
 mod raw;
+mod recovery;
 mod scope;
 mod tls;
 mod tokens;

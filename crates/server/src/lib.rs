@@ -17,7 +17,9 @@ mod identity;
 mod listen;
 mod look;
 mod master;
+mod recover;
 mod registry;
+mod rights;
 mod rules;
 mod sealed;
 mod server;
@@ -38,6 +40,7 @@ pub use self::{
     folder::{FolderError, VerifyError, verify},
     identity::{EnsureError, FetchError, Issuer, IssuerError, KeyError, RoleRule},
     master::MasterKeyError,
+    recover::{RecoverError, Recovered, recover_operator},
     server::{Server, ShutdownError, StartError},
     tls::TlsError,
     vault::{Erasure, Rotation, VaultCommandError, back_up_vault, restore_vault, rotate_master_key, verify_erased},

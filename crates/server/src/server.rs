@@ -345,7 +345,7 @@ fn open(config: &Config, clock: Arc<dyn Clock>, address: SocketAddr) -> Result<O
         vault: Some(master::options(config)?),
     };
     let keys = Keys::open(folder.keys())?;
-    let access = Arc::new(AccessLog::open(&folder.access(), Arc::clone(&clock))?);
+    let access = Arc::new(AccessLog::open(&folder.access(), keys.id(), Arc::clone(&clock))?);
     let engine = Engine::open(Arc::new(journal), clock, &options)?;
     folder
         .sign(&format!("serving on {address}"))
