@@ -12,5 +12,6 @@ mod process;
 mod raw;
 mod recovery;
 mod scope;
+mod strangers;
 mod tls;
 mod tokens;

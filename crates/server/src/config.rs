@@ -59,6 +59,9 @@ pub struct Config {
     pub tls_key: Option<PathBuf>,
     /// Authority, PEM, whose certificates clients must show; none: clients show none.
     pub tls_client_authority: Option<PathBuf>,
+    /// Seconds within which a request must have come whole; a long one has a second more for each 16 KiB of it. Batches may take as long as
+    /// they like.
+    pub request_deadline_s: u64,
     /// Calls of one source address that may be refused in a minute. Beyond that they are told so, and are not in the access log any more.
     pub refusals_per_minute: u32,
     /// OpenID Connect issuers whose tokens are taken besides the server's own; in the file only.
@@ -88,6 +91,7 @@ impl Default for Config {
             tls_certificate: None,
             tls_key: None,
             tls_client_authority: None,
+            request_deadline_s: 20,
             refusals_per_minute: 60,
             issuers: Vec::new(),
         }

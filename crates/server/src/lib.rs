@@ -27,6 +27,7 @@ mod statistics;
 mod status;
 mod stream;
 mod submission;
+mod timely;
 mod tls;
 mod vault;
 mod warning;

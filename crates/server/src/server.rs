@@ -55,6 +55,7 @@ use crate::{
     status,
     stream::Streams,
     submission::Submissions,
+    timely::timely,
     tls::{Files, Tls},
     warning::Warnings,
 };
@@ -63,8 +64,10 @@ use crate::{
 const SUBMISSION_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Bytes that a request of the registry may have: a CSV file and its envelope.
 const REGISTRY_BYTES_MAX: usize = 17 * 1024 * 1024;
+/// Bytes that a request may have that anybody can make without a token, and others of the same services.
+const OPEN_BYTES_MAX: usize = 4 * 1024;
 /// Streams that one connection may have open at once.
-const STREAMS_PER_CONNECTION: u32 = 1_024;
+const STREAMS_PER_CONNECTION: u32 = 256;
 /// Bytes of the headers of one call; a longer token is none of ours.
 const HEADERS_BYTES_MAX: u32 = 16 * 1024;
 /// A connection that does not answer this long is dead.
@@ -205,7 +208,8 @@ impl Server {
             let every = Duration::from_secs(config.deadlines_every_s);
             tasks.spawn(watch_deadlines(engine.clone(), every, stop.clone()));
         }
-        let routes = routes(&gate, log, &streams).await?;
+        let patience = Duration::from_secs(config.request_deadline_s.max(1));
+        let routes = routes(&gate, log, &streams, patience).await?;
         let speaks_tls = tls.is_some();
         if let Some(tls) = &tls {
             tokio::spawn(Arc::clone(tls).follow(stop.clone()));
@@ -353,7 +357,7 @@ fn open(config: &Config, clock: Arc<dyn Clock>, address: SocketAddr) -> Result<O
     Ok(Opened { folder, engine, access, keys })
 }
 
-async fn routes(gate: &Gate, log: v1::LogOpened, streams: &Streams) -> Result<Routes, StartError> {
+async fn routes(gate: &Gate, log: v1::LogOpened, streams: &Streams, patience: Duration) -> Result<Routes, StartError> {
     let engine = &gate.engine;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(DESCRIPTORS)
@@ -389,12 +393,15 @@ async fn routes(gate: &Gate, log: v1::LogOpened, streams: &Streams) -> Result<Ro
         .add_service(RuleServiceServer::new(behind(gate, rules)))
         .add_service(StatisticsServiceServer::new(behind(gate, Statistics { engine: engine.clone() })))
         .add_service(WarningServiceServer::new(behind(gate, Warnings { engine: engine.clone() })))
-        .add_service(IdentityServiceServer::new(behind(gate, identity)))
+        .add_service(IdentityServiceServer::new(behind(gate, identity)).max_decoding_message_size(OPEN_BYTES_MAX))
         .add_service(AuditServiceServer::new(behind(gate, audit)))
-        .add_service(health_service)
-        .add_service(reflection);
+        .add_service(health_service.max_decoding_message_size(OPEN_BYTES_MAX))
+        .add_service(reflection.max_decoding_message_size(OPEN_BYTES_MAX));
     // The door is the outermost: nothing of a call is read before it is let in.
-    let router = routes.into_axum_router().layer(axum::middleware::map_response(readable));
+    let router = routes
+        .into_axum_router()
+        .layer(axum::middleware::map_request_with_state(patience, timely))
+        .layer(axum::middleware::map_response(readable));
     Ok(Routes::from(router.layer(axum::middleware::from_fn_with_state(gate.clone(), door))))
 }
 
