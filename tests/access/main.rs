@@ -2,6 +2,7 @@
 
 mod audit;
 mod cells;
+mod connections;
 #[path = "../door/mod.rs"]
 mod door;
 mod enrolment;

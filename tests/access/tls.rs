@@ -97,6 +97,22 @@ async fn another_certificate_is_in_force_without_a_restart_and_a_broken_one_chan
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_handshake_is_quick_while_hundreds_of_others_are_not_done() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let authority = Authority::new()?;
+    write(folder.path(), &authority)?;
+    let served = start(folder.path(), &[])?;
+    let address: SocketAddr = served.url.trim_start_matches("https://").parse()?;
+    let silent: Result<Vec<_>, _> = (0..300).map(|_| std::net::TcpStream::connect(address)).collect();
+    // A silent one is let go of after five seconds: this one does not wait for that.
+    let connecting = tokio::time::timeout(Duration::from_secs(4), connect(&served, &authority, None));
+    let channel = connecting.await.context("it is kept out")??;
+    who_am_i(&served, channel).await?;
+    drop(silent?);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn where_clients_must_show_a_certificate_one_of_another_authority_does_not_do() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let (servers, clients, others) = (Authority::new()?, Authority::new()?, Authority::new()?);

@@ -59,6 +59,10 @@ pub struct Config {
     pub tls_key: Option<PathBuf>,
     /// Authority, PEM, whose certificates clients must show; none: clients show none.
     pub tls_client_authority: Option<PathBuf>,
+    /// Connections that may be open at once. It must stay well below the files that the system lets the process open.
+    pub connections_max: usize,
+    /// Connections that one source address (an IPv6 network counts as one) may have open at once. All that comes through a proxy is of one source.
+    pub connections_per_source_max: usize,
     /// Seconds within which a request must have come whole; a long one has a second more for each 16 KiB of it. Batches may take as long as
     /// they like.
     pub request_deadline_s: u64,
@@ -91,6 +95,8 @@ impl Default for Config {
             tls_certificate: None,
             tls_key: None,
             tls_client_authority: None,
+            connections_max: 800,
+            connections_per_source_max: 200,
             request_deadline_s: 20,
             refusals_per_minute: 60,
             issuers: Vec::new(),

@@ -46,7 +46,7 @@ use crate::{
     event::Events,
     folder::{Folder, open_journal},
     identity::{Failures, Identity, IdentityApi, Keys},
-    listen::connections,
+    listen::{Limits, connections},
     master::{self, MasterKeyError},
     registry::RegistryApi,
     rules::Rules,
@@ -210,6 +210,7 @@ impl Server {
         }
         let patience = Duration::from_secs(config.request_deadline_s.max(1));
         let routes = routes(&gate, log, &streams, patience).await?;
+        let limits = Limits { all: config.connections_max.max(1), of_source: config.connections_per_source_max.max(1) };
         let speaks_tls = tls.is_some();
         if let Some(tls) = &tls {
             tokio::spawn(Arc::clone(tls).follow(stop.clone()));
@@ -220,7 +221,10 @@ impl Server {
             .http2_max_header_list_size(HEADERS_BYTES_MAX)
             .max_concurrent_streams(STREAMS_PER_CONNECTION)
             .add_routes(routes)
-            .serve_with_incoming_shutdown(connections(listener, tls, stop.clone()), stop.clone().cancelled_owned());
+            .serve_with_incoming_shutdown(
+                connections(listener, tls, limits, stop.clone()),
+                stop.clone().cancelled_owned(),
+            );
         tracing::info!(%address, position = engine.head().position, "serving");
         let deadline = Duration::from_secs(config.shutdown_deadline_s);
         let serving = tokio::spawn(serving);
