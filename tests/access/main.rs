@@ -12,6 +12,7 @@ mod openid;
 mod process;
 mod raw;
 mod recovery;
+mod rights;
 mod scope;
 mod strangers;
 mod tls;

@@ -336,6 +336,7 @@ async fn log_opened(engine: &Engine) -> Result<v1::LogOpened, StartError> {
 
 fn open(config: &Config, clock: Arc<dyn Clock>, address: SocketAddr) -> Result<Opened, StartError> {
     let mut folder = Folder::take(&config.data)?;
+    folder.close()?;
     let journal = open_journal(
         &folder,
         disk::Options {
