@@ -15,8 +15,12 @@ use crate::status;
 impl<S: CaseService> CaseService for Authorized<S> {
     async fn open_case(&self, request: Request<v1::OpenCaseRequest>) -> Result<Response<v1::OpenCaseResponse>, Status> {
         let pass = self.gate.pass(&request, Rpc::OpenCase);
-        pass.reports(&request.get_ref().submission.clone().unwrap_or_default()).await?;
-        let mut response = self.inner.open_case(request).await?;
+        let submission = request.get_ref().submission.clone().unwrap_or_default();
+        pass.reports(&submission).await?;
+        let mut response = match self.inner.open_case(request).await {
+            Ok(response) => response,
+            refused => return pass.told(&submission.submission_id, refused).await,
+        };
         let answer = response.get_mut();
         // Under an id that was taken the answer would hold the case that stands, whoever reported it.
         answer.case.take_if(|case| !pass.reaches(&case.area_code, &case.institution_id));
@@ -30,9 +34,8 @@ impl<S: CaseService> CaseService for Authorized<S> {
     ) -> Result<Response<v1::AdvanceCaseResponse>, Status> {
         let pass = self.gate.pass(&request, Rpc::AdvanceCase);
         pass.permit().await?;
-        let response = self.inner.advance_case(request).await?;
-        pass.saw(CaseIds::of(response.get_ref().case.iter().map(|case| case.case_id.as_str()))).await?;
-        Ok(response)
+        let case_id = request.get_ref().command.as_ref().map(|command| command.case_id.clone()).unwrap_or_default();
+        pass.told(&case_id, self.inner.advance_case(request).await).await
     }
 
     async fn get_case(&self, request: Request<v1::GetCaseRequest>) -> Result<Response<v1::GetCaseResponse>, Status> {
@@ -64,9 +67,7 @@ impl<S: CaseService> CaseService for Authorized<S> {
         if *pass.permit().await?.reach != Reach::Everywhere && !self.gate.is_own(&pass, &case_id).await? {
             return Err(not_there(&pass).await);
         }
-        let response = self.inner.record_identity(request).await?;
-        pass.saw(CaseIds::of([case_id.as_str()])).await?;
-        Ok(response)
+        pass.told(&case_id, self.inner.record_identity(request).await).await
     }
 
     async fn unseal_identity(

@@ -31,7 +31,7 @@ use satgas_domain::{
 };
 use satgas_engine::{Engine, Folded};
 use satgas_proto::v1::{self, AccessRefusal, access_event::Body};
-use tonic::{Request, Status};
+use tonic::{Code, Request, Status};
 
 pub(crate) use self::door::door;
 use crate::{
@@ -158,6 +158,16 @@ impl Pass {
         }
         let record = v1::AccessRecorded { case_ids: cases.0.into(), ..self.access() };
         self.gate.access.record(Body::AccessRecorded(record)).await.map(|_| ()).map_err(|error| status::access(&error))
+    }
+
+    /// Hands on what became of a call about a case once it is recorded: a refusal tells of the case as well, its version, its status, its
+    /// holds. Only of a request that does not fit or a case that is not there is there nothing to tell.
+    pub(crate) async fn told<T>(&self, case_id: &str, outcome: Result<T, Status>) -> Result<T, Status> {
+        match &outcome {
+            Err(refused) if matches!(refused.code(), Code::NotFound | Code::InvalidArgument) => {}
+            _ => self.saw(CaseIds::of([case_id])).await?,
+        }
+        outcome
     }
 
     /// Records which events are sent; the position of the record.
