@@ -36,6 +36,10 @@ fn check_text(field: &str, text: &str) -> Result<(), Status> {
     if text.is_empty() || text.chars().count() > TEXT_MAX {
         return Err(status::invalid_field(field, "is not 1 to 200 characters"));
     }
+    // It is shown on other people's screens, in one line.
+    if text.chars().any(char::is_control) {
+        return Err(status::invalid_field(field, "has a control character, such as a line break"));
+    }
     Ok(())
 }
 
