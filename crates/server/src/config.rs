@@ -51,6 +51,8 @@ pub struct Config {
     pub master_key_file: Option<PathBuf>,
     /// Command and arguments that print the master key, such as a client of a key management service.
     pub master_key_command: Vec<String>,
+    /// Seconds that the command may take.
+    pub master_key_command_deadline_s: u64,
     /// File with the master key before the present one, until a rotation is done.
     pub master_key_former_file: Option<PathBuf>,
     /// Certificate chain of the server, PEM. With it and `tls_key` the server speaks TLS only.
@@ -91,6 +93,7 @@ impl Default for Config {
             vault: None,
             master_key_file: None,
             master_key_command: Vec::new(),
+            master_key_command_deadline_s: 30,
             master_key_former_file: None,
             tls_certificate: None,
             tls_key: None,
