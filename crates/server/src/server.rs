@@ -1,5 +1,8 @@
 //! A running server.
 
+#[cfg(test)]
+mod unrecorded;
+
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
