@@ -174,6 +174,49 @@ async fn a_second_server_on_the_same_folder_is_refused_and_told_who_has_it() -> 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_that_no_longer_opens_is_salvaged_with_its_tokens_and_served_again() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (data, fresh) = (folder.path().join("data"), folder.path().join("fresh"));
+    let served = Served::start(&data, &[])?;
+    let channel = served.connect().await?;
+    register(&channel).await?;
+    let before = all_events(channel).await?;
+    let (tokens, _) = output(
+        satgas(&["token", "list", "--format", "json", "--server", &served.url])
+            .env("SATGAS_TOKEN_FILE", data.join("keys/operator.token")),
+    )?;
+    ensure!(served.terminate()? == Some(0));
+
+    for log in ["journal", "access"] {
+        let database = data.join(log).join("log/db");
+        let mut bytes = std::fs::read(&database)?;
+        bytes.iter_mut().take(16).for_each(|byte| *byte = 0xEE);
+        std::fs::write(&database, bytes)?;
+    }
+    let (refused, error) = output(satgas(&["serve", "--listen", "127.0.0.1:0", "--data"]).arg(&data))?;
+    ensure!(refused.status.code() == Some(1) && error.contains("satgas recover"), "{error}");
+
+    let salvage = |to: &std::path::Path| output(satgas(&["recover", "--from"]).arg(&data).arg("--to").arg(to));
+    let (salvaged, error) = salvage(&fresh)?;
+    let told = String::from_utf8_lossy(&salvaged.stdout);
+    ensure!(salvaged.status.success(), "{told}{error}");
+    ensure!(told.contains(&format!("complete  up to record {}, acknowledged last", before.len())), "{told}");
+    let (again, error) = salvage(&fresh)?;
+    ensure!(again.status.code() == Some(1) && error.contains("is not empty: choose a new folder"), "{error}");
+
+    let served = Served::start(&fresh, &[])?;
+    ensure!(all_events(served.connect().await?).await? == before);
+    let (same, error) = output(
+        satgas(&["token", "list", "--format", "json", "--server", &served.url])
+            .env("SATGAS_TOKEN_FILE", fresh.join("keys/operator.token")),
+    )?;
+    let listed = |output: &Output| output.stdout.split(|byte| *byte == b'\n').count();
+    ensure!(same.status.success() && listed(&same) >= listed(&tokens) && listed(&tokens) > 1, "{error}");
+    ensure!(served.terminate()? == Some(0));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stopping_server_tells_a_subscriber_where_to_resume_and_ends_well() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let served = Served::start(&folder.path().join("data"), &[])?;

@@ -9,6 +9,8 @@ use clap::ValueEnum;
 pub(crate) enum Scenario {
     /// What the machine can do: syncs of a plain file, empty calls
     Machine,
+    /// What it costs a call to be let in
+    Access,
     /// Records folded in process
     Fold,
     /// Durable submissions, one call each
@@ -45,6 +47,8 @@ impl Scenario {
 pub(crate) enum Unit {
     /// Per second.
     PerSecond,
+    /// Microseconds.
+    Microseconds,
     /// Milliseconds.
     Milliseconds,
     /// Seconds.
@@ -62,6 +66,7 @@ impl Unit {
     pub(crate) fn symbol(self) -> &'static str {
         match self {
             Self::PerSecond => "/s",
+            Self::Microseconds => "µs",
             Self::Milliseconds => "ms",
             Self::Seconds => "s",
             Self::Records => "records",
@@ -75,7 +80,7 @@ impl Unit {
         match self {
             Self::PerSecond | Self::Bytes => grouped(value),
             Self::Milliseconds | Self::Seconds => format!("{value:.2}"),
-            Self::Records | Self::MiB => format!("{value:.1}"),
+            Self::Microseconds | Self::Records | Self::MiB => format!("{value:.1}"),
         }
     }
 }

@@ -11,8 +11,8 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use hdrhistogram::Histogram;
 use satgas_proto::v1::{
-    Receipt, ReceiptStatus, Submission, SubmitBatchRequest, SubmitRequest,
-    submission_service_client::SubmissionServiceClient,
+    Receipt, ReceiptStatus, Submission, SubmitBatchRequest, SubmitRequest, WhoAmIRequest,
+    identity_service_client::IdentityServiceClient, submission_service_client::SubmissionServiceClient,
 };
 use tokio::task::JoinSet;
 use tonic::transport::Endpoint;
@@ -88,6 +88,17 @@ pub(crate) async fn empty_calls(channels: Vec<Door>, count: usize) -> Result<Ach
     let clients = channels.into_iter().map(HealthClient::new).collect();
     callers(clients, vec![HealthCheckRequest::default(); count], |mut client, request| async move {
         client.check(request).await?;
+        Ok(())
+    })
+    .await
+}
+
+/// The smallest calls that need a token: what an empty call costs, and to be let in.
+pub(crate) async fn admitted_calls(channels: Vec<Door>, count: usize) -> Result<Achieved> {
+    warm_up(&channels).await?;
+    let clients = channels.into_iter().map(IdentityServiceClient::new).collect();
+    callers(clients, vec![WhoAmIRequest::default(); count], |mut client, request| async move {
+        client.who_am_i(request).await?;
         Ok(())
     })
     .await

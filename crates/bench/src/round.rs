@@ -77,6 +77,7 @@ impl Round<'_> {
     async fn measure(&mut self, scenario: Scenario) -> Result<()> {
         match scenario {
             Scenario::Machine => self.empty_calls().await,
+            Scenario::Access => self.access().await,
             Scenario::Fold => self.fold(),
             Scenario::Append => self.appends().await,
             Scenario::Latency => self.latency().await,
@@ -152,6 +153,27 @@ impl Round<'_> {
                 None,
                 achieved.rate(),
             );
+        }
+        Ok(())
+    }
+
+    /// Both kinds of calls in the same minute: their difference is what the door and the policy cost. With many callers all cores are busy,
+    /// so that a call's share of them is its processor time, the client's included.
+    async fn access(&mut self) -> Result<()> {
+        let cores = std::thread::available_parallelism()?.get() as f64;
+        for callers in [1, 64] {
+            let count = self.scale.calls(callers);
+            let empty = load::empty_calls(self.channels(callers).await?, count).await?;
+            let admitted = load::admitted_calls(self.channels(callers).await?, count).await?;
+            let busy = if callers == 1 { 1.0 } else { cores };
+            let microseconds = |achieved: &load::Achieved| busy * 1e6 / achieved.rate();
+            let mut add = |what: &str, value| {
+                let what = format!("{callers} at once: {what}");
+                self.figures.add(Scenario::Access, &what, Unit::Microseconds, None, value);
+            };
+            add("a call without a token", microseconds(&empty));
+            add("a call with a token", microseconds(&admitted));
+            add("authentication and policy, a call", microseconds(&admitted) - microseconds(&empty));
         }
         Ok(())
     }

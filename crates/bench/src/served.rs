@@ -16,6 +16,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::OnceCell;
 use tonic::transport::Endpoint;
 
+use satgas_proto::v1::Role;
+
 use crate::{door::Tokens, machine::Memory};
 
 /// How long a start may take; a start folds the whole log when there is no checkpoint.
@@ -28,6 +30,9 @@ pub(crate) struct House {
     satgas: PathBuf,
     folder: tempfile::TempDir,
 }
+
+/// An export that takes longer has failed.
+const EXPORT_MAX: Duration = Duration::from_secs(30 * 60);
 
 /// A running server.
 pub(crate) struct Served {
@@ -138,6 +143,33 @@ impl Served {
     /// Its memory.
     pub(crate) fn memory(&self) -> Result<Memory> {
         Memory::of(self.child.id())
+    }
+
+    /// Exports all records into a file, whose ending says as what: how long that took, and the most memory of the program that wrote it.
+    pub(crate) async fn export(&self, satgas: &Path, file: &Path) -> Result<(Duration, u64)> {
+        let tokens = self.tokens().await?;
+        let started = Instant::now();
+        let mut child = Command::new(satgas)
+            .args(["export", "records", "--server", &self.url, "--to"])
+            .arg(file)
+            .env("SATGAS_TOKEN", tokens.of(Role::Supervisor))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()?;
+        let mut peak = 0;
+        loop {
+            // The peak of a process that has ended is gone, so it is read again and again until then.
+            peak = Memory::of(child.id()).map_or(peak, |memory| memory.peak.max(peak));
+            if let Some(status) = child.try_wait()? {
+                ensure!(status.success(), "the export ended with {status}");
+                return Ok((started.elapsed(), peak));
+            }
+            if started.elapsed() > EXPORT_MAX {
+                end(&mut child);
+                bail!("the export did not end within {} s", EXPORT_MAX.as_secs());
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// A token for each role, issued when they are first asked for.

@@ -1,7 +1,8 @@
 //! The command line: one file a command, and nothing that another client could not do over the public services. Only `serve`,
-//! `verify`, `vault`, `demo` and `token recover` know the server itself.
+//! `verify`, `recover`, `vault`, `demo` and `token recover` know the server itself.
 //!
-//! Exit codes: 0 done; 1 failed; 2 done, but some records were rejected or are in conflict; 64 the command line itself is wrong.
+//! Exit codes: 0 done; 1 failed; 2 done, but some records were rejected, are in conflict or could not be salvaged; 64 the command line
+//! itself is wrong.
 
 mod as_of;
 mod audit;
@@ -23,6 +24,7 @@ mod new_id;
 mod pages;
 mod print;
 mod progress;
+mod recover;
 mod registry;
 mod rules;
 mod secret;
@@ -41,7 +43,7 @@ use std::{io, num::NonZero, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-/// Some records were rejected or are in conflict.
+/// Some records were rejected, are in conflict or could not be salvaged.
 const EXIT_PARTLY: u8 = 2;
 /// The command line is wrong. Not clap's 2, which scripts would take for rejected records.
 const EXIT_USAGE: u8 = 64;
@@ -108,6 +110,8 @@ enum Command {
     Audit(audit::Args),
     /// Check a data folder from its first byte to its last, while no server uses it
     Verify(verify::Args),
+    /// Salvage a data folder that does not open any more into a new one
+    Recover(recover::Args),
     /// Rotate the master key of sealed identities, back up and restore the keys of cases
     #[command(subcommand)]
     Vault(vault::Command),
@@ -166,6 +170,7 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Token(command) => token::run(command, &server()?, &cli.way.server).await,
             Command::Audit(args) => audit::run(args, &server()?).await,
             Command::Verify(args) => verify::run(&args),
+            Command::Recover(args) => recover::run(&args),
             Command::Vault(command) => vault::run(command),
         }
     })

@@ -15,3 +15,9 @@ pub(crate) fn bar(length: Option<u64>) -> ProgressBar {
     };
     bar.with_style(ProgressStyle::with_template(template).expect("the template is well-formed"))
 }
+
+/// A spinner that counts records.
+pub(crate) fn counting() -> ProgressBar {
+    let template = "{spinner} {pos} records, {per_sec}";
+    bar(None).with_style(ProgressStyle::with_template(template).expect("the template is well-formed"))
+}

@@ -1,18 +1,17 @@
 //! `satgas verify`: walks a whole log from its files, and says what it found or where it is broken.
 
 use std::{
-    io::{self, IsTerminal as _, Write as _},
+    io::{self, Write as _},
     path::PathBuf,
     process::ExitCode,
     time::{Duration, Instant},
 };
 
-use indicatif::{ProgressBar, ProgressStyle};
 use satgas_server::{Verified, VerifyError};
 
 use crate::{
     print::{self, Format},
-    vault,
+    progress, vault,
 };
 
 /// What to check.
@@ -44,7 +43,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let (config, data, vault) = (args.config.clone(), args.data.clone(), args.vault.clone());
         return vault::verify_erased(config, data, vault, case_id, &args.backup);
     }
-    let bar = progress_bar();
+    let bar = progress::counting();
     let started = Instant::now();
     let outcome = satgas_server::verify(&args.data, |records| bar.set_position(records));
     let took = started.elapsed();
@@ -61,15 +60,6 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Err(error) => return Err(error.into()),
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn progress_bar() -> ProgressBar {
-    if !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style =
-        ProgressStyle::with_template("{spinner} {pos} records, {per_sec}").expect("the template is well-formed");
-    ProgressBar::new_spinner().with_style(style)
 }
 
 fn report(format: Format, verified: &Verified, took: Duration) -> anyhow::Result<()> {

@@ -342,7 +342,11 @@ impl Writer {
     /// The id that was taken at a position, pending or in the log, and what it stands for.
     fn taken_at(&self, position: u64) -> Reply<(SubmissionId, ContentHash)> {
         let unreadable = |cause: &str| {
-            tracing::error!(position, cause, "the log cannot be read where an id was taken: check it with satgas verify");
+            tracing::error!(
+                position,
+                cause,
+                "the log cannot be read where an id was taken: check it with satgas verify"
+            );
             WriteError::Unreadable { position, cause: cause.to_owned() }
         };
         if position > self.head.position {

@@ -100,7 +100,7 @@ pub enum OpenError {
     },
     /// The last commit is not sound.
     #[error(
-        "the end of the journal is damaged at position {position} ({what}): keep a copy of the folder, then salvage or restore"
+        "the end of the journal is damaged at position {position} ({what}): keep a copy of the folder, then salvage it with `satgas recover`, or restore"
     )]
     TailDamaged {
         /// First position that cannot be trusted.
@@ -111,7 +111,7 @@ pub enum OpenError {
     /// Records that were acknowledged are gone, or others stand in their place.
     #[error(
         "acknowledged records from position {missing} on are missing (acknowledged up to {anchored}, found up to {found}): \
-         salvage from `log.kept`, which is how it was before, or restore; remove the file `head` only to accept the loss"
+         salvage with `satgas recover`, which reads the copy in `log.kept` too, or restore; remove the file `head` only to accept the loss"
     )]
     AcknowledgedMissing {
         /// The first position that is missing or differs.
@@ -122,7 +122,9 @@ pub enum OpenError {
         found: u64,
     },
     /// The storage engine put values outside its synced file, so a power loss could take them.
-    #[error("{path} holds files, but its content is never synced: salvage the journal into a fresh folder")]
+    #[error(
+        "{path} holds files, but its content is never synced: salvage the journal into a fresh folder with `satgas recover`"
+    )]
     BlobsPresent {
         /// The folder that must be empty.
         path: PathBuf,
@@ -151,7 +153,7 @@ pub enum OpenError {
     },
     /// The storage engine does not open the folder.
     #[error(
-        "the storage engine does not open the journal ({cause}): keep a copy of the folder, then salvage or restore"
+        "the storage engine does not open the journal ({cause}): keep a copy of the folder, then salvage it with `satgas recover`, or restore"
     )]
     Sled {
         /// The storage engine's words.

@@ -17,6 +17,7 @@ mod identity;
 mod listen;
 mod look;
 mod master;
+mod operator;
 mod recover;
 mod registry;
 mod rights;
@@ -33,7 +34,7 @@ mod vault;
 mod warning;
 
 pub use satgas_engine::{Clock, ManualClock, SystemClock, vault::Copied};
-pub use satgas_journal::{Fault, Head, Verified};
+pub use satgas_journal::{Fault, Head, Verified, disk::Recovered};
 
 pub use self::{
     access::AccessOpenError,
@@ -41,7 +42,8 @@ pub use self::{
     folder::{FolderError, VerifyError, verify},
     identity::{EnsureError, FetchError, Issuer, IssuerError, KeyError, RoleRule},
     master::MasterKeyError,
-    recover::{RecoverError, Recovered, recover_operator},
+    operator::{OperatorError, RecoveredToken, recover_operator},
+    recover::{RecoverFolderError, RecoveredFolder, recover},
     server::{Server, ShutdownError, StartError},
     tls::TlsError,
     vault::{Erasure, Rotation, VaultCommandError, back_up_vault, restore_vault, rotate_master_key, verify_erased},

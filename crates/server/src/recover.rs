@@ -1,76 +1,84 @@
-//! The way back in: whoever owns the data folder owns the server, so a new operator's token can always be made on its machine.
+//! Salvaging a data folder whose log does not open any more into a fresh one.
 
 use std::{
+    fs, io,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
-use satgas_domain::time::Instant;
-use satgas_engine::Clock;
+use satgas_journal::disk::{self, RecoverError, Recovered};
 
 use crate::{
-    AccessOpenError, EnsureError, FolderError, KeyError,
-    access::AccessLog,
-    folder::Folder,
-    identity::{Identity, Keys},
+    folder::{Folder, FolderError},
+    rights,
 };
 
-/// Why there is no new token.
+/// Why a data folder was not salvaged.
 #[derive(Debug, thiserror::Error)]
-pub enum RecoverError {
-    /// The folder cannot be used, or a server uses it.
+pub enum RecoverFolderError {
+    /// One of the folders cannot be used.
     #[error(transparent)]
     Folder(#[from] FolderError),
-    /// The keys cannot be used.
+    /// The log was not salvaged.
     #[error(transparent)]
-    Keys(#[from] KeyError),
-    /// The access log cannot be opened.
-    #[error("the access log cannot be opened: {0}")]
-    Access(#[from] AccessOpenError),
-    /// It cannot be recorded or written.
-    #[error(transparent)]
-    Operator(#[from] EnsureError),
+    Log(#[from] RecoverError),
+    /// The access log was not salvaged.
+    #[error("the access log: {0}")]
+    Access(RecoverError),
+    /// The keys were not copied.
+    #[error("the keys in {path} cannot be copied: {error}")]
+    Keys {
+        /// The folder.
+        path: PathBuf,
+        /// The operating system's words.
+        error: io::Error,
+    },
 }
 
-/// A token that was recovered.
+/// What was salvaged of a data folder.
 #[derive(Debug)]
-pub struct Recovered {
-    /// Its id.
-    pub token_id: String,
-    /// The file with its secret.
-    pub file: PathBuf,
+pub struct RecoveredFolder {
+    /// The log of records.
+    pub log: Recovered,
+    /// The access log: tokens, and who saw what. None of a folder from before there was one.
+    pub access: Option<Recovered>,
+    /// Whether keys lay in the folder and were copied.
+    pub keys: bool,
 }
 
-/// Issues a new token for the operator of a data folder that no server uses, records that, and ends the one that it replaces. With
-/// `new_key` the key that signs tokens is exchanged first, which ends every token.
-pub async fn recover_operator(data: &Path, new_key: bool, clock: Arc<dyn Clock>) -> Result<Recovered, RecoverError> {
-    let now = Instant::from_jiff(clock.now());
-    let path = data.to_owned();
-    let opened = tokio::task::spawn_blocking(move || open(&path, new_key, clock)).await;
-    let (folder, keys, access) = opened.unwrap_or_else(|error| {
-        let error = std::io::Error::other(error);
-        Err(FolderError::Io { folder: data.to_owned(), error }.into())
-    })?;
-    let token_id = Identity::of_server(Arc::clone(&access), &keys).recover_operator(&keys, now).await;
-    let file = keys.operator_token();
-    // What was recorded is durable; that the writer could not be joined changes nothing.
-    let _ = tokio::task::spawn_blocking(move || access.shutdown()).await;
-    drop(folder);
-    Ok(Recovered { token_id: token_id?, file })
+/// Salvages the data folder `from` into a new one, `to`: both logs from their raw files, and a copy of the keys; checkpoints are made anew by
+/// the server. Nothing of `from` is changed but its lock. `progress` is told the position reached. Blocks.
+pub fn recover(from: &Path, to: &Path, progress: &mut dyn FnMut(u64)) -> Result<RecoveredFolder, RecoverFolderError> {
+    if !from.join("journal").is_dir() {
+        return Err(FolderError::NoLog(from.to_owned()).into());
+    }
+    let failed = |error| FolderError::Io { folder: to.to_owned(), error };
+    rights::make_folder(to).map_err(failed)?;
+    if fs::read_dir(to).map_err(failed)?.next().is_some() {
+        return Err(RecoverError::NotEmpty(to.to_owned()).into());
+    }
+    let (old, new) = (Folder::take(from)?, Folder::take(to)?);
+    let log = disk::recover(&old.journal(), &new.journal(), progress)?;
+    let access = old.access().is_dir().then(|| disk::recover(&old.access(), &new.access(), &mut |_| {}));
+    let access = access.transpose().map_err(RecoverFolderError::Access)?;
+    let keys = old.keys().is_dir();
+    if keys {
+        copy(&old.keys(), &new.keys()).map_err(|error| RecoverFolderError::Keys { path: old.keys(), error })?;
+    }
+    Ok(RecoveredFolder { log, access, keys })
 }
 
-fn open(data: &Path, new_key: bool, clock: Arc<dyn Clock>) -> Result<(Folder, Keys, Arc<AccessLog>), RecoverError> {
-    // A mistyped folder must not become one.
-    if !data.join("access").is_dir() {
-        return Err(FolderError::NoLog(data.to_owned()).into());
+/// Copies a folder with its files' rights.
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    rights::make_folder(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), &target)?;
+            fs::File::open(&target)?.sync_all()?;
+        }
     }
-    let mut folder = Folder::take(data)?;
-    let io = |error| FolderError::Io { folder: data.to_owned(), error };
-    folder.sign("recovering the operator's token").map_err(io)?;
-    let mut keys = Keys::open(folder.keys())?;
-    if new_key {
-        keys.exchange()?;
-    }
-    let access = Arc::new(AccessLog::open(&folder.access(), keys.id(), clock)?);
-    Ok((folder, keys, access))
+    fs::File::open(to)?.sync_all()
 }

@@ -49,6 +49,13 @@ impl Anchor {
         Ok(Some((Anchor { file, next: 1 - newest }, head)))
     }
 
+    /// What the anchor at `path` holds, without taking it: [`Head::EMPTY`] where it cannot be read.
+    pub(super) fn read(path: &Path) -> Head {
+        let newest = |file: File| Ok::<_, io::Error>([read_slot(&file, 0)?, read_slot(&file, 1)?]);
+        let slots = File::open(path).and_then(newest).unwrap_or([Head::EMPTY; 2]);
+        if slots[1].position > slots[0].position { slots[1] } else { slots[0] }
+    }
+
     /// Overwrites the older slot with `head`.
     pub(super) fn write(&mut self, head: Head) -> io::Result<()> {
         self.file.write_all_at(&encode(head), self.next * SLOT_DISTANCE_BYTES)?;

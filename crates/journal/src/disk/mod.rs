@@ -35,6 +35,7 @@ mod anchor;
 mod files;
 mod open;
 mod raw;
+mod recover;
 
 use std::fmt;
 use std::fs::File;
@@ -50,6 +51,8 @@ use crate::frame::{Frame, Key, chain_hash};
 use crate::read::{Request, join};
 use crate::{AppendError, Chunk, Fault, Hash, Head, Journal, OpenError, ReadError, Records, Verified, walk};
 use anchor::Anchor;
+
+pub use recover::{RecoverError, Recovered, recover};
 
 /// How a [`SledJournal`] is opened.
 #[derive(Clone, Debug)]
@@ -99,8 +102,16 @@ impl SledJournal {
     }
 
     fn make_durable(&self, batch: Batch) -> Result<(), (&'static str, String)> {
+        self.write(batch)?;
+        self.sync()
+    }
+
+    fn write(&self, batch: Batch) -> Result<(), (&'static str, String)> {
         self.db.apply_batch(batch).map_err(|cause| ("writing the commit", cause.to_string()))?;
-        self.db.flush().map_err(|cause| ("flushing the commit", cause.to_string()))?;
+        self.db.flush().map_err(|cause| ("flushing the commit", cause.to_string())).map(|_| ())
+    }
+
+    fn sync(&self) -> Result<(), (&'static str, String)> {
         self.file.sync_data().map_err(|cause| ("syncing the commit", cause.to_string()))
     }
 
@@ -244,6 +255,9 @@ fn next(entries: &mut impl Iterator<Item = sled::Result<(IVec, IVec)>>) -> Optio
 fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|_| "the storage engine panicked on its files".into())
 }
+
+#[cfg(test)]
+mod power_loss;
 
 #[cfg(test)]
 mod tests {

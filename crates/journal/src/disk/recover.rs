@@ -1,0 +1,304 @@
+//! Salvaging: whole commits from the raw files of a journal, without the storage engine that refuses them, into a fresh journal.
+//!
+//! Frames describe themselves and each names the hash of the one before, so they are found wherever they lie, put in order, and proven
+//! complete: what the chain reaches from its beginning has nothing missing in between. Nothing is written to the old files.
+//!
+//! The raw files may hold more than one continuation of the chain, where a commit failed and another took its place. The one that was
+//! acknowledged wins; where the anchor does not say, the one that reaches furthest, and the other is reported.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fs::{self, File},
+    io::{self, Read as _},
+    ops::RangeInclusive,
+    os::unix::fs::FileExt as _,
+    path::{Path, PathBuf},
+};
+
+use bytes::Bytes;
+use sled::Batch;
+
+use super::{Options, SledJournal, anchor::Anchor, files};
+use crate::{
+    Hash, Head, Journal as _, OpenError, Verified,
+    frame::{self, FRAME_BYTES_MAX, Frame, Key},
+    walk::Walk,
+};
+
+/// Bytes of a file that are looked at at a time.
+const WINDOW_BYTES: usize = 16 * 1024 * 1024;
+/// Bytes of commits that are written and synced together.
+const LOAD_BYTES: usize = 4 * 1024 * 1024;
+
+/// Why nothing was salvaged.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoverError {
+    /// There is nothing to read.
+    #[error("{0} holds no journal's files")]
+    NoFiles(PathBuf),
+    /// The fresh journal must lie in an empty folder.
+    #[error("{0} is not empty: choose a new folder")]
+    NotEmpty(PathBuf),
+    /// A file cannot be read.
+    #[error("{path} cannot be read: {cause}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's words.
+        cause: io::Error,
+    },
+    /// The fresh journal cannot be made.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The fresh journal cannot be written.
+    #[error("the fresh journal cannot be written: {0}")]
+    Write(String),
+}
+
+/// What was salvaged, and what was not.
+#[derive(Debug)]
+pub struct Recovered {
+    /// What the fresh journal holds, read back and checked: every record from 1 to its head.
+    pub verified: Verified,
+    /// The last head that the old journal acknowledged, as far as its anchor can be read; [`Head::EMPTY`] when it cannot.
+    pub anchored: Head,
+    /// Positions of whole frames that the chain does not reach, joined where they touch: something before them is gone.
+    pub unreached: Vec<RangeInclusive<u64>>,
+    /// Positions of whole frames of another continuation of the chain, which was never acknowledged.
+    pub other_branch: Vec<RangeInclusive<u64>>,
+}
+
+impl Recovered {
+    /// Acknowledged positions that are not in the fresh journal; none when everything is there.
+    #[must_use]
+    pub fn missing(&self) -> Option<RangeInclusive<u64>> {
+        let (have, acknowledged) = (self.verified.head.position, self.anchored.position);
+        (have < acknowledged).then(|| have + 1..=acknowledged)
+    }
+
+    /// Whether the fresh journal is proven to go on where the old one's last acknowledgement stood. False when something is missing, and
+    /// when the anchor could not be read: then nothing says how much there was.
+    #[must_use]
+    pub fn is_proven(&self) -> bool {
+        self.anchored != Head::EMPTY && self.missing().is_none()
+    }
+}
+
+/// Where a whole frame lies, and where it stands in the chain.
+struct Place {
+    file: usize,
+    offset: u64,
+    len: usize,
+    key: Key,
+    previous: Hash,
+    end: u64,
+}
+
+/// Salvages the journal in `from` into a fresh one in `to`. `progress` is told the bytes read and the positions written. Blocks.
+pub fn recover(from: &Path, to: &Path, progress: &mut dyn FnMut(u64)) -> Result<Recovered, RecoverError> {
+    if !files::is_empty(to).map_err(|cause| RecoverError::Read { path: to.to_owned(), cause })? {
+        return Err(RecoverError::NotEmpty(to.to_owned()));
+    }
+    let paths = raw_files(from)?;
+    let anchored = Anchor::read(&from.join(files::HEAD));
+    let frames = Frames::look(&paths)?;
+    let chain = frames.chain(anchored);
+    let fresh = SledJournal::open(to, Options::default())?;
+    let reached = frames.load(&chain, &paths, &fresh, progress)?;
+    let verified = fresh.verify(&mut |_| {}).map_err(|fault| RecoverError::Write(fault.to_string()))?;
+    let (other_branch, unreached) = frames.left(&chain[..reached]);
+    Ok(Recovered { verified, anchored, unreached, other_branch })
+}
+
+/// Everything that may hold frames: sled's files, its copies, and what was moved aside.
+fn raw_files(from: &Path) -> Result<Vec<PathBuf>, RecoverError> {
+    let read = |path: &Path| {
+        let failed = |cause| RecoverError::Read { path: path.to_owned(), cause };
+        fs::read_dir(path).map_err(failed)?.collect::<Result<Vec<_>, _>>().map_err(failed)
+    };
+    let (mut folders, mut paths) = (vec![from.to_owned()], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in read(&folder)? {
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => folders.push(entry.path()),
+                Ok(kind) if kind.is_file() => paths.push(entry.path()),
+                _ => {}
+            }
+        }
+    }
+    paths.sort();
+    if paths.is_empty() { Err(RecoverError::NoFiles(from.to_owned())) } else { Ok(paths) }
+}
+
+/// All whole frames, by their own hash: the same frame found twice is one.
+#[derive(Default)]
+struct Frames {
+    by_hash: HashMap<Hash, Place>,
+}
+
+impl Frames {
+    fn look(paths: &[PathBuf]) -> Result<Self, RecoverError> {
+        let mut frames = Self::default();
+        for (file, path) in paths.iter().enumerate() {
+            frames.look_in(file, path).map_err(|cause| RecoverError::Read { path: path.clone(), cause })?;
+        }
+        Ok(frames)
+    }
+
+    fn look_in(&mut self, file: usize, path: &Path) -> io::Result<()> {
+        let mut reader = File::open(path)?;
+        let (mut window, mut at) = (Vec::with_capacity(WINDOW_BYTES + FRAME_BYTES_MAX), 0);
+        loop {
+            let read = reader.by_ref().take(WINDOW_BYTES as u64).read_to_end(&mut window)?;
+            for (offset, bytes) in frame::find(&window) {
+                let Ok((frame, hash)) = Frame::decode_and_hash(bytes) else { continue };
+                self.by_hash.entry(hash).or_insert_with(|| Place {
+                    file,
+                    offset: at + offset as u64,
+                    len: bytes.len(),
+                    key: frame.key,
+                    previous: frame.previous,
+                    end: frame.end().max(frame.key.first),
+                });
+            }
+            if read == 0 {
+                return Ok(());
+            }
+            // A frame may lie across two windows: the end of this one is looked at again with the next.
+            let keep_from = window.len().saturating_sub(FRAME_BYTES_MAX);
+            window.drain(..keep_from);
+            at += keep_from as u64;
+        }
+    }
+
+    /// The hashes of the chain from its beginning: through the acknowledged head where that was found, and on to the furthest end.
+    fn chain(&self, anchored: Head) -> Vec<Hash> {
+        let mut acknowledged = HashSet::new();
+        let mut back = anchored.hash;
+        while let Some(place) = self.by_hash.get(&back).filter(|_| acknowledged.insert(back)) {
+            back = place.previous;
+        }
+        // From the last frames to the first, so that what follows a frame is known before it.
+        let mut frames: Vec<(&Hash, &Place)> = self.by_hash.iter().collect();
+        frames.sort_unstable_by_key(|(hash, place)| (std::cmp::Reverse(place.key), **hash));
+        // By hash of the frame before: whether it was acknowledged, how far it leads, and which it is.
+        let mut best: HashMap<Hash, (bool, u64, Hash)> = HashMap::new();
+        for (hash, place) in frames {
+            let reach = best.get(hash).map_or(place.end, |(_, reach, _)| *reach);
+            let candidate = (acknowledged.contains(hash), reach, *hash);
+            let known = best.entry(place.previous).or_insert(candidate);
+            *known = candidate.max(*known);
+        }
+        let (mut chain, mut hash) = (Vec::new(), Head::EMPTY.hash);
+        while let Some((_, _, next)) = best.get(&hash) {
+            chain.push(*next);
+            hash = *next;
+        }
+        chain
+    }
+
+    /// Writes the whole commits of the chain. Returns how many of its frames that is.
+    fn load(
+        &self,
+        chain: &[Hash],
+        paths: &[PathBuf],
+        fresh: &SledJournal,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<usize, RecoverError> {
+        let files: Vec<File> = paths
+            .iter()
+            .map(|path| File::open(path).map_err(|cause| RecoverError::Read { path: path.clone(), cause }))
+            .collect::<Result<_, _>>()?;
+        let mut walk = Walk::after(Head::EMPTY);
+        let mut loader = Loader::new(fresh);
+        let mut loaded = 0;
+        for (index, hash) in chain.iter().enumerate() {
+            let place = &self.by_hash[hash];
+            let mut bytes = vec![0; place.len];
+            let failed = |cause| RecoverError::Read { path: paths[place.file].clone(), cause };
+            files[place.file].read_exact_at(&mut bytes, place.offset).map_err(failed)?;
+            // Frames that hold what their commit cannot have were forged: the chain ends before them.
+            if walk.step(place.key, &bytes).is_err() {
+                break;
+            }
+            loader.push(place.key, bytes.into());
+            if walk.committed().position == place.end && walk.position() == place.end + 1 {
+                loader.commit(walk.committed()).map_err(RecoverError::Write)?;
+                loaded = index + 1;
+                progress(place.end);
+            }
+        }
+        loader.finish().map_err(RecoverError::Write)?;
+        Ok(loaded)
+    }
+
+    /// Positions of the frames that are not in what was loaded: those that hang on it, and those that do not.
+    fn left(&self, loaded: &[Hash]) -> (Vec<RangeInclusive<u64>>, Vec<RangeInclusive<u64>>) {
+        let mut reached: HashSet<Hash> = loaded.iter().copied().chain([Head::EMPTY.hash]).collect();
+        let mut rest: Vec<(&Hash, &Place)> = self.by_hash.iter().filter(|(hash, _)| !reached.contains(*hash)).collect();
+        rest.sort_unstable_by_key(|(hash, place)| (place.key, **hash));
+        let (mut hanging, mut unreached) = (Vec::new(), Vec::new());
+        for (hash, place) in rest {
+            let of = if reached.contains(&place.previous) { &mut hanging } else { &mut unreached };
+            if reached.contains(&place.previous) {
+                reached.insert(*hash);
+            }
+            join(of, place.key.first..=place.end);
+        }
+        (hanging, unreached)
+    }
+}
+
+/// Adds a range that begins at or after all those before it.
+fn join(ranges: &mut Vec<RangeInclusive<u64>>, next: RangeInclusive<u64>) {
+    match ranges.last_mut() {
+        Some(last) if *next.start() <= last.end().saturating_add(1) => {
+            *last = *last.start()..=(*last.end()).max(*next.end());
+        }
+        _ => ranges.push(next),
+    }
+}
+
+/// Writes frames that were checked into a fresh journal, many commits a sync: nothing of them is acknowledged before the end.
+pub(super) struct Loader<'a> {
+    journal: &'a SledJournal,
+    /// Of the commit that is being read.
+    frames: Vec<(Key, Bytes)>,
+    /// Of whole commits that are not written yet.
+    batch: Batch,
+    bytes: usize,
+    head: Head,
+}
+
+impl<'a> Loader<'a> {
+    fn new(journal: &'a SledJournal) -> Self {
+        Self { journal, frames: Vec::new(), batch: Batch::default(), bytes: 0, head: Head::EMPTY }
+    }
+
+    fn push(&mut self, key: Key, frame: Bytes) {
+        self.frames.push((key, frame));
+    }
+
+    /// The frames since the last commit are one that ends at this head.
+    fn commit(&mut self, head: Head) -> Result<(), String> {
+        for (key, frame) in self.frames.drain(..) {
+            self.bytes += frame.len();
+            self.batch.insert(&key.to_bytes()[..], frame.as_ref());
+        }
+        self.head = head;
+        if self.bytes >= LOAD_BYTES { self.write() } else { Ok(()) }
+    }
+
+    fn write(&mut self) -> Result<(), String> {
+        self.bytes = 0;
+        let batch = std::mem::take(&mut self.batch);
+        self.journal.make_durable(batch).map_err(|(what, cause)| format!("{what}: {cause}"))?;
+        self.journal.writer.lock().anchor.write(self.head).map_err(|error| error.to_string())?;
+        *self.journal.head.write() = self.head;
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<(), String> {
+        if self.bytes > 0 { self.write() } else { Ok(()) }
+    }
+}
