@@ -2,27 +2,20 @@
 //! configured, a file in the data folder that is made when it is needed first.
 
 use std::{
-    env,
-    io::{self, Read as _},
+    env, io,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
-    sync::mpsc,
-    time::{Duration, Instant},
+    process::{Output, Stdio},
+    time::Duration,
 };
 
 use satgas_engine::vault::{self, MasterError, MasterKey, Masters};
-
+use tokio::process::Command;
 use zeroize::Zeroizing;
 
 use crate::Config;
 
 /// Variable with a master key. Not a key of the configuration, which may stand in a file that many read.
 const VARIABLE: &str = "SATGAS_MASTER_KEY";
-
-/// Bytes of what a command prints that are read; a key is far shorter.
-const PRINTED_BYTES_MAX: usize = 4_096;
-/// Between two looks at whether it has ended.
-const BREATH: Duration = Duration::from_millis(20);
 
 /// Why there is no master key.
 #[derive(Debug, thiserror::Error)]
@@ -103,58 +96,26 @@ fn vault_text(text: String) -> Zeroizing<String> {
 
 fn from_command(program: &str, arguments: &[String], deadline: Duration) -> Result<MasterKey, MasterKeyError> {
     let failed = |what: String| MasterKeyError::Command { what };
-    let late = || failed(format!("does not end within {deadline:?}"));
-    let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-    let mut running = Running(command.spawn().map_err(|error| failed(format!("cannot be run: {error}")))?);
-    let printed = running.printed(deadline).ok_or_else(late)?;
-    let printed = printed.map_err(|error| failed(format!("cannot be read: {error}")))?;
-    // It has closed its output, so it is about to end, or never will.
-    let status = running.ended(BREATH * 100).ok_or_else(late)?;
-    let status = status.map_err(|error| failed(format!("cannot be waited for: {error}")))?;
-    if !status.success() {
-        return Err(failed(format!("ended with {status}")));
+    // In a thread of its own: who asks may be in a runtime that must not be blocked on from within.
+    let run = std::thread::scope(|scope| scope.spawn(|| run(program, arguments, deadline)).join());
+    let run = run.unwrap_or_else(|_| Err(io::Error::other("running it panicked")));
+    let output = run.map_err(|error| failed(format!("cannot be run: {error}")))?;
+    let output = output.ok_or_else(|| failed(format!("does not end within {deadline:?}")))?;
+    // What it printed may be the key: it is wiped, and no error repeats it.
+    let printed = Zeroizing::new(output.stdout);
+    if !output.status.success() {
+        return Err(failed(format!("ended with {}", output.status)));
     }
     let text = std::str::from_utf8(&printed).map_err(|_| failed("printed no text".to_owned()))?;
     Ok(MasterKey::parse(text, "master_key_command")?)
 }
 
-/// A command that runs; ended by force when this is dropped before it ends by itself.
-struct Running(Child);
-
-impl Running {
-    /// All that it prints, which may be the key: it is wiped, and no error repeats it. `None` when that takes too long.
-    fn printed(&mut self, deadline: Duration) -> Option<io::Result<Zeroizing<Vec<u8>>>> {
-        let out = self.0.stdout.take()?;
-        let (done, printed) = mpsc::channel();
-        // Reading cannot be given up: a thread does it, and is left behind if somebody whom the command started holds the pipe open.
-        std::thread::spawn(move || {
-            // Room for all that is taken, so that no part of a key stays behind where the buffer was before it grew.
-            let mut bytes = Zeroizing::new(Vec::with_capacity(PRINTED_BYTES_MAX));
-            let read = out.take(PRINTED_BYTES_MAX as u64).read_to_end(&mut bytes);
-            // Who waits no more needs no answer.
-            let _ = done.send(read.map(|_| bytes));
-        });
-        printed.recv_timeout(deadline).ok()
-    }
-
-    fn ended(&mut self, patience: Duration) -> Option<io::Result<ExitStatus>> {
-        let begun = Instant::now();
-        loop {
-            match self.0.try_wait() {
-                Ok(None) if begun.elapsed() < patience => std::thread::sleep(BREATH),
-                Ok(None) => return None,
-                Ok(Some(status)) => return Some(Ok(status)),
-                Err(error) => return Some(Err(error)),
-            }
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It may have ended by itself, and mostly has.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// Runs a command to its end; `None` when it took too long and was ended by force. Blocks.
+fn run(program: &str, arguments: &[String], deadline: Duration) -> io::Result<Option<Output>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut command = Command::new(program);
+        command.args(arguments).stdin(Stdio::null()).stderr(Stdio::inherit()).kill_on_drop(true);
+        tokio::time::timeout(deadline, command.output()).await.ok().transpose()
+    })
 }
