@@ -123,7 +123,7 @@ pub(crate) fn visit(reporter: &Reporter) -> v1::Submission {
     )
 }
 
-fn submission(reporter: &Reporter, content: Content) -> v1::Submission {
+pub(crate) fn submission(reporter: &Reporter, content: Content) -> v1::Submission {
     v1::Submission {
         submission_id: uuid::Uuid::now_v7().to_string(),
         device_id: "hp-contoh".to_owned(),

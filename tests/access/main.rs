@@ -14,6 +14,7 @@ mod raw;
 mod recovery;
 mod rights;
 mod scope;
+mod shapes;
 mod strangers;
 mod tls;
 mod tokens;

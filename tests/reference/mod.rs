@@ -85,6 +85,7 @@ impl Ledger {
             open_conflicts: sum.open_conflicts,
             basis: Some(v1::Basis { rule_set: rules.name.clone(), ..v1::Basis::default() }),
             body: body(subject).into(),
+            shaping: None,
         }
     }
 

@@ -110,6 +110,7 @@ impl Ledger {
             evaluation: Some(evaluation),
             previous: Some(previous),
             year_before: Some(year_before),
+            shaping: None,
         }
     }
 

@@ -191,7 +191,13 @@ impl Connection {
         let answer = self.identity().who_am_i(unary(v1::WhoAmIRequest {})).await?.into_inner();
         let zone = TimeZone::get(&answer.time_zone)
             .with_context(|| format!("the log counts days in `{}`, which is not known here", answer.time_zone))?;
-        Ok(Log { sample_data: answer.sample_data, zone, head_position: answer.head_position })
+        let role = answer.assignment.map(|assignment| assignment.role()).unwrap_or_default();
+        Ok(Log {
+            sample_data: answer.sample_data,
+            zone,
+            head_position: answer.head_position,
+            shows_all: role == v1::Role::Supervisor,
+        })
     }
 }
 
@@ -204,6 +210,8 @@ pub(crate) struct Log {
     pub(crate) zone: TimeZone,
     /// Its last position.
     pub(crate) head_position: u64,
+    /// Whether the caller's role gets every event of it. To others positions that they do not get are missing.
+    pub(crate) shows_all: bool,
 }
 
 /// A request that is answered once, within a deadline.

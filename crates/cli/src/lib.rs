@@ -33,6 +33,7 @@ mod statistics;
 mod submit;
 mod time;
 mod token;
+mod told;
 mod trend;
 mod vault;
 mod verify;

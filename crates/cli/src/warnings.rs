@@ -98,7 +98,7 @@ mod tests {
             group_fingerprint: "ab".repeat(32),
             ..Default::default()
         };
-        let log = Log { sample_data: true, zone: TimeZone::UTC, head_position: 0 };
+        let log = Log { sample_data: true, zone: TimeZone::UTC, head_position: 0, shows_all: true };
         let mut out = Vec::new();
         table(std::slice::from_ref(&warning), &log, false).write(&mut out).unwrap();
         let text = String::from_utf8(out).unwrap();

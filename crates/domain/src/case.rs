@@ -378,6 +378,7 @@ impl Case {
             updated_at: time(self.updated),
             // What is sealed is known beside the case.
             sealing: None,
+            shaping: None,
         }
     }
 }

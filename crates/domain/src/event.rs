@@ -182,6 +182,7 @@ mod tests {
                 kind: EventKind::SchoolVisit.into(),
                 area_code: area.to_owned(),
                 institution_id: institution.to_owned(),
+                shaping: None,
                 body: Some(Body::Submitted(submission.clone())),
             };
             let head = Head { position: 70_000, recorded_at, kind: 7, area_code: area, institution_id: institution };

@@ -6,6 +6,7 @@
 //! - [`validate`]: is a message well-formed by itself?
 //! - [`decide`]: does it fit the state? [`WriteState`](decide::WriteState) is the state that the writer decides against.
 //! - [`policy`]: may a role do it, and where?
+//! - [`shape`]: what a class of readers gets to see of what is stored.
 //! - [`views`]: the fold that every query reads, asked as of a moment through [`Known`](views::Known).
 //!
 //! Events are trusted: they were decided before they were written, so folding them cannot fail.
@@ -18,6 +19,7 @@ pub mod policy;
 pub mod registry;
 pub mod rules;
 pub mod sealed;
+pub mod shape;
 pub mod time;
 pub mod validate;
 pub mod views;

@@ -18,8 +18,8 @@ pub enum Grant {
     No,
     /// What belongs to the own area or institution.
     Own,
-    /// Everything but single cases and single people: events of [`ACTIVITY`], warnings that are not of a case.
-    Activity,
+    /// Everything in the city in the shape of the role, in which no single case or person is told of; warnings that are not of a case.
+    Shaped,
     /// Only what is of single cases: events of [`CASES`], warnings that are of a case.
     Cases,
     /// Everything.
@@ -28,7 +28,7 @@ pub enum Grant {
     Anybody,
 }
 
-use Grant::{Activity, All, Anybody, Cases, No, Own};
+use Grant::{All, Anybody, Cases, No, Own, Shaped};
 
 /// The roles in the order of the table's columns.
 pub const ROLES: [Role; 8] = [
@@ -90,15 +90,15 @@ table! {
     ApproveErasure     "ErasureService/ApproveErasure"        [No   No   No     No       No   All  No   No];
     PlaceHold          "ErasureService/PlaceHold"             [No   No   No     No       No   All  No   No];
     LiftHold           "ErasureService/LiftHold"              [No   No   No     No       No   All  No   No];
-    Read               "EventService/Read"                    [Own  Own  Cases  Activity No   All  No   No];
-    Subscribe          "EventService/Subscribe"               [Own  Own  Cases  Activity No   All  No   No];
-    GetEvaluation      "EvaluationService/GetEvaluation"      [Own  Own  No     All      All  All  No   No];
-    ListEvaluations    "EvaluationService/ListEvaluations"    [Own  No   No     All      All  All  No   No];
+    Read               "EventService/Read"                    [Own  Own  Cases  Shaped   No   All  No   No];
+    Subscribe          "EventService/Subscribe"               [Own  Own  Cases  Shaped   No   All  No   No];
+    GetEvaluation      "EvaluationService/GetEvaluation"      [Own  Own  No     Shaped   All  All  No   No];
+    ListEvaluations    "EvaluationService/ListEvaluations"    [Own  No   No     Shaped   All  All  No   No];
     // Explanations and comparisons name the cases behind a figure by their ids; dashboards get figures only.
     ExplainIndicator   "EvaluationService/ExplainIndicator"   [Own  Own  No     No       All  All  No   No];
-    ListTrends         "EvaluationService/ListTrends"         [Own  No   No     All      All  All  No   No];
+    ListTrends         "EvaluationService/ListTrends"         [Own  No   No     Shaped   All  All  No   No];
     CompareEvaluations "EvaluationService/CompareEvaluations" [Own  No   No     No       All  All  No   No];
-    WatchEvaluations   "EvaluationService/WatchEvaluations"   [Own  No   No     All      All  All  No   No];
+    WatchEvaluations   "EvaluationService/WatchEvaluations"   [Own  No   No     Shaped   All  All  No   No];
     Register           "RegistryService/Register"             [No   No   No     No       No   All  No   No];
     ImportCsv          "RegistryService/ImportCsv"            [No   No   No     No       No   All  No   No];
     // The division of the country and its schools are public facts, and a report may name a school elsewhere.
@@ -110,7 +110,7 @@ table! {
     ListRuleSets       "RuleService/ListRuleSets"             [All  All  All    All      All  All  No   No];
     WhatIf             "RuleService/WhatIf"                   [No   No   No     No       All  All  No   No];
     CrossTable         "StatisticsService/CrossTable"         [No   No   No     No       All  All  No   No];
-    ListWarnings       "WarningService/ListWarnings"          [Own  Own  Cases  Activity No   All  No   No];
+    ListWarnings       "WarningService/ListWarnings"          [Own  Own  Cases  Shaped   No   All  No   No];
     IssueToken         "IdentityService/IssueToken"           [No   No   No     No       No   No   All  No];
     ListTokens         "IdentityService/ListTokens"           [No   No   No     No       No   All  All  No];
     RevokeToken        "IdentityService/RevokeToken"          [No   No   No     No       No   No   All  No];
@@ -121,17 +121,6 @@ table! {
     ListAccess         "AuditService/ListAccess"              [No   No   No     No       No   All  All  No];
 }
 
-/// Kinds of events that tell nothing of a single case or person.
-pub const ACTIVITY: &[EventKind] = &[
-    EventKind::LogOpened,
-    EventKind::Area,
-    EventKind::Institution,
-    EventKind::TaskForce,
-    EventKind::MonitoringReport,
-    EventKind::SchoolVisit,
-    EventKind::ExposureSignal,
-    EventKind::RuleSet,
-];
 /// Kinds of events that are of a single case.
 pub const CASES: &[EventKind] = &[
     EventKind::CaseReport,
@@ -266,7 +255,7 @@ pub fn decide<'a>(caller: &'a Caller, rpc: Rpc, resource: Resource<'a>) -> Resul
     let reach = match grant {
         No => return Err(Refusal::Role),
         Own => &caller.reach,
-        Activity | Cases | All | Anybody => &Reach::Everywhere,
+        Shaped | Cases | All | Anybody => &Reach::Everywhere,
     };
     let asked = if let Resource::Within(prefix) = resource { prefix } else { "" };
     let prefix = match (reach, resource) {
@@ -309,10 +298,10 @@ impl Permit<'_> {
     #[must_use]
     pub fn kinds(&self, asked: &[i32]) -> Vec<i32> {
         let allowed: &[EventKind] = match self.grant {
-            Activity => ACTIVITY,
             Cases => CASES,
             No => &[],
-            Own | All | Anybody => return asked.to_vec(),
+            // What a shape does not send matches nothing.
+            Own | Shaped | All | Anybody => return asked.to_vec(),
         };
         let allowed = allowed.iter().map(|kind| i32::from(*kind));
         let kinds: Vec<i32> = allowed.filter(|kind| asked.is_empty() || asked.contains(kind)).collect();
@@ -325,7 +314,7 @@ impl Permit<'_> {
         let of_a_case = matches!(warning, WarningKind::ResponseOverdue | WarningKind::FollowUpOverdue);
         match self.grant {
             No => false,
-            Activity => !of_a_case,
+            Shaped => !of_a_case,
             Cases => of_a_case,
             Own | All | Anybody => true,
         }

@@ -116,6 +116,20 @@ impl RuleSet {
         nth(kind).and_then(|nth| self.weights.get(nth)).copied().unwrap_or_default()
     }
 
+    /// Weighted mean of the fractions that apply, in the order of the enum, 0 to 100; none when none applies.
+    #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
+    #[must_use]
+    pub fn score(&self, fractions: &[(u64, u64)]) -> Option<f64> {
+        let (mut sum, mut weights) = (0.0, 0.0);
+        for ((numerator, denominator), weight) in fractions.iter().zip(self.weights) {
+            if *denominator > 0 {
+                sum += weight * *numerator as f64 / *denominator as f64;
+                weights += weight;
+            }
+        }
+        (weights > 0.0).then(|| (100.0 * sum / weights * 100.0).round() / 100.0)
+    }
+
     /// Name of the band of a score, or nothing.
     #[must_use]
     pub fn band(&self, score: Option<f64>) -> &str {

@@ -1,13 +1,18 @@
 //! A subscriber is a cursor over the log: read after it, send, wait for the head to move. There is no second, live queue, so there is no
 //! hand-over between old and new, no gap and no repeat.
+//!
+//! A cursor reads the log's own bytes, or looks through a [`Lens`]. A filter is asked of what comes out of the lens: it cannot be used to
+//! find out what the lens keeps back.
 
 use std::sync::Arc;
 
 use bytes::{Buf as _, Bytes};
 use satgas_domain::{event, id::is_within};
-use satgas_journal::Chunk;
 
-use crate::{ReadError, Shared};
+use crate::{
+    ReadError, Shared,
+    lens::{Lens, Piece},
+};
 
 /// What a cursor lets through. An event must match every part that is given.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +26,7 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// Whether it lets everything through.
     fn is_open(&self) -> bool {
         self.area_prefix.is_empty() && self.kinds.is_empty() && self.institution_id.is_empty()
     }
@@ -48,15 +54,21 @@ pub struct Cursor {
     shared: Arc<Shared>,
     position: u64,
     filter: Filter,
+    lens: Option<Lens>,
 }
 
 impl Cursor {
-    pub(crate) fn new(shared: Arc<Shared>, position: u64, filter: Filter) -> Result<Self, ReadError> {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        position: u64,
+        filter: Filter,
+        lens: Option<Lens>,
+    ) -> Result<Self, ReadError> {
         let head = shared.journal.head().position;
         if position > head {
             return Err(ReadError::BeyondHead { position, head });
         }
-        Ok(Self { shared, position, filter })
+        Ok(Self { shared, position, filter, lens })
     }
 
     /// Everything up to here was read.
@@ -84,17 +96,13 @@ impl Cursor {
         if self.position >= self.head() {
             return Ok(page);
         }
-        let chunks = match self.shared.tail.read(self.position, bytes_max) {
-            Some(chunks) => chunks,
-            None => {
-                let (journal, after) = (Arc::clone(&self.shared.journal), self.position);
-                let read = tokio::task::spawn_blocking(move || journal.read(after, bytes_max)).await;
-                vec![read.map_err(|_| ReadError::Closed)??]
-            }
+        let pieces = match &self.lens {
+            Some(lens) => lens.pieces(&self.shared, self.position, bytes_max).await?,
+            None => self.stored(bytes_max).await?,
         };
         let mut left = Limits { bytes: bytes_max, count: count_max };
-        for chunk in chunks {
-            if !self.take(&chunk, &mut left, &mut page)? {
+        for piece in pieces {
+            if !self.take(&piece, &mut left, &mut page)? {
                 break;
             }
         }
@@ -102,61 +110,74 @@ impl Cursor {
         Ok(page)
     }
 
-    /// Takes what follows the page from a chunk. False when a limit was reached.
-    fn take(&self, chunk: &Chunk, left: &mut Limits, page: &mut Page) -> Result<bool, ReadError> {
-        let events = usize::try_from(chunk.count).unwrap_or(usize::MAX);
-        let whole = chunk.first == page.position + 1 && chunk.body.len() <= left.bytes && events <= left.count;
-        if whole && self.filter.is_open() {
-            left.bytes -= chunk.body.len();
-            left.count -= events;
-            page.count += events;
-            page.position = chunk.last();
-            page.bodies.push(chunk.body.clone());
-            return Ok(true);
+    /// What follows the cursor as it is stored: from the tail, or from the journal.
+    async fn stored(&self, bytes_max: usize) -> Result<Vec<Piece>, ReadError> {
+        if let Some(chunks) = self.shared.tail.read(self.position, bytes_max) {
+            return Ok(chunks.into_iter().map(Piece::from).collect());
         }
-        self.pick(chunk, left, page)
+        let (journal, after) = (Arc::clone(&self.shared.journal), self.position);
+        let read = tokio::task::spawn_blocking(move || journal.read(after, bytes_max)).await;
+        Ok(vec![read.map_err(|_| ReadError::Closed)??.into()])
     }
 
-    /// Picks events one by one and joins neighbours into one piece.
-    fn pick(&self, chunk: &Chunk, left: &mut Limits, page: &mut Page) -> Result<bool, ReadError> {
-        let malformed = |position| ReadError::Event(position);
-        let (mut position, mut offset) = (chunk.first, 0);
-        let mut piece: Option<std::ops::Range<usize>> = None;
-        let mut room = true;
-        while offset < chunk.body.len() {
-            let start = offset;
-            let mut rest = &chunk.body[start + 1..];
-            let len = prost::encoding::decode_varint(&mut rest).map_err(|_| malformed(page.position))?;
-            let len = usize::try_from(len)
-                .ok()
-                .filter(|len| *len <= rest.remaining())
-                .ok_or_else(|| malformed(page.position))?;
-            let end = chunk.body.len() - rest.remaining() + len;
-            let event = &chunk.body[end - len..end];
-            offset = end;
-            if position > page.position {
-                if left.count == 0 || (left.bytes < end - start && page.count > 0) {
-                    room = false;
-                    break;
-                }
-                let matches = self.filter.is_open()
-                    || self.filter.matches(&event::Head::peek(event).map_err(|_| malformed(page.position))?);
-                if matches {
-                    left.bytes = left.bytes.saturating_sub(end - start);
-                    left.count -= 1;
-                    page.count += 1;
-                    match &mut piece {
-                        Some(piece) if piece.end == start => piece.end = end,
-                        piece => page.bodies.extend(piece.replace(start..end).map(|range| chunk.body.slice(range))),
-                    }
-                }
-                page.position = position;
-            }
-            position += 1;
+    /// Takes what follows the page from a piece. False when a limit was reached.
+    fn take(&self, piece: &Piece, left: &mut Limits, page: &mut Page) -> Result<bool, ReadError> {
+        let whole = piece.first == page.position + 1 && piece.body.len() <= left.bytes && piece.count <= left.count;
+        if !whole || !self.filter.is_open() {
+            return self.pick(piece, left, page);
         }
-        page.bodies.extend(piece.map(|range| chunk.body.slice(range)));
+        left.bytes -= piece.body.len();
+        left.count -= piece.count;
+        page.count += piece.count;
+        page.position = piece.last;
+        if piece.count > 0 {
+            page.bodies.push(piece.body.clone());
+        }
+        Ok(true)
+    }
+
+    /// Picks events one by one and joins neighbours into one run of bytes.
+    fn pick(&self, piece: &Piece, left: &mut Limits, page: &mut Page) -> Result<bool, ReadError> {
+        let body = &piece.body;
+        let mut run: Option<std::ops::Range<usize>> = None;
+        let (mut offset, mut room) = (0, true);
+        while offset < body.len() {
+            let start = offset;
+            let event = framed(body, &mut offset).ok_or(ReadError::Event(page.position))?;
+            let head = event::Head::peek(event).map_err(|_| ReadError::Event(page.position))?;
+            if head.position <= page.position {
+                continue;
+            }
+            if left.count == 0 || (left.bytes < offset - start && page.count > 0) {
+                room = false;
+                break;
+            }
+            if self.filter.matches(&head) {
+                left.bytes = left.bytes.saturating_sub(offset - start);
+                left.count -= 1;
+                page.count += 1;
+                match &mut run {
+                    Some(run) if run.end == start => run.end = offset,
+                    run => page.bodies.extend(run.replace(start..offset).map(|range| body.slice(range))),
+                }
+            }
+            page.position = head.position;
+        }
+        page.bodies.extend(run.map(|range| body.slice(range)));
+        if room {
+            page.position = page.position.max(piece.last);
+        }
         Ok(room)
     }
+}
+
+/// The framed event at an offset, which moves behind it; `None` when there is no whole one.
+fn framed<'a>(body: &'a [u8], offset: &mut usize) -> Option<&'a [u8]> {
+    let mut rest = body.get(*offset + 1..)?;
+    let len = usize::try_from(prost::encoding::decode_varint(&mut rest).ok()?).ok()?;
+    let start = body.len() - rest.remaining();
+    *offset = start.checked_add(len)?;
+    body.get(start..*offset)
 }
 
 struct Limits {

@@ -8,7 +8,7 @@
 //! - What was acknowledged is durable; what readers and views see was committed before.
 //! - One thread decides and appends. One thread folds. Both are joined by [`Engine::shutdown`].
 //! - Everything that waits is bounded: the queue by [`Options::queue_bytes_max`], a commit by its bytes, the tail kept in memory by
-//!   [`Options::tail_bytes_max`]. A subscriber holds a position and nothing else.
+//!   [`Options::tail_bytes_max`], and what was shaped by each [`Lens`]. A subscriber holds a position and nothing else.
 //! - Views and indexes are folds of the log: deleting their checkpoints changes nothing but the time that opening takes.
 
 mod as_of;
@@ -19,6 +19,7 @@ mod deadlines;
 mod error;
 mod fold;
 mod ids;
+mod lens;
 mod open;
 mod queue;
 mod sealed;
@@ -40,6 +41,7 @@ pub use self::{
     clock::{Clock, ManualClock, SystemClock},
     cursor::{Cursor, Filter, Page},
     error::{OpenError, QueryError, ReadError, WriteError},
+    lens::Lens,
     sealed::{SealError, Unsealed},
     submit::{CaseError, Registered, ResolveError},
     writer::Writable,
@@ -164,7 +166,12 @@ impl Engine {
 
     /// A cursor that stands after `position`, which must not lie beyond the head.
     pub fn cursor(&self, position: u64, filter: Filter) -> Result<Cursor, ReadError> {
-        Cursor::new(Arc::clone(&self.shared), position, filter)
+        Cursor::new(Arc::clone(&self.shared), position, filter, None)
+    }
+
+    /// The same, looking through a lens: what it reads, and what the filter is asked of, is what the lens makes of the events.
+    pub fn cursor_through(&self, lens: &Lens, position: u64, filter: Filter) -> Result<Cursor, ReadError> {
+        Cursor::new(Arc::clone(&self.shared), position, filter, Some(lens.clone()))
     }
 
     /// Reads and checks the whole log. Blocks for as long as it takes.

@@ -562,6 +562,7 @@ impl Writer {
             kind: kind.into(),
             area_code: area_code.to_owned(),
             institution_id: institution_id.to_owned(),
+            shaping: None,
             body: Some(body),
         };
         let undo = self.decided.state.apply(&self.calendar, &event);

@@ -34,6 +34,10 @@ pub struct Config {
     pub cache_mib: u64,
     /// MiB of the latest events that are kept in memory for subscribers.
     pub tail_mib: usize,
+    /// MiB of the latest events that are kept for all subscribers of a class of roles in the shape in which it gets them, and as much of history.
+    pub shaped_mib: usize,
+    /// Numbers of people below this, and above 0, are small: dashboards are told "few". At least 2.
+    pub small_numbers_below: u32,
     /// MiB that must be free on the disk for anything to be written.
     pub disk_free_min_mib: u64,
     /// Events between two checkpoints.
@@ -85,6 +89,8 @@ impl Default for Config {
             queue_mib: 32,
             cache_mib: 64,
             tail_mib: 16,
+            shaped_mib: 8,
+            small_numbers_below: satgas_domain::shape::SMALL_BELOW,
             disk_free_min_mib: 64,
             checkpoint_every: 500_000,
             deadlines_every_s: 1,

@@ -21,6 +21,7 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     look::{Page, each, look, look_at, look_within, moment, parse},
+    sight::Sight,
     status,
     stream::{BoxStream, Gone, Sink, Streams},
     submission::{known_code, page_size},
@@ -41,6 +42,7 @@ impl EvaluationService for Evaluations {
         &self,
         request: Request<v1::GetEvaluationRequest>,
     ) -> Result<Response<v1::GetEvaluationResponse>, Status> {
+        let sight = Sight::beside(&request)?;
         let r = request.into_inner();
         let (period, body) = (parse_period("period", &r.period)?, parse_body(r.body)?);
         let subject = match &r.subject {
@@ -48,7 +50,10 @@ impl EvaluationService for Evaluations {
             Some(get::Subject::AreaCode(code)) => Subject::Area(code, body),
             Some(get::Subject::InstitutionId(id)) => Subject::Institution(id),
         };
-        let evaluate = |known: Known<'_>| known.evaluate(subject, &period.unwrap_or_else(|| known.current_month()));
+        let evaluate = |known: Known<'_>| {
+            let evaluation = known.evaluate(subject, &period.unwrap_or_else(|| known.current_month()))?;
+            Some(sight.evaluation(&known, evaluation))
+        };
         let evaluation = look(&self.engine, r.min_position, r.as_of, evaluate).await?;
         let evaluation = evaluation.ok_or_else(|| not_registered(subject))?;
         Ok(Response::new(v1::GetEvaluationResponse { evaluation: Some(evaluation) }))
@@ -58,13 +63,15 @@ impl EvaluationService for Evaluations {
         &self,
         request: Request<v1::ListEvaluationsRequest>,
     ) -> Result<Response<v1::ListEvaluationsResponse>, Status> {
+        let sight = Sight::beside(&request)?;
         let r = request.into_inner();
         let (size, page) = (page_size(r.page_size, 1_000, 10_000)?, Page::parse(&r.page_token)?);
         known_code::<v1::EvaluationOrder>("order", r.order)?;
         let asked = Asked::parse(&r.period, &r.area_prefix, r.level, r.body)?;
         let moment = page.moment(&self.engine, r.min_position, r.as_of).await?;
         let (query, subjects) = asked.listed(&self.engine, moment).await?;
-        let evaluate = |known: Known<'_>, part: &[Scope]| known.evaluations(&query, part);
+        // Shaped before they are put in order: an order by what is withheld would tell it.
+        let evaluate = |known: Known<'_>, part: &[Scope]| evaluations(&sight, known, &query, part);
         let (evaluations, next_page_token) = if r.order() == v1::EvaluationOrder::Unspecified {
             // By code: only those of the page need figures.
             let (subjects, next) = page.cut(subjects, size, moment);
@@ -115,6 +122,7 @@ impl EvaluationService for Evaluations {
         &self,
         request: Request<v1::ListTrendsRequest>,
     ) -> Result<Response<v1::ListTrendsResponse>, Status> {
+        let sight = Sight::beside(&request)?;
         let r = request.into_inner();
         let (size, page) = (page_size(r.page_size, 1_000, 10_000)?, Page::parse(&r.page_token)?);
         let asked = Asked::parse(&r.period, &r.area_prefix, r.level, r.body)?;
@@ -130,7 +138,11 @@ impl EvaluationService for Evaluations {
             placed.extend(each(&self.engine, moment, &ranked, |known, part| known.placed(&all, part)).await?);
         }
         let ranks = Ranks::of(&placed);
-        let trends = each(&self.engine, moment, &subjects, |known, part| known.trends(&query, part, &ranks)).await?;
+        let trends = |known: Known<'_>, part: &[Scope]| {
+            let trends = known.trends(&query, part, &ranks).into_iter();
+            trends.map(|trend| sight.trend(&known, trend)).collect()
+        };
+        let trends = each(&self.engine, moment, &subjects, trends).await?;
         Ok(Response::new(v1::ListTrendsResponse { trends, next_page_token }))
     }
 
@@ -179,9 +191,10 @@ impl EvaluationService for Evaluations {
         &self,
         request: Request<v1::WatchEvaluationsRequest>,
     ) -> Result<Response<Self::WatchEvaluationsStream>, Status> {
+        let sight = Sight::beside(&request)?;
         let r = request.into_inner();
         let asked = Asked::parse(&r.period, &r.area_prefix, r.level, r.body)?;
-        let watch = Watch { engine: self.engine.clone(), asked, seen: None, sent: HashMap::new() };
+        let watch = Watch { engine: self.engine.clone(), asked, sight, seen: None, sent: HashMap::new() };
         look_within(&self.engine, 0, None, &watch.asked.prefix, |_| ()).await?;
         let stop = self.streams.stop.clone();
         self.streams.open(move |sink| watch.run(sink, stop)).map(Response::new)
@@ -228,6 +241,12 @@ impl Asked {
     }
 }
 
+/// Evaluations of some of those that are asked for, as the caller sees them.
+fn evaluations<'a>(sight: &Sight, known: Known<'a>, query: &ListQuery<'a>, part: &[Scope]) -> Vec<v1::Evaluation> {
+    let evaluations = known.evaluations(query, part).into_iter();
+    evaluations.map(|evaluation| sight.evaluation(&known, evaluation)).collect()
+}
+
 fn no_subject() -> Status {
     status::invalid_field("subject", "is missing: give area_code or institution_id")
 }
@@ -262,6 +281,7 @@ fn parse_body(body: i32) -> Result<EvaluatedBody, Status> {
 struct Watch {
     engine: Engine,
     asked: Asked,
+    sight: Sight,
     /// The position of what it was told last.
     seen: Option<u64>,
     /// Hash of the figures that were sent, by code or id.
@@ -307,9 +327,12 @@ impl Watch {
         let (query, subjects) =
             self.engine.query(0, |folded| self.changed(folded, moment)).await.map_err(status::query)?;
         let scopes: Vec<Scope> = subjects.iter().map(|(scope, _)| *scope).collect();
-        let evaluations = each(&self.engine, moment, &scopes, |known, part| known.evaluations(&query, part)).await?;
+        let evaluate = |known: Known<'_>, part: &[Scope]| evaluations(&self.sight, known, &query, part);
+        let evaluations = each(&self.engine, moment, &scopes, evaluate).await?;
         self.seen = Some(moment.position);
-        let changes = evaluations.into_iter().zip(subjects).map(|(evaluation, (_, cause_position))| {
+        let changes = evaluations.into_iter().zip(subjects).map(|(evaluation, (_, cause))| {
+            let hides_cause = cause > 0 && evaluation.shaping.is_some();
+            let cause_position = if hides_cause { moment.position } else { cause };
             v1::WatchEvaluationsResponse { evaluation: Some(evaluation), cause_position }
         });
         let mut changes: Vec<_> = changes.collect();

@@ -1,4 +1,4 @@
-//! `EventService`: the log, page by page and as it grows. Sends the log's own bytes.
+//! `EventService`: the log, page by page and as it grows. Sends the log's own bytes, or those of the caller's class.
 
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
 use crate::{
+    sight::Sight,
     status,
     stream::{BoxStream, Gone, Sink, Streams},
     submission::{known_code, page_size},
@@ -34,10 +35,10 @@ pub(crate) struct Events {
 #[tonic::async_trait]
 impl EventService for Events {
     async fn read(&self, request: Request<v1::ReadRequest>) -> Result<Response<Encoded>, Status> {
+        let sight = Sight::beside(&request)?;
         let r = request.into_inner();
         let size = page_size(r.page_size, 1_000, 10_000)?;
-        let mut cursor =
-            self.engine.cursor(r.after_position, filter(r.filter)?).map_err(|error| status::read(&error))?;
+        let mut cursor = self.cursor(&sight, r.after_position, r.filter)?;
         let page = cursor.read(PAGE_BYTES, size).await.map_err(|error| status::read(&error))?;
         let mut tail = BytesMut::new();
         put(2, page.position, &mut tail);
@@ -51,6 +52,7 @@ impl EventService for Events {
         &self,
         request: Request<v1::SubscribeRequest>,
     ) -> Result<Response<Self::SubscribeStream>, Status> {
+        let sight = Sight::beside(&request)?;
         let r = request.into_inner();
         let heartbeat = heartbeat(r.heartbeat_interval)?;
         let start = match r.start {
@@ -58,10 +60,21 @@ impl EventService for Events {
             Some(Start::AfterPosition(position)) => position,
             Some(Start::FromNow(_)) => self.engine.head().position,
         };
-        let cursor = self.engine.cursor(start, filter(r.filter)?).map_err(|error| status::read(&error))?;
+        let cursor = self.cursor(&sight, start, r.filter)?;
         let stop = self.streams.stop.clone();
         let subscription = Subscription { cursor, handed_over: start, heartbeat, caught_up: false };
         self.streams.open(move |sink| subscription.run(sink, stop)).map(Response::new)
+    }
+}
+
+impl Events {
+    fn cursor(&self, sight: &Sight, after: u64, asked: Option<v1::EventFilter>) -> Result<Cursor, Status> {
+        let filter = filter(asked)?;
+        let cursor = match sight.lens() {
+            Some(lens) => self.engine.cursor_through(lens, after, filter),
+            None => self.engine.cursor(after, filter),
+        };
+        cursor.map_err(|error| status::read(&error))
     }
 }
 

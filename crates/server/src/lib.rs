@@ -24,6 +24,7 @@ mod rights;
 mod rules;
 mod sealed;
 mod server;
+mod sight;
 mod statistics;
 mod status;
 mod stream;

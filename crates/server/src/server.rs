@@ -11,6 +11,7 @@ use std::{
 };
 
 use prost::Message as _;
+use satgas_domain::time::Calendar;
 use satgas_engine::{Clock, Engine, Options, Writable};
 use satgas_journal::{Fault, Verified, disk};
 use satgas_proto::{
@@ -54,6 +55,7 @@ use crate::{
     registry::RegistryApi,
     rules::Rules,
     sealed::Erasures,
+    sight::Sights,
     statistics::Statistics,
     status,
     stream::Streams,
@@ -191,6 +193,7 @@ impl Server {
             access: Arc::clone(&access),
             identity: Arc::new(Identity::new(Arc::clone(&access), &keys, &config.issuers)?),
             failures: Arc::new(Failures::new(config.refusals_per_minute)),
+            sights: sights(&config, &log)?,
         };
         access.end_streams(engine.head().position).await.map_err(EnsureError::from)?;
         let is_operator_new = gate.identity.ensure_operator(&keys, engine.now()).await?;
@@ -322,6 +325,12 @@ fn tls(config: &Config) -> Result<Option<Arc<Tls>>, StartError> {
         (Some(certificate), Some(key)) => Ok(Some(Arc::new(Tls::open(Files { certificate, key, client_authority })?))),
         _ => Err(TlsError::Half.into()),
     }
+}
+
+/// What each class of roles sees.
+fn sights(config: &Config, log: &v1::LogOpened) -> Result<Sights, StartError> {
+    let calendar = Calendar::new(&log.time_zone).map_err(|error| StartError::Beginning(error.to_string()))?;
+    Ok(Sights::new(config.small_numbers_below, &calendar, config.shaped_mib * MIB))
 }
 
 /// How the log was opened: its first event.

@@ -75,7 +75,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
 /// The test that holds the table against the policy writes it when told so: one place knows how it looks.
 fn access(workspace: &Workspace) -> anyhow::Result<()> {
     let mut command =
-        workspace.cargo(["test", "--quiet", "--package", "satgas-domain", "--test", "domain", "the_table_in"]);
+        workspace.cargo(["test", "--quiet", "--package", "satgas-domain", "--test", "domain", "the_tables_in"]);
     workspace::run(command.env("SATGAS_WRITE_DOCS", "1"))
 }
 

@@ -151,7 +151,7 @@ mod tests {
             ..Default::default()
         };
         let mut out = Vec::new();
-        let log = Log { sample_data: false, zone: TimeZone::UTC, head_position: 9 };
+        let log = Log { sample_data: false, zone: TimeZone::UTC, head_position: 9, shows_all: true };
         write(&mut out, &case, &log).unwrap();
         let text = String::from_utf8(out).unwrap();
         assert!(text.contains("status          dalam layanan\n"), "{text}");

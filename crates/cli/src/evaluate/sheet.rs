@@ -8,6 +8,7 @@ use crate::{
     codes::Code as _,
     print::{Align, SAMPLE, Table, hex, shorten},
     time,
+    told::figure,
 };
 
 /// Characters of a name; longer ones would push the figures off the screen.
@@ -101,11 +102,18 @@ fn row(evaluation: &v1::Evaluation) -> Vec<String> {
     let cases = evaluation.cases.unwrap_or_default();
     let mut cells =
         vec![code(evaluation).to_owned(), shorten(&evaluation.name, NAME_CHARS_MAX), score(evaluation.score)];
-    cells.extend(KINDS.map(|kind| indicator(evaluation, kind).map_or_else(|| "-".to_owned(), with_percent)));
+    let shaping = evaluation.shaping.as_ref();
+    cells.extend(KINDS.map(|kind| {
+        let told = indicator(evaluation, kind).map_or_else(|| "-".to_owned(), with_percent);
+        figure(shaping, &format!("indicators.{}", kind.word().replace('-', "_")), told)
+    }));
+    let silent = activity.days_since_last_activity.map_or_else(|| "-".to_owned(), |days| format!("{days} d"));
     cells.push(activity.visits.to_string());
-    cells.push(activity.pupils_reached.to_string());
-    cells.push(activity.days_since_last_activity.map_or_else(|| "-".to_owned(), |days| format!("{days} d")));
-    cells.extend([cases.reported, cases.open, cases.overdue].map(|count| count.to_string()));
+    cells.push(figure(shaping, "activity.pupils_reached", activity.pupils_reached));
+    cells.push(figure(shaping, "activity.days_since_last_activity", silent));
+    cells.push(figure(shaping, "cases.reported", cases.reported));
+    cells.push(figure(shaping, "cases.open", cases.open));
+    cells.push(figure(shaping, "cases.overdue", cases.overdue));
     cells.push(missed(evaluation));
     cells
 }
@@ -150,7 +158,7 @@ fn with_percent(indicator: &v1::Indicator) -> String {
     }
 }
 
-/// One row each with every figure in a column of its own. Absent figures are empty cells.
+/// One row each with every figure in a column of its own. Absent figures are empty cells, those that are not told say so.
 pub(super) fn flat(evaluations: &[v1::Evaluation]) -> Table {
     let mut table = Table::new(
         [
@@ -213,19 +221,25 @@ fn flat_row(evaluation: &v1::Evaluation) -> Vec<String> {
         cells.push(absent_or(figures.map(|indicator| indicator.numerator)));
         cells.push(absent_or(figures.map(|indicator| indicator.denominator)));
     }
+    let told = |path: &str, number: u64| figure(evaluation.shaping.as_ref(), path, number);
     let activity = evaluation.activity.unwrap_or_default();
-    cells.extend([activity.visits, activity.pupils_reached, activity.exposure_signals].map(|n| n.to_string()));
+    cells.push(activity.visits.to_string());
+    cells.push(told("activity.pupils_reached", activity.pupils_reached));
+    cells.push(told("activity.exposure_signals", activity.exposure_signals));
     cells.push(absent_or(activity.days_since_last_activity));
     let cases = evaluation.cases.unwrap_or_default();
-    let counts = [cases.reported, cases.open, cases.closed, cases.overdue, cases.in_shelter];
-    cells.extend(counts.map(|count| count.to_string()));
+    cells.push(told("cases.reported", cases.reported));
+    cells.push(told("cases.open", cases.open));
+    cells.push(told("cases.closed", cases.closed));
+    cells.push(told("cases.overdue", cases.overdue));
+    cells.push(told("cases.in_shelter", cases.in_shelter));
     cells.push(absent_or(cases.first_response_median_s));
     cells.push(absent_or(cases.first_response_p90_s));
-    cells.push(evaluation.open_conflicts.to_string());
+    cells.push(told("open_conflicts", evaluation.open_conflicts));
     let missed = evaluation.missed;
     cells.push(absent_or(missed.map(|missed| missed.reports)));
-    cells.push(absent_or(missed.map(|missed| missed.follow_ups)));
-    cells.push(absent_or(missed.map(|missed| missed.responses)));
+    cells.push(absent_or(missed.map(|missed| told("missed.follow_ups", missed.follow_ups))));
+    cells.push(absent_or(missed.map(|missed| told("missed.responses", missed.responses))));
     cells.push(body(evaluation));
     let basis = basis(evaluation);
     cells.push(basis.as_of.as_ref().and_then(time::from_proto).map(|time| time.to_string()).unwrap_or_default());

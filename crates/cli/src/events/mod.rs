@@ -1,7 +1,8 @@
 //! `satgas events`: reads the log, and follows it.
 //!
 //! Invariant: each position is printed once and in order, whatever happens to the connection. A new connection resumes after the
-//! last position that was printed or filtered out, and a server that breaks the order is an error, never a gap.
+//! last position that was printed or filtered out, and a server that breaks the order is an error, never a gap. To a role that does not
+//! get every event, those it does not get are missing.
 
 mod order;
 mod text;
@@ -74,7 +75,7 @@ pub(crate) async fn run(args: Args, server: &Connection) -> anyhow::Result<ExitC
     let start = if args.from_now { log.head_position } else { args.after };
     let mut reader = Reader {
         resume: start,
-        order: Order::after(start, &args.filter()),
+        order: Order::after(start, &args.filter(), log.shows_all),
         left: args.count.unwrap_or(u64::MAX),
         format: args.format,
         zone: log.zone,
@@ -204,7 +205,7 @@ mod tests {
     use super::*;
 
     fn reader(filter: &v1::EventFilter, left: u64) -> Reader<Vec<u8>> {
-        let order = Order::after(0, filter);
+        let order = Order::after(0, filter, true);
         Reader { resume: 0, order, left, format: StreamFormat::Jsonl, zone: TimeZone::UTC, out: Vec::new() }
     }
 

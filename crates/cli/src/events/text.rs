@@ -8,6 +8,7 @@ use crate::{
     codes::{self, Code as _},
     print::{SAMPLE, shorten},
     time,
+    told::{FEW, WITHHELD, why_not},
 };
 
 /// Position, when it was recorded, kind, where, and what.
@@ -18,24 +19,28 @@ pub(super) fn line(event: &v1::Event, zone: &TimeZone) -> String {
         ("", institution) => institution.to_owned(),
         (area, institution) => format!("{area} {institution}"),
     };
-    let what = event.body.as_ref().map(|body| body_text(body, zone)).unwrap_or_default();
+    let what = match &event.body {
+        Some(body) => body_text(body, event.shaping.as_ref(), zone),
+        // Only that there was one is told.
+        None => event.shaping.as_ref().map(|_| WITHHELD.to_owned()).unwrap_or_default(),
+    };
     let recorded = time::show(event.recorded_at.as_ref(), zone);
     let kind = codes::label::<v1::EventKind>(event.kind);
     shorten(&format!("#{}  {recorded}  {kind:<17}  {place:<13}  {what}", event.position), 200)
 }
 
-fn body_text(body: &Body, zone: &TimeZone) -> String {
+fn body_text(body: &Body, shaping: Option<&v1::Shaping>, zone: &TimeZone) -> String {
     match body {
         Body::LogOpened(opened) => {
             let mark = if opened.sample_data { format!(" {SAMPLE}") } else { String::new() };
             format!("log {} in {}{mark}", opened.log_id, opened.time_zone)
         }
         Body::Registered(entry) => entry.entry.as_ref().map(entry_text).unwrap_or_default(),
-        Body::Submitted(submission) => submission_text(submission, zone),
+        Body::Submitted(submission) => submission_text(submission, shaping, zone),
         Body::Conflicting(conflicting) => {
             let kept = conflicting.submission.clone().unwrap_or_default();
             let cause = conflicting.cause().label();
-            format!("{cause}, beside #{}: {}", conflicting.stands_position, submission_text(&kept, zone))
+            format!("{cause}, beside #{}: {}", conflicting.stands_position, submission_text(&kept, shaping, zone))
         }
         Body::CaseAdvanced(advanced) => {
             let command = advanced.command.clone().unwrap_or_default();
@@ -96,22 +101,35 @@ fn entry_text(entry: &Entry) -> String {
     }
 }
 
-fn submission_text(submission: &v1::Submission, zone: &TimeZone) -> String {
-    let occurred = time::show(submission.occurred_at.as_ref(), zone);
-    let what = submission.content.as_ref().map(content_text).unwrap_or_default();
-    format!("{} of {occurred}: {what}", submission.submission_id)
+fn submission_text(submission: &v1::Submission, shaping: Option<&v1::Shaping>, zone: &TimeZone) -> String {
+    let what = submission.content.as_ref().map(|content| content_text(content, shaping)).unwrap_or_default();
+    if submission.submission_id.is_empty() {
+        return format!("of {}: {what}", time::show_day(submission.occurred_at.as_ref(), zone));
+    }
+    format!("{} of {}: {what}", submission.submission_id, time::show(submission.occurred_at.as_ref(), zone))
 }
 
-fn content_text(content: &Content) -> String {
+fn content_text(content: &Content, shaping: Option<&v1::Shaping>) -> String {
     match content {
         Content::MonitoringReport(report) => {
             format!("report of {} on {}, {} activities", report.task_force_id, report.month, report.activities.len())
         }
         Content::SchoolVisit(visit) => {
             let reach = visit.reach.unwrap_or_default();
-            let purpose = codes::label::<v1::VisitPurpose>(visit.purpose);
+            let purpose = match visit.purpose() {
+                v1::VisitPurpose::Unspecified => "visit".to_owned(),
+                purpose => purpose.label(),
+            };
             let pupils = i64::from(reach.pupils_female) + i64::from(reach.pupils_male);
-            format!("{purpose} at {}, {pupils} pupils", visit.school_id)
+            // Part of the sum may be few.
+            let path = |group: &str| format!("submitted.school_visit.reach.{group}");
+            let few = ["pupils_female", "pupils_male"].iter().any(|group| why_not(shaping, &path(group)).is_some());
+            let and_few = if few { format!(" and {FEW}") } else { String::new() };
+            format!("{purpose} at {}, {pupils}{and_few} pupils", visit.school_id)
+        }
+        Content::ExposureSignal(signal) if signal.school_ids.is_empty() => {
+            let platform = codes::label::<v1::Platform>(signal.platform);
+            format!("a group on {platform}, schools {WITHHELD}")
         }
         Content::ExposureSignal(signal) => format!(
             "group {} on {}, schools {}",
@@ -154,6 +172,35 @@ mod tests {
         };
         let expected = "#12  -  school visit       53.71.04.1001  v-1 of -: tindak lanjut at 99900001, 27 pupils";
         assert_eq!(line(&event, &TimeZone::UTC), expected);
+    }
+
+    #[test]
+    fn what_a_role_is_not_told_is_said_and_not_left_out() {
+        let visit = v1::SchoolVisit {
+            school_id: "99900001".into(),
+            reach: Some(v1::Reach { pupils_male: 15, ..Default::default() }),
+            ..Default::default()
+        };
+        let submission = v1::Submission { content: Some(Content::SchoolVisit(visit)), ..Default::default() };
+        let few = vec!["submitted.school_visit.reach.pupils_female".to_owned()];
+        let visit = v1::Event {
+            position: 12,
+            kind: v1::EventKind::SchoolVisit.into(),
+            area_code: "53.71.04.1001".into(),
+            shaping: Some(v1::Shaping { few, ..Default::default() }),
+            body: Some(Body::Submitted(submission)),
+            ..Default::default()
+        };
+        let expected = "#12  -  school visit       53.71.04.1001  of -: visit at 99900001, 15 and few pupils";
+        assert_eq!(line(&visit, &TimeZone::UTC), expected);
+        let fact = v1::Event {
+            position: 13,
+            kind: v1::EventKind::CaseReport.into(),
+            area_code: "53.71".into(),
+            shaping: Some(v1::Shaping::default()),
+            ..Default::default()
+        };
+        assert_eq!(line(&fact, &TimeZone::UTC), "#13  -  case report        53.71          withheld");
     }
 
     #[test]

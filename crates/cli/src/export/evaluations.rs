@@ -119,6 +119,12 @@ async fn read(args: &Args, server: &Connection) -> anyhow::Result<Report> {
     if levels.all().next().is_none() {
         bail!("nothing to export: there is no area yet; `satgas registry import areas` registers them");
     }
+    if levels.all().any(|evaluation| evaluation.shaping.is_some()) {
+        bail!(
+            "this role is not told all figures, and a file would show those as 0; export with a supervisor's or evaluator's token, or \
+             print them with `satgas evaluate --format csv`"
+        );
+    }
     let (lowest, highest) = levels.positions();
     if lowest != highest {
         bail!(

@@ -120,7 +120,7 @@ pub(crate) async fn run(args: &Args, server: &Connection) -> anyhow::Result<()> 
     let end = args.end(&head)?;
     let bar = progress::bar(Some(end - args.after));
     let mut sink = Sink::to(args.to.kind, draft.file(), args.facts(&head, end, &log))?;
-    let outcome = copy(args, end, server, &mut sink, &bar).await;
+    let outcome = copy(args, end, (server, &log), &mut sink, &bar).await;
     bar.finish_and_clear();
     let count = outcome?;
     sink.finish().with_context(|| not_written(args))?;
@@ -147,14 +147,14 @@ async fn head(log: &Log, server: &Connection) -> anyhow::Result<Head> {
 async fn copy(
     args: &Args,
     end: u64,
-    server: &Connection,
+    (server, log): (&Connection, &Log),
     sink: &mut Sink<'_>,
     bar: &ProgressBar,
 ) -> anyhow::Result<u64> {
     let filter = args.filter();
     let mut client = server.events();
     let mut backoff = Backoff::new(args.patience);
-    let mut order = Order::after(args.after, &filter);
+    let mut order = Order::after(args.after, &filter, log.shows_all);
     let (mut resume, mut count) = (args.after, 0);
     while resume < end {
         let request = v1::ReadRequest { after_position: resume, filter: Some(filter.clone()), page_size: 10_000 };

@@ -169,6 +169,7 @@ pub(crate) mod tests {
             score_change_year_before: Some(-12.5),
             rank_in_kota: Some(v1::Rank { rank: 3, of: 51 }),
             rank_in_kecamatan: None,
+            shaping: None,
         }
     }
 

@@ -325,7 +325,7 @@ impl<'a> Known<'a> {
         mut tally: Tally,
     ) -> v1::Evaluation {
         tally.response_times_s.sort_unstable();
-        let score = score(&tally.fractions, window.rules);
+        let score = window.rules.score(&tally.fractions);
         let (subject, name, body) = self.subject(scope, body, window.cut_day);
         let missed = |kind: IndicatorKind| {
             let (met, due) = tally.fractions[kind as usize - IndicatorKind::ReportingCompleteness as usize];
@@ -366,6 +366,7 @@ impl<'a> Known<'a> {
             }),
             open_conflicts: tally.conflicts,
             basis: Some(self.basis(window.rules)),
+            shaping: None,
         }
     }
 
@@ -390,18 +391,6 @@ impl<'a> Known<'a> {
             }
         }
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
-fn score(fractions: &[Fraction; 6], rules: &RuleSet) -> Option<f64> {
-    let (mut sum, mut weights) = (0.0, 0.0);
-    for ((numerator, denominator), weight) in fractions.iter().zip(rules.weights) {
-        if *denominator > 0 {
-            sum += weight * *numerator as f64 / *denominator as f64;
-            weights += weight;
-        }
-    }
-    (weights > 0.0).then(|| (100.0 * sum / weights * 100.0).round() / 100.0)
 }
 
 /// The element at rank ceil(p n / 100) of a sorted list, counted from 1.

@@ -27,6 +27,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use satgas_proto::v1::{self, event::Body, submission};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::trend::{indicator_trends, score_change};
 use self::{
     booking::Ledger,
     case_files::CaseFile,

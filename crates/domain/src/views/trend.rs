@@ -100,7 +100,7 @@ impl<'a> Known<'a> {
                 });
             let (in_kota, in_kecamatan) = ranks.0.get(subject).copied().unwrap_or_default();
             v1::Trend {
-                indicators: indicators(&evaluation, &previous, &year_before),
+                indicators: indicator_trends(&evaluation, &previous, &year_before),
                 score_change_previous: score_change(&evaluation, &previous),
                 score_change_year_before: score_change(&evaluation, &year_before),
                 evaluation: Some(evaluation),
@@ -108,6 +108,7 @@ impl<'a> Known<'a> {
                 year_before: Some(year_before),
                 rank_in_kota: in_kota,
                 rank_in_kecamatan: in_kecamatan,
+                shaping: None,
             }
         };
         listed.iter().map(trend).collect()
@@ -118,11 +119,11 @@ fn segments(code: &str, count: usize) -> &str {
     code.match_indices('.').nth(count - 1).map_or(code, |(end, _)| &code[..end])
 }
 
-fn score_change(later: &v1::Evaluation, earlier: &v1::Evaluation) -> Option<f64> {
+pub(crate) fn score_change(later: &v1::Evaluation, earlier: &v1::Evaluation) -> Option<f64> {
     Some(((later.score? - earlier.score?) * 100.0).round() / 100.0)
 }
 
-fn indicators(
+pub(crate) fn indicator_trends(
     now: &v1::Evaluation,
     previous: &v1::Evaluation,
     year_before: &v1::Evaluation,

@@ -10,6 +10,7 @@ mod policy;
 mod registry;
 mod rollup;
 mod sealed;
+mod shape;
 mod states;
 mod submissions;
 mod support;

@@ -107,17 +107,27 @@ fn a_role_that_has_its_own_and_a_token_without_one_reaches_nothing() {
 }
 
 #[test]
-fn a_dashboard_gets_events_and_warnings_that_are_of_no_case() {
+fn a_dashboard_gets_everything_in_its_shape_and_warnings_that_are_of_no_case() {
     let caller = everywhere(Role::Dashboard);
-    let permit: Permit<'_> = decide(&caller, Rpc::Subscribe, Resource::Unnamed).unwrap();
-    let kind = |kind: EventKind| i32::from(kind);
-    assert!(!permit.kinds(&[]).contains(&kind(EventKind::CaseReport)) && !permit.kinds(&[]).is_empty());
-    assert_eq!(
-        permit.kinds(&[kind(EventKind::CaseStep), kind(EventKind::SchoolVisit)]),
-        [kind(EventKind::SchoolVisit)]
-    );
-    assert_eq!(permit.kinds(&[kind(EventKind::CaseStep)]), [kind(EventKind::Unspecified)], "which never matches");
+    for rpc in [Rpc::Read, Rpc::Subscribe, Rpc::GetEvaluation, Rpc::ListEvaluations, Rpc::ListTrends] {
+        let permit: Permit<'_> = decide(&caller, rpc, Resource::Unnamed).unwrap();
+        assert_eq!(permit.grant, Grant::Shaped, "{}", rpc.path());
+    }
+    let permit = decide(&caller, Rpc::ListWarnings, Resource::Unnamed).unwrap();
     assert!(permit.tells_of(WarningKind::GroupSpreads) && !permit.tells_of(WarningKind::ResponseOverdue));
+    let shaped = Rpc::ALL.iter().flat_map(|rpc| ROLES.map(|role| (grant(*rpc, role), role)));
+    let roles: BTreeSet<Role> = shaped.filter(|(grant, _)| *grant == Grant::Shaped).map(|(_, role)| role).collect();
+    assert!(roles.into_iter().eq([Role::Dashboard]), "whoever else is granted a shape needs a class of its own");
+}
+
+#[test]
+fn a_case_worker_gets_events_of_cases_whatever_kinds_are_asked_for() {
+    let caller = everywhere(Role::CaseWorker);
+    let permit = decide(&caller, Rpc::Subscribe, Resource::Unnamed).unwrap();
+    let kind = |kind: EventKind| i32::from(kind);
+    assert!(!permit.kinds(&[]).contains(&kind(EventKind::SchoolVisit)) && !permit.kinds(&[]).is_empty());
+    assert_eq!(permit.kinds(&[kind(EventKind::CaseStep), kind(EventKind::SchoolVisit)]), [kind(EventKind::CaseStep)]);
+    assert_eq!(permit.kinds(&[kind(EventKind::SchoolVisit)]), [kind(EventKind::Unspecified)], "which never matches");
 }
 
 #[test]
@@ -141,40 +151,48 @@ fn an_assignment_names_an_own_where_the_role_has_one_and_nowhere_else() {
     ]));
 }
 
-/// Where the table stands in the documentation.
+/// Where the tables stand in the documentation.
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/access.md");
-const MARKS: [&str; 2] = ["<!-- the table: made by `cargo xtask access` -->\n", "<!-- end of the table -->"];
+const TABLE: [&str; 2] = ["<!-- the table: made by `cargo xtask access` -->\n", "<!-- end of the table -->"];
+const SHAPES: [&str; 2] = ["<!-- the shapes: made by `cargo xtask access` -->\n", "<!-- end of the shapes -->"];
+
+/// One line of a table.
+pub(crate) fn line(cells: impl IntoIterator<Item = String>) -> String {
+    format!("| {} |\n", cells.into_iter().collect::<Vec<_>>().join(" | "))
+}
 
 fn table() -> String {
     let word = |grant| match grant {
         Grant::No => "-",
         Grant::Own => "own",
-        Grant::Activity => "no cases",
+        Grant::Shaped => "shaped",
         Grant::Cases => "cases",
         Grant::All => "all",
         Grant::Anybody => "anybody",
     };
     let role = |role: &Role| role.as_str_name().trim_start_matches("ROLE_").to_lowercase();
-    let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
-    let mut table = line(["RPC".to_owned()].into_iter().chain(ROLES.iter().map(role)).collect());
+    let mut table = line(["RPC".to_owned()].into_iter().chain(ROLES.iter().map(role)));
     table.push_str(&line(vec!["---".to_owned(); ROLES.len() + 1]));
     for rpc in Rpc::ALL {
         let cells = ROLES.iter().map(|role| word(grant(*rpc, *role)).to_owned());
-        table.push_str(&line([format!("`{}`", rpc.path())].into_iter().chain(cells).collect()));
+        table.push_str(&line([format!("`{}`", rpc.path())].into_iter().chain(cells)));
     }
     table
 }
 
-/// `cargo xtask access` sets SATGAS_WRITE_DOCS and so writes the table instead of holding it against the policy.
+/// `cargo xtask access` sets SATGAS_WRITE_DOCS and so writes the tables instead of holding them against the policy.
 #[test]
-fn the_table_in_the_documentation_is_the_policy() {
+fn the_tables_in_the_documentation_are_the_policy_and_the_shapes() {
     let document = std::fs::read_to_string(DOCUMENT).unwrap();
-    let (before, rest) = document.split_once(MARKS[0]).expect("the table's beginning is marked");
-    let (stands, after) = rest.split_once(MARKS[1]).expect("the table's end is marked");
-    let expected = format!("\n{}\n", table());
+    let mut expected = document.clone();
+    for (marks, table) in [(TABLE, table()), (SHAPES, crate::shape::tables())] {
+        let (before, rest) = expected.split_once(marks[0]).expect("the table's beginning is marked");
+        let (_, after) = rest.split_once(marks[1]).expect("the table's end is marked");
+        expected = [before, marks[0], "\n", &table, "\n", marks[1], after].concat();
+    }
     if std::env::var_os("SATGAS_WRITE_DOCS").is_some() {
-        std::fs::write(DOCUMENT, [before, MARKS[0], &expected, MARKS[1], after].concat()).unwrap();
+        std::fs::write(DOCUMENT, expected).unwrap();
         return;
     }
-    assert!(stands == expected, "docs/access.md is stale: run `cargo xtask access`");
+    assert!(document == expected, "docs/access.md is stale: run `cargo xtask access`");
 }

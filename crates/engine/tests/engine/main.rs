@@ -8,6 +8,7 @@ mod cursors;
 mod deadlines;
 mod failures;
 mod idempotency;
+mod lenses;
 mod queue;
 mod sealing;
 mod support;

@@ -24,6 +24,7 @@ impl<S: CaseService> CaseService for Authorized<S> {
         let answer = response.get_mut();
         // Under an id that was taken the answer would hold the case that stands, whoever reported it.
         answer.case.take_if(|case| !pass.reaches(&case.area_code, &case.institution_id));
+        answer.case.iter_mut().for_each(|case| pass.sight().case(case));
         pass.saw(CaseIds::of(answer.case.iter().map(|case| case.case_id.as_str()))).await?;
         Ok(response)
     }
@@ -42,11 +43,12 @@ impl<S: CaseService> CaseService for Authorized<S> {
         let pass = self.gate.pass(&request, Rpc::GetCase);
         let reach = pass.permit().await?.reach;
         match self.inner.get_case(request).await {
-            Ok(response) => {
-                let case = response.get_ref().case.clone().unwrap_or_default();
+            Ok(mut response) => {
+                let case = response.get_mut().case.get_or_insert_default();
                 if !pass.reaches(&case.area_code, &case.institution_id) {
                     return Err(not_there(&pass).await);
                 }
+                pass.sight().case(case);
                 pass.saw(CaseIds::of([case.case_id.as_str()])).await?;
                 Ok(response)
             }
@@ -67,7 +69,11 @@ impl<S: CaseService> CaseService for Authorized<S> {
         if *pass.permit().await?.reach != Reach::Everywhere && !self.gate.is_own(&pass, &case_id).await? {
             return Err(not_there(&pass).await);
         }
-        pass.told(&case_id, self.inner.record_identity(request).await).await
+        let mut outcome = self.inner.record_identity(request).await;
+        if let Ok(response) = &mut outcome {
+            response.get_mut().sealing.iter_mut().for_each(|sealing| pass.sight().sealing(sealing));
+        }
+        pass.told(&case_id, outcome).await
     }
 
     async fn unseal_identity(
@@ -91,6 +97,7 @@ impl<S: CaseService> CaseService for Authorized<S> {
         let mut response = self.inner.list_cases(request).await?;
         let answer = response.get_mut();
         answer.cases.retain(|case| pass.reaches(&case.area_code, &case.institution_id));
+        answer.cases.iter_mut().for_each(|case| pass.sight().case(case));
         pass.saw(CaseIds::of(answer.cases.iter().map(|case| case.case_id.as_str()))).await?;
         Ok(response)
     }

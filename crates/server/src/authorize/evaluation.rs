@@ -14,7 +14,7 @@ where
 {
     async fn get_evaluation(
         &self,
-        request: Request<v1::GetEvaluationRequest>,
+        mut request: Request<v1::GetEvaluationRequest>,
     ) -> Result<Response<v1::GetEvaluationResponse>, Status> {
         use v1::get_evaluation_request::Subject;
         let pass = self.gate.pass(&request, Rpc::GetEvaluation);
@@ -23,6 +23,7 @@ where
             Some(Subject::InstitutionId(institution)) => pass.names(None, Some(institution)).await?,
             None => pass.names(None, None).await?,
         };
+        request.extensions_mut().insert(pass.sight());
         self.inner.get_evaluation(request).await
     }
 
@@ -32,6 +33,7 @@ where
     ) -> Result<Response<v1::ListEvaluationsResponse>, Status> {
         let pass = self.gate.pass(&request, Rpc::ListEvaluations);
         pass.narrow(&mut request.get_mut().area_prefix).await?;
+        request.extensions_mut().insert(pass.sight());
         self.inner.list_evaluations(request).await
     }
 
@@ -57,6 +59,7 @@ where
     ) -> Result<Response<v1::ListTrendsResponse>, Status> {
         let pass = self.gate.pass(&request, Rpc::ListTrends);
         pass.narrow(&mut request.get_mut().area_prefix).await?;
+        request.extensions_mut().insert(pass.sight());
         self.inner.list_trends(request).await
     }
 
@@ -83,6 +86,7 @@ where
     ) -> Result<Response<Self::WatchEvaluationsStream>, Status> {
         let pass = self.gate.pass(&request, Rpc::WatchEvaluations);
         pass.narrow(&mut request.get_mut().area_prefix).await?;
+        request.extensions_mut().insert(pass.sight());
         let inner = self.inner.watch_evaluations(request).await?.into_inner();
         Ok(Response::new(pass.until_end(inner)))
     }

@@ -1,7 +1,7 @@
-//! Decisions on `EventService`: which events a caller gets is decided when it asks, and filtered where they are read.
+//! Decisions on `EventService`: which events a caller gets, and in which shape, is decided when it asks, and done where they are read.
 
 use prost::Message as _;
-use satgas_domain::policy::{Reach, Resource, Rpc, TELLING_OF_CASES};
+use satgas_domain::policy::{Grant, Reach, Resource, Rpc, TELLING_OF_CASES};
 use satgas_proto::{
     encoded::{Encoded, event_service_server::EventService},
     v1::{self, AccessRefusal, access_event::Body, subscribe_request::Start},
@@ -17,8 +17,9 @@ impl<S: EventService<SubscribeStream = BoxStream<Encoded>>> EventService for Aut
         let pass = self.gate.pass(&request, Rpc::Read);
         let after_position = request.get_ref().after_position;
         let filter = request.get_mut().filter.get_or_insert_default();
-        narrow(&pass, filter).await?;
-        let (tells, mut range) = (tells_of_cases(filter), range(filter, after_position));
+        let grant = narrow(&pass, filter).await?;
+        let (tells, mut range) = (tells_of_cases(grant, filter), range(filter, after_position));
+        request.extensions_mut().insert(pass.sight());
         let response = self.inner.read(request).await?;
         // The last piece holds the fields after the events: with no other piece there are no events.
         if let (true, [_, .., tail]) = (tells, response.get_ref().0.as_slice()) {
@@ -43,8 +44,9 @@ impl<S: EventService<SubscribeStream = BoxStream<Encoded>>> EventService for Aut
             Some(Start::FromNow(_)) => self.gate.engine.head().position,
         };
         let filter = request.get_mut().filter.get_or_insert_default();
-        narrow(&pass, filter).await?;
-        let (tells, range) = (tells_of_cases(filter), range(filter, after_position));
+        let grant = narrow(&pass, filter).await?;
+        let (tells, range) = (tells_of_cases(grant, filter), range(filter, after_position));
+        request.extensions_mut().insert(pass.sight());
         let inner = self.inner.subscribe(request).await?.into_inner();
         let closing = match tells {
             true => Some(Closing { gate: self.gate.clone(), access_position: pass.saw_events(range).await? }),
@@ -59,7 +61,7 @@ impl<S: EventService<SubscribeStream = BoxStream<Encoded>>> EventService for Aut
     }
 }
 
-async fn narrow(pass: &Pass, filter: &mut v1::EventFilter) -> Result<(), Status> {
+async fn narrow(pass: &Pass, filter: &mut v1::EventFilter) -> Result<Grant, Status> {
     let asked = filter.area_prefix.clone();
     let permit = pass.decide(Resource::Within(&asked)).await?;
     permit.prefix.clone_into(&mut filter.area_prefix);
@@ -70,10 +72,14 @@ async fn narrow(pass: &Pass, filter: &mut v1::EventFilter) -> Result<(), Status>
         }
         own.clone_into(&mut filter.institution_id);
     }
-    Ok(())
+    Ok(permit.grant)
 }
 
-fn tells_of_cases(filter: &v1::EventFilter) -> bool {
+/// Whether what is let through can tell of a single case. In the shape of a dashboard nothing does.
+fn tells_of_cases(grant: Grant, filter: &v1::EventFilter) -> bool {
+    if grant == Grant::Shaped {
+        return false;
+    }
     filter.kinds.is_empty() || TELLING_OF_CASES.iter().any(|kind| filter.kinds.contains(&i32::from(*kind)))
 }
 

@@ -38,6 +38,7 @@ use crate::{
     access::AccessLog,
     identity::{Failures, Holder, Identity},
     listen::Peer,
+    sight::{Sight, Sights},
     status,
 };
 
@@ -57,6 +58,7 @@ pub(crate) struct Gate {
     pub(crate) access: Arc<AccessLog>,
     pub(crate) identity: Arc<Identity>,
     pub(crate) failures: Arc<Failures>,
+    pub(crate) sights: Sights,
 }
 
 impl Gate {
@@ -112,6 +114,11 @@ impl Pass {
     /// What the caller may do with this RPC at all.
     pub(crate) async fn permit(&self) -> Result<Permit<'_>, Status> {
         self.decide(Resource::Unnamed).await
+    }
+
+    /// How much the caller gets to see of what it may see.
+    pub(crate) fn sight(&self) -> Sight {
+        self.gate.sights.of(self.holder.caller.role)
     }
 
     /// Whether a record may be made in its reporter's name. One without a reporter is for the validation to refuse.

@@ -2,7 +2,8 @@
 
 use satgas_domain::{
     id::is_within,
-    policy::{Reach, Rpc},
+    policy::{Grant, Reach, Rpc},
+    shape::warnings_prefix,
     time::Instant,
 };
 use satgas_engine::Folded;
@@ -10,7 +11,7 @@ use satgas_proto::v1::{self, WarningKind, warning_service_server::WarningService
 use tonic::{Request, Response, Status};
 
 use super::{Authorized, CaseIds, area_on};
-use crate::status;
+use crate::{look::look_within, status};
 
 #[tonic::async_trait]
 impl<S: WarningService> WarningService for Authorized<S> {
@@ -20,10 +21,20 @@ impl<S: WarningService> WarningService for Authorized<S> {
     ) -> Result<Response<v1::ListWarningsResponse>, Status> {
         let pass = self.gate.pass(&request, Rpc::ListWarnings);
         pass.narrow(&mut request.get_mut().area_prefix).await?;
-        let permit = pass.permit().await?;
+        let (permit, sight) = (pass.permit().await?, pass.sight());
+        let prefix = request.get_ref().area_prefix.clone();
+        if permit.grant == Grant::Shaped {
+            look_within(&self.gate.engine, 0, None, &prefix, |_| ()).await?;
+            warnings_prefix(&prefix).clone_into(&mut request.get_mut().area_prefix);
+        }
         let mut response = self.inner.list_warnings(request).await?;
         let warnings = &mut response.get_mut().warnings;
         warnings.retain(|warning| permit.tells_of(warning.kind()));
+        if permit.grant == Grant::Shaped {
+            warnings.iter_mut().for_each(|warning| sight.warning(warning));
+            // By what is shown: a kelurahan that matches would be told by that.
+            warnings.retain(|warning| warning.area_codes.iter().any(|code| is_within(code, &prefix)));
+        }
         let now = pass.now();
         let trim = |folded: &Folded| warnings.retain_mut(|warning| keep_own(warning, permit.reach, folded, now));
         self.gate.engine.query(0, trim).await.map_err(status::query)?;

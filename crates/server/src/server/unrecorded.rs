@@ -38,11 +38,13 @@ impl Services {
     async fn open(engine: &Engine, journal: Arc<dyn Journal>, keys: &Keys, clock: &Arc<dyn Clock>) -> Self {
         let access = Arc::new(AccessLog::over(journal, keys.id(), Arc::clone(clock)).unwrap());
         let identity = Arc::new(Identity::of_server(Arc::clone(&access), keys));
+        let log = log_opened(engine).await.unwrap();
         let gate = Gate {
             engine: engine.clone(),
             access: Arc::clone(&access),
             identity: Arc::clone(&identity),
             failures: Arc::new(Failures::new(1_000)),
+            sights: sights(&Config::default(), &log).unwrap(),
         };
         let streams = Streams {
             tasks: TaskTracker::new(),
@@ -50,7 +52,6 @@ impl Services {
             places: Arc::new(Semaphore::new(10)),
             stall: Duration::from_secs(30),
         };
-        let log = log_opened(engine).await.unwrap();
         let routes = routes(&gate, log, &streams, Duration::from_secs(20)).await.unwrap();
         Self { routes, access, identity, now: engine.now() }
     }

@@ -26,7 +26,7 @@ pub(super) fn fields() -> [Field; 8] {
 /// # Errors
 /// When the fact cannot be written as JSON.
 pub(super) fn row(event: v1::Event) -> anyhow::Result<Vec<Value>> {
-    let v1::Event { position, recorded_at, kind, area_code, institution_id, body } = event;
+    let v1::Event { position, recorded_at, kind, area_code, institution_id, shaping, body } = event;
     let submission = body.as_ref().and_then(submission);
     let occurred_at = match &body {
         Some(Body::CaseAdvanced(advanced)) => advanced.command.as_ref().and_then(|step| step.occurred_at.as_ref()),
@@ -35,8 +35,8 @@ pub(super) fn row(event: v1::Event) -> anyhow::Result<Vec<Value>> {
     let occurred_at = Value::time(occurred_at);
     let submission_id = Value::text(submission.map(|submission| submission.submission_id.as_str()).unwrap_or_default());
     let kind = v1::EventKind::try_from(kind).map_or_else(|_| codes::label::<v1::EventKind>(kind), |kind| kind.word());
-    // An event with nothing but its body: its canonical JSON leaves everything else out.
-    let body_json = serde_json::to_string(&v1::Event { body, ..Default::default() })?;
+    // An event with nothing but its body, and what is missing from it: its canonical JSON leaves everything else out.
+    let body_json = serde_json::to_string(&v1::Event { shaping, body, ..Default::default() })?;
     Ok(vec![
         Value::Count(position),
         Value::time(recorded_at.as_ref()),

@@ -1,0 +1,96 @@
+//! How much a caller gets to see of what it may see at all: everything, or the shape of its class.
+
+use std::sync::Arc;
+
+use satgas_domain::{
+    shape::{CLASSES, Class, Shape},
+    time::Calendar,
+    views::Known,
+};
+use satgas_engine::Lens;
+use satgas_proto::v1::{self, Role};
+use tonic::{Request, Status};
+
+/// The shape of each class, with what was shaped lately for all of its callers.
+#[derive(Clone)]
+pub(crate) struct Sights(Arc<[(Class, Shaped)]>);
+
+/// One class' shape.
+#[derive(Clone)]
+pub(crate) struct Shaped {
+    shape: Arc<Shape>,
+    lens: Lens,
+}
+
+/// What one caller sees. The decision on a call puts it beside the request; a service that finds none answers nothing.
+#[derive(Clone)]
+pub(crate) struct Sight(Option<Shaped>);
+
+impl Sights {
+    /// Numbers below `small_below` are small; each class keeps about `bytes_max` of the latest events and as much of history.
+    pub(crate) fn new(small_below: u32, calendar: &Calendar, bytes_max: usize) -> Self {
+        let shaped = |class| {
+            let shape = Arc::new(Shape::new(class, small_below, calendar.clone()));
+            let of_events = Arc::clone(&shape);
+            let lens = Lens::new(bytes_max, move |event| of_events.event(event));
+            (class, Shaped { shape, lens })
+        };
+        Self(CLASSES.into_iter().map(shaped).collect())
+    }
+
+    /// What a role sees.
+    pub(crate) fn of(&self, role: Role) -> Sight {
+        let class = Class::of(role);
+        Sight(class.and_then(|class| self.0.iter().find(|(of, _)| *of == class)).map(|(_, shaped)| shaped.clone()))
+    }
+}
+
+impl Sight {
+    /// What stands beside a request.
+    pub(crate) fn beside<T>(request: &Request<T>) -> Result<Self, Status> {
+        let sight = request.extensions().get::<Self>().cloned();
+        sight.ok_or_else(|| Status::internal("it was not decided how much of the answer may be shown"))
+    }
+
+    /// What events are read through; none reads them as they are stored.
+    pub(crate) fn lens(&self) -> Option<&Lens> {
+        self.0.as_ref().map(|shaped| &shaped.lens)
+    }
+
+    /// An evaluation as it is shown, of the moment that it was made at.
+    pub(crate) fn evaluation(&self, known: &Known<'_>, mut evaluation: v1::Evaluation) -> v1::Evaluation {
+        if let Some(shaped) = &self.0 {
+            shaped.shape.evaluation(known, &mut evaluation);
+        }
+        evaluation
+    }
+
+    /// The same of a trend.
+    pub(crate) fn trend(&self, known: &Known<'_>, mut trend: v1::Trend) -> v1::Trend {
+        if let Some(shaped) = &self.0 {
+            shaped.shape.trend(known, &mut trend);
+        }
+        trend
+    }
+
+    /// Leaves of a warning what is shown.
+    pub(crate) fn warning(&self, warning: &mut v1::Warning) {
+        if let Some(shaped) = &self.0 {
+            shaped.shape.warning(warning);
+        }
+    }
+
+    /// Leaves of a case what is shown.
+    pub(crate) fn case(&self, case: &mut v1::Case) {
+        if let Some(shaped) = &self.0 {
+            shaped.shape.case(case);
+        }
+    }
+
+    /// Leaves what is shown of what is sealed, held and erased of a case.
+    pub(crate) fn sealing(&self, sealing: &mut v1::CaseSealing) {
+        if let Some(shaped) = &self.0 {
+            shaped.shape.sealing(sealing);
+        }
+    }
+}
