@@ -61,10 +61,21 @@ fn every_file_and_every_test_that_the_documents_cite_is_there() -> anyhow::Resul
             ensure!(is_test || is_setting, "{document} cites {name}, which is neither a test nor a setting");
         }
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            ensure!(root().join("docs").join(link).exists(), "{document} links to {link}, which is not there");
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let file = if file.is_empty() { root().join(document) } else { root().join("docs").join(file) };
+            ensure!(file.exists(), "{document} links to {link}, which is not there");
+            let has = |line: &str| line.starts_with('#') && anchor(line) == heading;
+            let there = heading.is_empty() || fs::read_to_string(file)?.lines().any(has);
+            ensure!(there, "{document} links to {link}, a heading that is not there");
         }
     }
     Ok(())
+}
+
+/// How a heading is linked to.
+fn anchor(heading: &str) -> String {
+    let words = heading.trim_start_matches('#').trim().to_lowercase();
+    words.chars().filter(|c| c.is_alphanumeric() || " -".contains(*c)).map(|c| if c == ' ' { '-' } else { c }).collect()
 }
 
 /// Rows of requirements: chapter, level, and how it is met.
