@@ -524,5 +524,11 @@ async fn the_master_key_comes_from_the_environment_or_a_command_and_an_open_file
     ensure!(start(&[], &[("SATGAS_MASTER_KEY_COMMAND", &command)])?.0);
     let (ready, error) = start(&[], &[("SATGAS_MASTER_KEY_COMMAND", r#"["false"]"#)])?;
     ensure!(!ready && error.contains("master_key_command"), "{error}");
+    // Commands that never end, with their output open and closed.
+    for hanging in [r#"["sleep", "600"]"#, r#"["sh", "-c", "exec 1>&-; exec sleep 600"]"#] {
+        let variables = [("SATGAS_MASTER_KEY_COMMAND", hanging), ("SATGAS_MASTER_KEY_COMMAND_DEADLINE_S", "1")];
+        let (ready, error) = start(&[], &variables)?;
+        ensure!(!ready && error.contains("does not end within"), "{error}");
+    }
     Ok(())
 }

@@ -3,11 +3,12 @@
 use anyhow::{Context as _, ensure};
 use satgas_proto::v1::{
     self, Role, audit_service_client::AuditServiceClient, case_service_client::CaseServiceClient,
-    event_service_client::EventServiceClient,
+    erasure_service_client::ErasureServiceClient, event_service_client::EventServiceClient,
 };
+use tonic::Code;
 
 use crate::{
-    house::{House, OWN, area, case_report},
+    house::{House, OWN, area, case_report, ensure_code},
     process::Served,
 };
 
@@ -45,6 +46,39 @@ async fn each_case_that_was_read_is_listed_and_each_refusal_is_counted() -> anyh
         found.map(|access| (access.answered, access.refused))
     };
     ensure!(counts("CaseService/GetCase") == Some((1, 0)) && counts("RegistryService/Register") == Some((0, 1)));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_step_tells_of_the_case_and_is_recorded_as_a_reading_of_it() -> anyhow::Result<()> {
+    let house = House::open().await?;
+    let (id, secret) = house.token(Role::CaseWorker, None, 600).await?;
+    let mut cases = CaseServiceClient::new(house.with(&secret).await?);
+    let step = |case_id: &str| {
+        let command = v1::CaseCommand {
+            command_id: uuid::Uuid::now_v7().to_string(),
+            case_id: case_id.to_owned(),
+            expected_version: 7,
+            occurred_at: Some(pbjson_types::Timestamp { seconds: 1_773_100_800, nanos: 0 }),
+            step: Some(v1::case_command::Step::Assess(v1::AssessCase { risk: v1::Risk::Tinggi.into() })),
+        };
+        v1::AdvanceCaseRequest { command: Some(command) }
+    };
+    ensure_code(&cases.advance_case(step(&house.own_case)).await, Code::Aborted)?;
+    ensure!(ids(&seen(&house, &id).await?) == [house.own_case.as_str()], "its version was told");
+    ensure_code(&cases.advance_case(step(&uuid::Uuid::now_v7().to_string())).await, Code::NotFound)?;
+    ensure!(ids(&seen(&house, &id).await?) == [house.own_case.as_str()], "one that is not there is nobody's");
+
+    let (id, secret) = house.token(Role::Supervisor, None, 600).await?;
+    let mut erasures = ErasureServiceClient::new(house.with(&secret).await?);
+    let lift = v1::LiftHoldRequest {
+        command_id: uuid::Uuid::now_v7().to_string(),
+        case_id: house.own_case.clone(),
+        hold_id: uuid::Uuid::now_v7().to_string(),
+        reason: "alasan contoh untuk diuji".to_owned(),
+    };
+    ensure_code(&erasures.lift_hold(lift).await, Code::FailedPrecondition)?;
+    ensure!(ids(&seen(&house, &id).await?) == [house.own_case.as_str()], "that it has no such hold was told");
     Ok(())
 }
 

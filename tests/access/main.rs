@@ -2,6 +2,7 @@
 
 mod audit;
 mod cells;
+mod connections;
 #[path = "../door/mod.rs"]
 mod door;
 mod enrolment;
@@ -11,7 +12,10 @@ mod openid;
 mod process;
 mod quarantine;
 mod raw;
+mod recovery;
+mod rights;
 mod scope;
 mod shapes;
+mod strangers;
 mod tls;
 mod tokens;

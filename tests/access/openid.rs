@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -15,7 +18,10 @@ use jsonwebtoken::{
 use rcgen::KeyPair;
 use satgas_proto::v1::{self, Role, assignment::Own, identity_service_client::IdentityServiceClient};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    sync::watch,
+};
 use tonic::{Code, Status};
 
 use crate::{
@@ -30,6 +36,10 @@ const ISSUER: &str = "https://masuk.contoh";
 struct Issuer {
     url: String,
     published: Arc<Mutex<String>>,
+    /// Whether it takes requests and never answers.
+    hangs: Arc<AtomicBool>,
+    /// How many requests there were.
+    asked: watch::Receiver<usize>,
 }
 
 struct Key {
@@ -66,9 +76,17 @@ impl Issuer {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}/keys", listener.local_addr()?);
         let published = Arc::new(Mutex::new(String::new()));
-        let serving = Arc::clone(&published);
+        let hangs = Arc::new(AtomicBool::new(false));
+        let (ask, asked) = watch::channel(0);
+        let (serving, hanging) = (Arc::clone(&published), Arc::clone(&hangs));
         tokio::spawn(async move {
+            let mut unanswered = Vec::new();
             while let Ok((mut stream, _)) = listener.accept().await {
+                ask.send_modify(|asked| *asked += 1);
+                if hanging.load(Ordering::SeqCst) {
+                    unanswered.push(stream);
+                    continue;
+                }
                 let body = serving.lock().map(|body| body.clone()).unwrap_or_default();
                 let mut request = [0; 4096];
                 if stream.read(&mut request).await.is_ok() {
@@ -79,7 +97,7 @@ impl Issuer {
                 }
             }
         });
-        Ok(Self { url, published })
+        Ok(Self { url, published, hangs, asked })
     }
 
     fn publish(&self, keys: &[&Key]) -> anyhow::Result<()> {
@@ -192,6 +210,36 @@ async fn a_new_key_is_fetched_when_a_token_names_it() -> anyhow::Result<()> {
     };
     tokio::time::timeout(Duration::from_secs(20), rotated).await.context("the new key is not taken")??;
     ensure_code(&ask(&served, &old.sign(&claims(&[]))?).await?, Code::Unauthenticated).context("the old key")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_issuer_that_hangs_holds_up_nobody_whose_key_is_known_and_is_asked_once_at_a_time() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let issuer = Issuer::start().await?;
+    let (key, invented) = (Key::new("a", Algorithm::EdDSA)?, Key::new("invented", Algorithm::EdDSA)?);
+    issuer.publish(&[&key])?;
+    let served = start(folder.path(), &issuer.url)?;
+    let known = key.sign(&claims(&[]))?;
+    ask(&served, &known).await??;
+
+    issuer.hangs.store(true, Ordering::SeqCst);
+    let before = *issuer.asked.borrow();
+    // Anybody can make such a token.
+    let forged = invented.sign(&claims(&[]))?;
+    let mut strangers = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let door = Door::with(served.channel().await?, &forged);
+        strangers.spawn(async move { IdentityServiceClient::new(door).who_am_i(v1::WhoAmIRequest {}).await });
+    }
+    let mut asked = issuer.asked.clone();
+    tokio::time::timeout(Duration::from_secs(20), asked.wait_for(|asked| *asked > before)).await??;
+    // The server gives a fetch ten seconds.
+    tokio::time::timeout(Duration::from_secs(5), ask(&served, &known)).await.context("a known key waits")???;
+    for answer in tokio::time::timeout(Duration::from_secs(8), strangers.join_all()).await? {
+        ensure_code(&answer, Code::Unauthenticated)?;
+    }
+    ensure!(*asked.borrow() == before + 1, "one fetch at a time");
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,6 @@
 //! TLS: with certificates made here, exchanged while the server runs, and with clients that must show one.
 
-use std::{fs, net::SocketAddr, path::Path, process::Command, time::Duration};
+use std::{fs, net::SocketAddr, os::unix::fs::PermissionsExt as _, path::Path, process::Command, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -37,7 +37,8 @@ impl Authority {
 fn write(folder: &Path, authority: &Authority) -> anyhow::Result<()> {
     let (certificate, key) = authority.certify("localhost")?;
     fs::write(folder.join("chain.pem"), certificate)?;
-    Ok(fs::write(folder.join("key.pem"), key)?)
+    fs::write(folder.join("key.pem"), key)?;
+    Ok(fs::set_permissions(folder.join("key.pem"), fs::Permissions::from_mode(0o600))?)
 }
 
 async fn connect(served: &Served, authority: &Authority, identity: Option<Identity>) -> anyhow::Result<Channel> {
@@ -97,6 +98,22 @@ async fn another_certificate_is_in_force_without_a_restart_and_a_broken_one_chan
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_handshake_is_quick_while_hundreds_of_others_are_not_done() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let authority = Authority::new()?;
+    write(folder.path(), &authority)?;
+    let served = start(folder.path(), &[])?;
+    let address: SocketAddr = served.url.trim_start_matches("https://").parse()?;
+    let silent: Result<Vec<_>, _> = (0..300).map(|_| std::net::TcpStream::connect(address)).collect();
+    // A silent one is let go of after five seconds: this one does not wait for that.
+    let connecting = tokio::time::timeout(Duration::from_secs(4), connect(&served, &authority, None));
+    let channel = connecting.await.context("it is kept out")??;
+    who_am_i(&served, channel).await?;
+    drop(silent?);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn where_clients_must_show_a_certificate_one_of_another_authority_does_not_do() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let (servers, clients, others) = (Authority::new()?, Authority::new()?, Authority::new()?);
@@ -132,6 +149,32 @@ async fn the_command_line_speaks_tls_and_keeps_its_token_off_open_lines() -> any
     let mut open = satgas(&["--server", "http://192.0.2.1:5371", "token", "whoami"]);
     let answer = open.env("SATGAS_TOKEN", &operator).output()?;
     ensure!(String::from_utf8_lossy(&answer.stderr).contains("use https://"), "{answer:?}");
+    Ok(())
+}
+
+#[test]
+fn a_private_key_that_others_may_read_is_refused_with_what_to_do() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    write(folder.path(), &Authority::new()?)?;
+    let key = folder.path().join("key.pem");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644))?;
+    let args = [
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--tls-certificate",
+        "chain.pem",
+        "--tls-key",
+        "key.pem",
+        "--data",
+        "data",
+    ];
+    let answer = satgas(&args).current_dir(folder.path()).output()?;
+    let error = String::from_utf8_lossy(&answer.stderr);
+    ensure!(answer.status.code() == Some(1) && error.contains("chmod 600"), "{error}");
+    // A group that speaks TLS may read it.
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o640))?;
+    ensure!(start(folder.path(), &[])?.terminate()? == Some(0));
     Ok(())
 }
 

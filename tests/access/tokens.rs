@@ -94,6 +94,23 @@ fn public_key_forms(pem: &[u8]) -> anyhow::Result<[(&'static str, Vec<u8>); 2]> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_purpose_or_reason_that_would_write_on_others_screens_is_refused() -> anyhow::Result<()> {
+    let house = House::open().await?;
+    let operator = house.served.operator()?;
+    let mut client = IdentityServiceClient::new(house.with(&operator).await?);
+    for text in ["a\u{1b}[2Jb", "satu\ndua", "satu\u{9b}dua", "\0"] {
+        let assignment = Some(v1::Assignment { role: Role::Supervisor.into(), own: None });
+        let issue = v1::IssueTokenRequest { assignment: assignment.clone(), purpose: text.to_owned(), lifetime: None };
+        ensure_code(&client.issue_token(issue).await, Code::InvalidArgument)?;
+        let enrol = v1::CreateEnrolmentRequest { assignment, purpose: text.to_owned(), ..Default::default() };
+        ensure_code(&client.create_enrolment(enrol).await, Code::InvalidArgument)?;
+        let revoke = v1::RevokeTokenRequest { token_id: "oidc-contoh".to_owned(), reason: text.to_owned() };
+        ensure_code(&client.revoke_token(revoke).await, Code::InvalidArgument)?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_tokens_in_one_call_are_none() -> anyhow::Result<()> {
     let house = House::open().await?;
     let (_, good) = house.token(Role::Supervisor, None, 3_600).await?;

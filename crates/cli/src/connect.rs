@@ -29,6 +29,8 @@ use tonic::{
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity, Uri},
 };
 
+use crate::secret::read_secret;
+
 /// The largest answer taken. A page of events holds at most 10,000 records, most of them far below a kilobyte.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
@@ -61,7 +63,7 @@ impl Args {
     /// When a file cannot be read, or the URL is none that can be connected to.
     pub(crate) fn connect(&self) -> anyhow::Result<Connection> {
         let secret = match &self.token_file {
-            Some(file) => Some(read_text(file)?),
+            Some(file) => Some(read_secret(file)?),
             None => std::env::var("SATGAS_TOKEN").ok().filter(|secret| !secret.is_empty()),
         };
         let connection = Connection::over(&self.server, self.tls()?)?;
@@ -82,7 +84,7 @@ impl Args {
             None => tls.with_enabled_roots(),
         };
         if let (Some(certificate), Some(key)) = (&self.client_certificate, &self.client_key) {
-            tls = tls.identity(Identity::from_pem(read_text(certificate)?, read_text(key)?));
+            tls = tls.identity(Identity::from_pem(read_text(certificate)?, read_secret(key)?));
         }
         Ok(tls)
     }

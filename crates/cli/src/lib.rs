@@ -1,5 +1,5 @@
 //! The command line: one file a command, and nothing that another client could not do over the public services. Only `serve`,
-//! `verify`, `recover`, `vault` and `demo` know the server itself.
+//! `verify`, `recover`, `vault`, `demo` and `token recover` know the server itself.
 //!
 //! Exit codes: 0 done; 1 failed; 2 done, but some records were rejected, are in conflict or could not be salvaged; 64 the command line
 //! itself is wrong.
@@ -108,7 +108,7 @@ enum Command {
     Quarantine(quarantine::Command),
     /// List corrections and withdrawals whose target has not arrived yet
     Held(held::Args),
-    /// Issue, list and revoke tokens, and enrol phones
+    /// Issue, list, revoke and recover tokens, and enrol phones
     #[command(subcommand)]
     Token(token::Command),
     /// List the cases whose data a token could have seen
@@ -172,6 +172,7 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Conflicts(args) => conflicts::run(args, &server()?).await,
             Command::Quarantine(command) => quarantine::run(command, &server()?).await,
             Command::Held(args) => held::run(args, &server()?).await,
+            Command::Token(token::Command::Recover(args)) => token::recover(&args).await,
             Command::Token(command) => token::run(command, &server()?, &cli.way.server).await,
             Command::Audit(args) => audit::run(args, &server()?).await,
             Command::Verify(args) => verify::run(&args),

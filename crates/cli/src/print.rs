@@ -1,6 +1,9 @@
 //! What commands print: formats, the banner of sample data, tables.
 
-use std::io::{self, Write};
+use std::{
+    borrow::Cow,
+    io::{self, Write},
+};
 
 use clap::ValueEnum;
 
@@ -128,7 +131,7 @@ impl Table {
         for row in &self.rows {
             if let Row::Cells(cells) = row {
                 for (width, cell) in widths.iter_mut().zip(cells) {
-                    *width = (*width).max(cell.chars().count());
+                    *width = (*width).max(plain(cell).chars().count());
                 }
             }
         }
@@ -136,13 +139,28 @@ impl Table {
     }
 
     fn line(&self, cells: &[String], widths: &[usize]) -> String {
-        let set = |((cell, &width), align): ((&String, &usize), &Align)| match align {
-            Align::Left => format!("{cell:<width$}"),
-            Align::Right => format!("{cell:>width$}"),
+        let set = |((cell, &width), align): ((&String, &usize), &Align)| match (plain(cell), align) {
+            (cell, Align::Left) => format!("{cell:<width$}"),
+            (cell, Align::Right) => format!("{cell:>width$}"),
         };
         let cells: Vec<String> = cells.iter().zip(widths).zip(&self.aligns).map(set).collect();
         cells.join("  ").trim_end().to_owned()
     }
+}
+
+/// A text as it may stand on a terminal: what would move the cursor, change colours or turn the direction of writing is written out. Whoever
+/// writes a record, a name or a purpose writes on the screens of others.
+pub(crate) fn plain(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_unsafe) {
+        return Cow::Borrowed(text);
+    }
+    let shown = |c: char| if is_unsafe(c) { c.escape_unicode().to_string() } else { c.to_string() };
+    Cow::Owned(text.chars().map(shown).collect())
+}
+
+/// Control characters, and those of Unicode that change the direction of what stands around them.
+fn is_unsafe(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Hexadecimal digits of a hash, at most so many.
@@ -220,6 +238,18 @@ mod tests {
         two_areas().write_csv(&mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
         assert_eq!(text, "code,name,score\n53.71.01,Alak,7.5\n53.71,\"Kota \"\"Kupang\"\"\",100\n");
+    }
+
+    #[test]
+    fn a_cell_that_would_write_elsewhere_on_the_screen_is_written_out() {
+        let mut table = Table::new([("for", Align::Left), ("id", Align::Left)]);
+        table.row(vec!["a\u{1b}[2Jb\n\u{202e}c".into(), "1".into()]);
+        table.row(vec!["Kupang é 目".into(), "2".into()]);
+        let mut out = Vec::new();
+        table.write(&mut out).unwrap();
+        let shown = r"a\u{1b}[2Jb\u{a}\u{202e}c";
+        let [title, other] = ["for", "Kupang é 目"].map(|cell| format!("{cell:<25}"));
+        assert_eq!(String::from_utf8(out).unwrap(), format!("{title}  id\n{shown}  1\n{other}  2\n"));
     }
 
     #[test]

@@ -1,15 +1,18 @@
 //! `satgas token`: tokens, and codes that phones exchange for them. Secrets are printed once, alone on standard output, or written to a file.
+//! `recover` asks no server: it is the way back in for whoever owns the data folder.
 
 use std::{
     io::{self, Read as _, Write as _},
     path::PathBuf,
     process::ExitCode,
+    sync::Arc,
 };
 
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use qrcode::{QrCode, render::unicode};
 use satgas_proto::v1::{self, assignment::Own};
+use satgas_server::SystemClock;
 
 use crate::{
     connect::{Connection, unary},
@@ -36,6 +39,8 @@ pub(crate) enum Command {
     Exchange(Exchange),
     /// Tell what the token in use may do
     Whoami,
+    /// Write a new operator's token into a data folder that no server uses, in the place of one that was lost, which ends
+    Recover(Recover),
 }
 
 /// For whom a token is.
@@ -126,6 +131,24 @@ pub(crate) struct Exchange {
     to: Option<PathBuf>,
 }
 
+#[derive(Debug, clap::Args)]
+pub(crate) struct Recover {
+    /// Data folder of the server; refused while one uses it
+    #[arg(long, value_name = "DIR", env = "SATGAS_DATA", default_value = "satgas-data")]
+    data: PathBuf,
+    /// Exchange the key that signs tokens as well: every token ends
+    #[arg(long)]
+    new_key: bool,
+}
+
+/// Writes a new operator's token: on the machine that has the data, without a server.
+pub(crate) async fn recover(args: &Recover) -> anyhow::Result<ExitCode> {
+    let recovered = satgas_server::recover_operator(&args.data, args.new_key, Arc::new(SystemClock)).await?;
+    let ended = if args.new_key { "every token of before has ended" } else { "the one of before has ended" };
+    eprintln!("token {} lies in {}; {ended}", recovered.token_id, recovered.file.display());
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Does it.
 pub(crate) async fn run(command: Command, server: &Connection, url: &str) -> anyhow::Result<ExitCode> {
     match command {
@@ -137,6 +160,7 @@ pub(crate) async fn run(command: Command, server: &Connection, url: &str) -> any
         Command::Enrol(args) => enrol(args, server, url).await?,
         Command::Exchange(args) => exchange(args, server).await?,
         Command::Whoami => whoami(server).await?,
+        Command::Recover(args) => return recover(&args).await,
     }
     Ok(ExitCode::SUCCESS)
 }

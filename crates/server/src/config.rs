@@ -55,6 +55,8 @@ pub struct Config {
     pub master_key_file: Option<PathBuf>,
     /// Command and arguments that print the master key, such as a client of a key management service.
     pub master_key_command: Vec<String>,
+    /// Seconds that the command may take.
+    pub master_key_command_deadline_s: u64,
     /// File with the master key before the present one, until a rotation is done.
     pub master_key_former_file: Option<PathBuf>,
     /// Certificate chain of the server, PEM. With it and `tls_key` the server speaks TLS only.
@@ -63,6 +65,13 @@ pub struct Config {
     pub tls_key: Option<PathBuf>,
     /// Authority, PEM, whose certificates clients must show; none: clients show none.
     pub tls_client_authority: Option<PathBuf>,
+    /// Connections that may be open at once. It must stay well below the files that the system lets the process open.
+    pub connections_max: usize,
+    /// Connections that one source address (an IPv6 network counts as one) may have open at once. All that comes through a proxy is of one source.
+    pub connections_per_source_max: usize,
+    /// Seconds within which a request must have come whole; a long one has a second more for each 16 KiB of it. Batches may take as long as
+    /// they like.
+    pub request_deadline_s: u64,
     /// Calls of one source address that may be refused in a minute. Beyond that they are told so, and are not in the access log any more.
     pub refusals_per_minute: u32,
     /// OpenID Connect issuers whose tokens are taken besides the server's own; in the file only.
@@ -90,10 +99,14 @@ impl Default for Config {
             vault: None,
             master_key_file: None,
             master_key_command: Vec::new(),
+            master_key_command_deadline_s: 30,
             master_key_former_file: None,
             tls_certificate: None,
             tls_key: None,
             tls_client_authority: None,
+            connections_max: 800,
+            connections_per_source_max: 200,
+            request_deadline_s: 20,
             refusals_per_minute: 60,
             issuers: Vec::new(),
         }

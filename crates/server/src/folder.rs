@@ -1,4 +1,5 @@
-//! The data folder: `lock`, `journal/`, `checkpoints/`, `access/`, `keys/`. One process has it at a time.
+//! The data folder: `lock`, `journal/`, `checkpoints/`, `access/`, `keys/`. One process has it at a time, and only its user may enter it:
+//! cases lie in it in the clear.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -7,6 +8,8 @@ use std::{
 };
 
 use satgas_journal::{Fault, SledJournal, Verified, disk};
+
+use crate::rights;
 
 /// Why a data folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +30,11 @@ pub enum FolderError {
         /// The operating system's words.
         error: io::Error,
     },
+    /// Others on the machine may enter it.
+    #[error(
+        "the data folder {0} is open to others on this machine, and cases lie in it: take their rights away with `chmod 700 {0}`"
+    )]
+    Open(PathBuf),
     /// There is no log in it.
     #[error("there is no log in {0}: is it the right folder?")]
     NoLog(PathBuf),
@@ -42,7 +50,11 @@ pub(crate) struct Folder {
 impl Folder {
     pub(crate) fn take(path: &Path) -> Result<Self, FolderError> {
         let failed = |error| FolderError::Io { folder: path.to_owned(), error };
-        fs::create_dir_all(path).map_err(failed)?;
+        if fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none()) {
+            // Somebody made it for us, and it holds nothing yet. Where it is not ours to close, `close` says what is wrong.
+            let _ = rights::close_folder(path);
+        }
+        rights::make_folder(path).map_err(failed)?;
         let lock_path = path.join("lock");
         let mut lock =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(lock_path).map_err(failed)?;
@@ -59,6 +71,24 @@ impl Folder {
         let mut folder = Self { path: path.to_owned(), lock };
         folder.sign("starting").map_err(failed)?;
         Ok(folder)
+    }
+
+    /// Makes sure that nobody else on the machine may enter the folder, and makes the folders in it.
+    ///
+    /// Refused rather than narrowed: whoever opened it meant something by it, and must learn that it must not be. The owner's group may be
+    /// one of its own that makes the backups, so that is only told.
+    pub(crate) fn close(&self) -> Result<(), FolderError> {
+        let failed = |error| FolderError::Io { folder: self.path.clone(), error };
+        if rights::of_others(&self.path, rights::OTHERS).map_err(failed)? != 0 {
+            return Err(FolderError::Open(self.path.clone()));
+        }
+        if rights::of_others(&self.path, rights::GROUP).map_err(failed)? != 0 {
+            tracing::warn!(folder = %self.path.display(), "the data folder is open to its group, and cases lie in it");
+        }
+        for folder in [self.journal(), self.checkpoints(), self.access()] {
+            rights::make_folder(&folder).map_err(failed)?;
+        }
+        Ok(())
     }
 
     /// Writes down who has the folder, for those who come later.

@@ -17,8 +17,10 @@ mod identity;
 mod listen;
 mod look;
 mod master;
+mod operator;
 mod recover;
 mod registry;
+mod rights;
 mod rules;
 mod sealed;
 mod server;
@@ -27,6 +29,7 @@ mod statistics;
 mod status;
 mod stream;
 mod submission;
+mod timely;
 mod tls;
 mod vault;
 mod warning;
@@ -40,6 +43,7 @@ pub use self::{
     folder::{FolderError, VerifyError, verify},
     identity::{EnsureError, FetchError, Issuer, IssuerError, KeyError, RoleRule},
     master::MasterKeyError,
+    operator::{OperatorError, RecoveredToken, recover_operator},
     recover::{RecoverFolderError, RecoveredFolder, recover},
     server::{Server, ShutdownError, StartError},
     tls::TlsError,

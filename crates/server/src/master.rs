@@ -2,12 +2,15 @@
 //! configured, a file in the data folder that is made when it is needed first.
 
 use std::{
-    env,
+    env, io,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Output, Stdio},
+    time::Duration,
 };
 
 use satgas_engine::vault::{self, MasterError, MasterKey, Masters};
+use tokio::process::Command;
+use zeroize::Zeroizing;
 
 use crate::Config;
 
@@ -79,24 +82,40 @@ fn configured(config: &Config) -> Result<Option<MasterKey>, MasterKeyError> {
         (None, [], None) => Ok(None),
         (Some(path), [], None) => Ok(Some(MasterKey::read(path)?)),
         (None, [], Some(text)) => Ok(Some(MasterKey::parse(&text, VARIABLE)?)),
-        (None, [program, arguments @ ..], None) => from_command(program, arguments).map(Some),
+        (None, [program, arguments @ ..], None) => {
+            let deadline = Duration::from_secs(config.master_key_command_deadline_s.max(1));
+            from_command(program, arguments, deadline).map(Some)
+        }
         _ => Err(MasterKeyError::Twice),
     }
 }
 
-fn vault_text(text: String) -> zeroize::Zeroizing<String> {
-    zeroize::Zeroizing::new(text)
+fn vault_text(text: String) -> Zeroizing<String> {
+    Zeroizing::new(text)
 }
 
-fn from_command(program: &str, arguments: &[String]) -> Result<MasterKey, MasterKeyError> {
+fn from_command(program: &str, arguments: &[String], deadline: Duration) -> Result<MasterKey, MasterKeyError> {
     let failed = |what: String| MasterKeyError::Command { what };
-    let run = Command::new(program).args(arguments).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+    // In a thread of its own: who asks may be in a runtime that must not be blocked on from within.
+    let run = std::thread::scope(|scope| scope.spawn(|| run(program, arguments, deadline)).join());
+    let run = run.unwrap_or_else(|_| Err(io::Error::other("running it panicked")));
     let output = run.map_err(|error| failed(format!("cannot be run: {error}")))?;
+    let output = output.ok_or_else(|| failed(format!("does not end within {deadline:?}")))?;
     // What it printed may be the key: it is wiped, and no error repeats it.
-    let printed = zeroize::Zeroizing::new(output.stdout);
+    let printed = Zeroizing::new(output.stdout);
     if !output.status.success() {
         return Err(failed(format!("ended with {}", output.status)));
     }
     let text = std::str::from_utf8(&printed).map_err(|_| failed("printed no text".to_owned()))?;
     Ok(MasterKey::parse(text, "master_key_command")?)
+}
+
+/// Runs a command to its end; `None` when it took too long and was ended by force. Blocks.
+fn run(program: &str, arguments: &[String], deadline: Duration) -> io::Result<Option<Output>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut command = Command::new(program);
+        command.args(arguments).stdin(Stdio::null()).stderr(Stdio::inherit()).kill_on_drop(true);
+        tokio::time::timeout(deadline, command.output()).await.ok().transpose()
+    })
 }

@@ -2,13 +2,15 @@
 
 use std::{
     fs, io,
-    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
 };
 
 use satgas_journal::disk::{self, RecoverError, Recovered};
 
-use crate::folder::{Folder, FolderError};
+use crate::{
+    folder::{Folder, FolderError},
+    rights,
+};
 
 /// Why a data folder was not salvaged.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +52,7 @@ pub fn recover(from: &Path, to: &Path, progress: &mut dyn FnMut(u64)) -> Result<
         return Err(FolderError::NoLog(from.to_owned()).into());
     }
     let failed = |error| FolderError::Io { folder: to.to_owned(), error };
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(to).map_err(failed)?;
+    rights::make_folder(to).map_err(failed)?;
     if fs::read_dir(to).map_err(failed)?.next().is_some() {
         return Err(RecoverError::NotEmpty(to.to_owned()).into());
     }
@@ -67,7 +69,7 @@ pub fn recover(from: &Path, to: &Path, progress: &mut dyn FnMut(u64)) -> Result<
 
 /// Copies a folder with its files' rights.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    fs::DirBuilder::new().mode(0o700).create(to)?;
+    rights::make_folder(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let target = to.join(entry.file_name());

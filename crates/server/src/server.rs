@@ -1,5 +1,8 @@
 //! A running server.
 
+#[cfg(test)]
+mod unrecorded;
+
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -47,7 +50,7 @@ use crate::{
     event::Events,
     folder::{Folder, open_journal},
     identity::{Failures, Identity, IdentityApi, Keys},
-    listen::connections,
+    listen::{Limits, connections},
     master::{self, MasterKeyError},
     registry::RegistryApi,
     rules::Rules,
@@ -57,6 +60,7 @@ use crate::{
     status,
     stream::Streams,
     submission::Submissions,
+    timely::timely,
     tls::{Files, Tls},
     warning::Warnings,
 };
@@ -65,8 +69,10 @@ use crate::{
 const SUBMISSION_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Bytes that a request of the registry may have: a CSV file and its envelope.
 const REGISTRY_BYTES_MAX: usize = 17 * 1024 * 1024;
+/// Bytes that a request may have that anybody can make without a token, and others of the same services.
+const OPEN_BYTES_MAX: usize = 4 * 1024;
 /// Streams that one connection may have open at once.
-const STREAMS_PER_CONNECTION: u32 = 1_024;
+const STREAMS_PER_CONNECTION: u32 = 256;
 /// Bytes of the headers of one call; a longer token is none of ours.
 const HEADERS_BYTES_MAX: u32 = 16 * 1024;
 /// A connection that does not answer this long is dead.
@@ -208,7 +214,9 @@ impl Server {
             let every = Duration::from_secs(config.deadlines_every_s);
             tasks.spawn(watch_deadlines(engine.clone(), every, stop.clone()));
         }
-        let routes = routes(&gate, log, &streams).await?;
+        let patience = Duration::from_secs(config.request_deadline_s.max(1));
+        let routes = routes(&gate, log, &streams, patience).await?;
+        let limits = Limits { all: config.connections_max.max(1), of_source: config.connections_per_source_max.max(1) };
         let speaks_tls = tls.is_some();
         if let Some(tls) = &tls {
             tokio::spawn(Arc::clone(tls).follow(stop.clone()));
@@ -219,7 +227,10 @@ impl Server {
             .http2_max_header_list_size(HEADERS_BYTES_MAX)
             .max_concurrent_streams(STREAMS_PER_CONNECTION)
             .add_routes(routes)
-            .serve_with_incoming_shutdown(connections(listener, tls, stop.clone()), stop.clone().cancelled_owned());
+            .serve_with_incoming_shutdown(
+                connections(listener, tls, limits, stop.clone()),
+                stop.clone().cancelled_owned(),
+            );
         tracing::info!(%address, position = engine.head().position, "serving");
         let deadline = Duration::from_secs(config.shutdown_deadline_s);
         let serving = tokio::spawn(serving);
@@ -337,6 +348,7 @@ async fn log_opened(engine: &Engine) -> Result<v1::LogOpened, StartError> {
 
 fn open(config: &Config, clock: Arc<dyn Clock>, address: SocketAddr) -> Result<Opened, StartError> {
     let mut folder = Folder::take(&config.data)?;
+    folder.close()?;
     let journal = open_journal(
         &folder,
         disk::Options {
@@ -354,7 +366,7 @@ fn open(config: &Config, clock: Arc<dyn Clock>, address: SocketAddr) -> Result<O
         vault: Some(master::options(config)?),
     };
     let keys = Keys::open(folder.keys())?;
-    let access = Arc::new(AccessLog::open(&folder.access(), Arc::clone(&clock))?);
+    let access = Arc::new(AccessLog::open(&folder.access(), keys.id(), Arc::clone(&clock))?);
     let engine = Engine::open(Arc::new(journal), clock, &options)?;
     folder
         .sign(&format!("serving on {address}"))
@@ -362,7 +374,7 @@ fn open(config: &Config, clock: Arc<dyn Clock>, address: SocketAddr) -> Result<O
     Ok(Opened { folder, engine, access, keys })
 }
 
-async fn routes(gate: &Gate, log: v1::LogOpened, streams: &Streams) -> Result<Routes, StartError> {
+async fn routes(gate: &Gate, log: v1::LogOpened, streams: &Streams, patience: Duration) -> Result<Routes, StartError> {
     let engine = &gate.engine;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(DESCRIPTORS)
@@ -398,12 +410,15 @@ async fn routes(gate: &Gate, log: v1::LogOpened, streams: &Streams) -> Result<Ro
         .add_service(RuleServiceServer::new(behind(gate, rules)))
         .add_service(StatisticsServiceServer::new(behind(gate, Statistics { engine: engine.clone() })))
         .add_service(WarningServiceServer::new(behind(gate, Warnings { engine: engine.clone() })))
-        .add_service(IdentityServiceServer::new(behind(gate, identity)))
+        .add_service(IdentityServiceServer::new(behind(gate, identity)).max_decoding_message_size(OPEN_BYTES_MAX))
         .add_service(AuditServiceServer::new(behind(gate, audit)))
-        .add_service(health_service)
-        .add_service(reflection);
+        .add_service(health_service.max_decoding_message_size(OPEN_BYTES_MAX))
+        .add_service(reflection.max_decoding_message_size(OPEN_BYTES_MAX));
     // The door is the outermost: nothing of a call is read before it is let in.
-    let router = routes.into_axum_router().layer(axum::middleware::map_response(readable));
+    let router = routes
+        .into_axum_router()
+        .layer(axum::middleware::map_request_with_state(patience, timely))
+        .layer(axum::middleware::map_response(readable));
     Ok(Routes::from(router.layer(axum::middleware::from_fn_with_state(gate.clone(), door))))
 }
 

@@ -112,6 +112,11 @@ pub(crate) fn stopping() -> Status {
     retry(Code::Unavailable, message, "STOPPING", RETRY)
 }
 
+/// The end of a request did not come.
+pub(crate) fn too_slow() -> Status {
+    Status::deadline_exceeded("the request did not come whole in time: send it again")
+}
+
 /// A call that needs a token came without one.
 pub(crate) fn needs_token() -> Status {
     let message = "this call needs a token: send it as `authorization: Bearer ...`".to_owned();

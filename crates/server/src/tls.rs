@@ -19,6 +19,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use crate::rights;
+
 /// How often the files are looked at; SIGHUP makes it at once.
 const LOOK: Duration = Duration::from_secs(10);
 
@@ -44,6 +46,11 @@ pub enum TlsError {
         /// The operating system's words.
         error: io::Error,
     },
+    /// Others may use the private key.
+    #[error(
+        "the private key {0} may be read by others: take their rights away with `chmod 600` (or 640, for a group of its own)"
+    )]
+    Open(PathBuf),
     /// A file is not what it should be.
     #[error("{path} holds no {what} in PEM")]
     Form {
@@ -115,6 +122,11 @@ impl Tls {
 
 impl Files {
     fn read(&self) -> Result<Vec<Vec<u8>>, TlsError> {
+        // Many machines keep such keys for a group whose programs speak TLS: that one may read, nobody else.
+        let open = rights::of_others(&self.key, rights::OTHERS | 0o030);
+        if open.map_err(|error| TlsError::Read { path: self.key.clone(), error })? != 0 {
+            return Err(TlsError::Open(self.key.clone()));
+        }
         let read = |path: &PathBuf| fs::read(path).map_err(|error| TlsError::Read { path: path.clone(), error });
         [Some(&self.certificate), Some(&self.key), self.client_authority.as_ref()]
             .into_iter()

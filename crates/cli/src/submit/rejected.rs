@@ -4,7 +4,9 @@
 //! yet stands as `"row":{column: cell}` instead; a line that is not even JSON as a string in `"submission"`. Rows of a form's export
 //! are written as CSV with the export's own columns, those that the mapping names, and two that say where and why.
 //!
-//! Invariant: the file appears under its name only when it is whole; until then it is written beside it.
+//! Invariants:
+//! - The file appears under its name only when it is whole; until then it is written beside it.
+//! - Only its owner reads it: records are in it as they were written.
 
 use std::{
     collections::BTreeMap,
@@ -19,6 +21,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::form::ExportRow;
+use crate::secret::create_private;
 
 /// Columns that are added to a form's export; no question has such a name.
 const SHEET_COLUMNS: [&str; 2] = [LINE_COLUMN, "satgas_reasons"];
@@ -141,7 +144,7 @@ impl Rejections {
 }
 
 fn begin(path: &Path, first: &Original) -> anyhow::Result<Writing> {
-    let file = File::create(path).with_context(|| path.display().to_string())?;
+    let file = create_private(path)?;
     let Original::Export(row) = first else { return Ok(Writing::Lines(BufWriter::new(file))) };
     let mut sheet = csv::WriterBuilder::new().delimiter(row.delimiter()).from_writer(file);
     sheet.write_record(row.columns().iter().map(String::as_str).chain(SHEET_COLUMNS))?;

@@ -121,10 +121,6 @@ impl Shape {
     }
 
     /// What is sealed of a case and whether it was erased; what a court holds and who asked for an erasure is not for a task force.
-    #[expect(
-        clippy::unused_self,
-        reason = "every class that has a shape gets the same, and who has none must not get here"
-    )]
     pub fn sealing(&self, sealing: &mut v1::CaseSealing) {
         sealing.holds.clear();
         sealing.erasure_requested_by = None;

@@ -1,7 +1,7 @@
 //! What a class of readers gets to see, made from what is stored.
 //!
 //! Invariants:
-//! - What the [table] does not name does not pass: fields are copied one by one because a row says so.
+//! - What the table ([`KINDS`], [`FIELDS`]) does not name does not pass: fields are copied one by one because a row says so.
 //! - Shaping what is shaped changes nothing.
 //! - What a message says is missing from it does not depend on what was missing: only on the class, the kind and on what is sent.
 //!

@@ -168,7 +168,8 @@ impl Known<'_> {
     }
 
     fn missed_case_follow_ups(&self, from: Instant, missed: &mut Vec<(Deadline, Missed)>) {
-        let open = |case: &&Case, due| !case.is_merged() && case.closed_at(due).is_none();
+        // A correction may say that a case was reported only after what was planned for it was due.
+        let open = |case: &&Case, due| !case.is_merged() && case.reported < due && case.closed_at(due).is_none();
         for case in self.views.cases.all() {
             for f in &case.follow_ups {
                 let due = follow_up_due(self.calendar(), f.due);

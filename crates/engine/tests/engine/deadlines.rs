@@ -48,3 +48,26 @@ async fn a_first_response_that_fell_due_is_recorded_once() {
     }
     stop(engine).await;
 }
+
+#[tokio::test]
+async fn a_follow_up_that_was_due_before_its_case_was_reported_as_a_correction_says_is_not_missed() {
+    let (engine, clock) = reported_at_nine().await;
+    let at = |n, version, step| v1::CaseCommand { occurred_at: proto(REPORTED), ..command(n, 1, version, step) };
+    engine.advance(at(50, 1, assess(v1::Risk::Rendah))).await.expect("the case is new");
+    let follow_up = v1::FollowUp { number: 1, action: "Kunjungan".into(), due_on: "2028-05-10".into() };
+    let plan = v1::case_command::Step::PlanFollowUp(v1::PlanFollowUp { follow_up: Some(follow_up) });
+    engine.advance(at(51, 2, plan)).await.expect("planned");
+    clock.set(time("2028-05-12T08:00:00"));
+    let mut corrected = amends(2, 1, v1::amendment::Replacement::CaseReport(case_record(v1::AgeGroup::AgeGroup2544)));
+    if let Some(Content::Amendment(amendment)) = &mut corrected.content {
+        amendment.occurred_at = proto("2028-05-11T08:00:00");
+    }
+    accepted(&engine, corrected).await;
+    engine.judge_deadlines().await.expect("judged");
+    let missed = log(&engine).await.into_iter().filter_map(|event| match event.body {
+        Some(v1::event::Body::DeadlineMissed(missed)) if missed.item_id == id(1) => Some(missed),
+        _ => None,
+    });
+    assert_eq!(missed.collect::<Vec<_>>(), [], "on 10 May there was no case yet, as is known now");
+    stop(engine).await;
+}

@@ -17,11 +17,11 @@ use parking_lot::{Mutex, RwLock};
 use prost::Message as _;
 use satgas_domain::time::Instant;
 use satgas_engine::Clock;
-use satgas_journal::{AppendError, Journal as _, OpenError, ReadError, Records, SledJournal, disk};
+use satgas_journal::{AppendError, Journal, OpenError, ReadError, Records, SledJournal, disk};
 use satgas_proto::v1::{self, access_event::Body};
 use tokio::sync::{mpsc, oneshot, watch};
 
-pub(crate) use self::state::{State, end, ending, is_valid, person};
+pub(crate) use self::state::{State, end, ending, person};
 
 /// Calls that may wait for the writer.
 const WAITING_MAX: usize = 4_096;
@@ -75,7 +75,7 @@ enum Job {
 
 /// The access log. Shared by everything that answers calls.
 pub(crate) struct AccessLog {
-    journal: Arc<SledJournal>,
+    journal: Arc<dyn Journal>,
     jobs: mpsc::Sender<Job>,
     state: Arc<RwLock<State>>,
     /// Moves with each revocation.
@@ -84,12 +84,20 @@ pub(crate) struct AccessLog {
 }
 
 impl AccessLog {
-    /// Opens the log in a folder and folds it. Blocks.
-    pub(crate) fn open(folder: &Path, clock: Arc<dyn Clock>) -> Result<Self, AccessOpenError> {
+    /// Opens the log in a folder and folds it; `key_id` names the key that signs tokens. Blocks.
+    pub(crate) fn open(folder: &Path, key_id: String, clock: Arc<dyn Clock>) -> Result<Self, AccessOpenError> {
         let options = disk::Options { cache_bytes_max: CACHE_BYTES, free_bytes_min: FREE_BYTES_MIN };
-        let journal = Arc::new(SledJournal::open(folder, options)?);
-        let mut state = State::default();
-        scan::each(&journal, |event| state.apply(&event))?;
+        Self::over(Arc::new(SledJournal::open(folder, options)?), key_id, clock)
+    }
+
+    /// The same over a journal that is open.
+    pub(crate) fn over(
+        journal: Arc<dyn Journal>,
+        key_id: String,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, AccessOpenError> {
+        let mut state = State::signed_by(key_id);
+        scan::each(journal.as_ref(), |event| state.apply(&event))?;
         let state = Arc::new(RwLock::new(state));
         let (jobs, queue) = mpsc::channel(WAITING_MAX);
         let (revoked, revocations) = watch::channel(0);
@@ -148,7 +156,7 @@ impl AccessLog {
 
     /// Reads the log from its beginning. Blocks.
     pub(crate) fn each(&self, take: impl FnMut(v1::AccessEvent)) -> Result<(), AccessOpenError> {
-        scan::each(&self.journal, take)
+        scan::each(self.journal.as_ref(), take)
     }
 
     /// Writes what waits and joins the writer. Blocks.
@@ -164,7 +172,7 @@ impl AccessLog {
 }
 
 struct Writer {
-    journal: Arc<SledJournal>,
+    journal: Arc<dyn Journal>,
     state: Arc<RwLock<State>>,
     revoked: watch::Sender<u64>,
     clock: Arc<dyn Clock>,
@@ -261,7 +269,7 @@ mod tests {
 
     fn open(folder: &Path) -> AccessLog {
         let clock = Arc::new(ManualClock::new("2026-03-10T00:00:00Z".parse().unwrap()));
-        AccessLog::open(folder, clock).unwrap()
+        AccessLog::open(folder, String::new(), clock).unwrap()
     }
 
     fn issued(id: &str) -> Body {

@@ -1,13 +1,13 @@
 //! Reads the access log from end to end.
 
 use prost::Message as _;
-use satgas_journal::{Journal as _, SledJournal};
+use satgas_journal::Journal;
 use satgas_proto::v1;
 
 use super::{AccessOpenError, CHUNK_BYTES};
 
 /// Hands over every event up to the present head, in order. Blocks.
-pub(super) fn each(journal: &SledJournal, mut take: impl FnMut(v1::AccessEvent)) -> Result<(), AccessOpenError> {
+pub(super) fn each(journal: &dyn Journal, mut take: impl FnMut(v1::AccessEvent)) -> Result<(), AccessOpenError> {
     let (head, mut after) = (journal.head().position, 0);
     while after < head {
         let chunk = journal.read(after, CHUNK_BYTES)?;

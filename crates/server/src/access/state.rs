@@ -8,6 +8,8 @@ use satgas_proto::v1::{self, access_event::Body};
 /// A fold of the access log.
 #[derive(Debug, Default)]
 pub(crate) struct State {
+    /// The key that signs tokens now: those of another one have ended.
+    key_id: String,
     /// In the order in which they were issued.
     tokens: Vec<v1::Token>,
     by_id: HashMap<String, usize>,
@@ -22,6 +24,11 @@ pub(crate) struct State {
 }
 
 impl State {
+    /// Nothing recorded yet.
+    pub(super) fn signed_by(key_id: String) -> Self {
+        Self { key_id, ..Self::default() }
+    }
+
     pub(super) fn apply(&mut self, event: &v1::AccessEvent) {
         let at = event.recorded_at.unwrap_or_default();
         match &event.body {
@@ -68,6 +75,7 @@ impl State {
             expires_at: issued.expires_at,
             revoked_at: None,
             issued_by: issued.issued_by.clone(),
+            key_id: issued.key_id.clone(),
             subject: issued.subject.clone(),
             revoked_reason: String::new(),
         };
@@ -90,9 +98,15 @@ impl State {
         self.tokens.iter().enumerate().skip(first)
     }
 
-    /// Whether an id was revoked, wherever it was issued.
+    /// Whether an id was revoked, wherever it was issued, or ended with the key that signed it.
     pub(crate) fn is_revoked(&self, id: &str) -> bool {
-        self.revoked_elsewhere.contains_key(id) || self.token(id).is_some_and(|token| token.revoked_at.is_some())
+        let ended = |token: &v1::Token| token.revoked_at.is_some() || token.key_id != self.key_id;
+        self.revoked_elsewhere.contains_key(id) || self.token(id).is_some_and(ended)
+    }
+
+    /// Whether a token may be used.
+    pub(crate) fn is_valid(&self, token: &v1::Token, now: Instant) -> bool {
+        token.revoked_at.is_none() && token.key_id == self.key_id && end(token.expires_at.as_ref()) > now
     }
 
     /// Streams whose end is not recorded, by the positions of the records of their beginnings.
@@ -118,11 +132,6 @@ pub(crate) fn ending(token: &v1::Token) -> (Instant, v1::RightEnd) {
         Some(revoked) if revoked < expires => (revoked, v1::RightEnd::Revoked),
         _ => (expires, v1::RightEnd::Expired),
     }
-}
-
-/// Whether a token may be used.
-pub(crate) fn is_valid(token: &v1::Token, now: Instant) -> bool {
-    token.revoked_at.is_none() && end(token.expires_at.as_ref()) > now
 }
 
 /// When something ends; what names no end has ended, and none is ever issued so.

@@ -9,17 +9,21 @@ use satgas_proto::v1::{self, AccessRefusal, case_service_server::CaseService};
 use tonic::{Code, Request, Response, Status};
 
 use super::{Authorized, CaseIds, Gate, Pass};
-use crate::{access::is_valid, identity::FOREIGN, status};
+use crate::{access::State, identity::FOREIGN, status};
 
 #[tonic::async_trait]
 impl<S: CaseService> CaseService for Authorized<S> {
     async fn open_case(&self, request: Request<v1::OpenCaseRequest>) -> Result<Response<v1::OpenCaseResponse>, Status> {
         let pass = self.gate.pass(&request, Rpc::OpenCase);
+        let submission = request.get_ref().submission.clone().unwrap_or_default();
         // Identities are sealed for cases only, so that a report that is kept apart cannot come this way.
-        if pass.reports(&request.get_ref().submission.clone().unwrap_or_default()).await?.is_some() {
+        if pass.reports(&submission).await?.is_some() {
             return Err(pass.refuse(AccessRefusal::NotOwn).await);
         }
-        let mut response = self.inner.open_case(request).await?;
+        let mut response = match self.inner.open_case(request).await {
+            Ok(response) => response,
+            refused => return pass.told(&submission.submission_id, refused).await,
+        };
         let answer = response.get_mut();
         // Under an id that was taken the answer would hold the case that stands, whoever reported it.
         answer.case.take_if(|case| !pass.reaches(&case.area_code, &case.institution_id));
@@ -34,9 +38,8 @@ impl<S: CaseService> CaseService for Authorized<S> {
     ) -> Result<Response<v1::AdvanceCaseResponse>, Status> {
         let pass = self.gate.pass(&request, Rpc::AdvanceCase);
         pass.permit().await?;
-        let response = self.inner.advance_case(request).await?;
-        pass.saw(CaseIds::of(response.get_ref().case.iter().map(|case| case.case_id.as_str()))).await?;
-        Ok(response)
+        let case_id = request.get_ref().command.as_ref().map(|command| command.case_id.clone()).unwrap_or_default();
+        pass.told(&case_id, self.inner.advance_case(request).await).await
     }
 
     async fn get_case(&self, request: Request<v1::GetCaseRequest>) -> Result<Response<v1::GetCaseResponse>, Status> {
@@ -69,10 +72,11 @@ impl<S: CaseService> CaseService for Authorized<S> {
         if *pass.permit().await?.reach != Reach::Everywhere && !self.gate.is_own(&pass, &case_id).await? {
             return Err(not_there(&pass).await);
         }
-        let mut response = self.inner.record_identity(request).await?;
-        response.get_mut().sealing.iter_mut().for_each(|sealing| pass.sight().sealing(sealing));
-        pass.saw(CaseIds::of([case_id.as_str()])).await?;
-        Ok(response)
+        let mut outcome = self.inner.record_identity(request).await;
+        if let Ok(response) = &mut outcome {
+            response.get_mut().sealing.iter_mut().for_each(|sealing| pass.sight().sealing(sealing));
+        }
+        pass.told(&case_id, outcome).await
     }
 
     async fn unseal_identity(
@@ -102,9 +106,7 @@ impl<S: CaseService> CaseService for Authorized<S> {
             return Err(status::invalid_field("subject", reason));
         }
         let case_id = request.get_ref().case_id.clone();
-        let response = self.inner.assign_case(request).await?;
-        pass.saw(CaseIds::of([case_id.as_str()])).await?;
-        Ok(response)
+        pass.told(&case_id, self.inner.assign_case(request).await).await
     }
 
     async fn unassign_case(
@@ -114,9 +116,7 @@ impl<S: CaseService> CaseService for Authorized<S> {
         let pass = self.gate.pass(&request, Rpc::UnassignCase);
         pass.permit().await?;
         let case_id = request.get_ref().case_id.clone();
-        let response = self.inner.unassign_case(request).await?;
-        pass.saw(CaseIds::of([case_id.as_str()])).await?;
-        Ok(response)
+        pass.told(&case_id, self.inner.unassign_case(request).await).await
     }
 
     async fn list_cases(
@@ -157,11 +157,10 @@ impl Gate {
     /// known before they call.
     fn is_case_worker(&self, pass: &Pass, subject: &str) -> bool {
         let now = self.engine.now();
-        let is_one = |token: &v1::Token| {
-            is_valid(token, now) && token.assignment.as_ref().is_some_and(|a| a.role() == v1::Role::CaseWorker)
-        };
+        let is_one = |token: &v1::Token| token.assignment.as_ref().is_some_and(|a| a.role() == v1::Role::CaseWorker);
+        let known = |state: &State| state.tokens_of(subject).any(|token| is_one(token) && state.is_valid(token, now));
         let own = pass.holder.caller.role == v1::Role::CaseWorker && *pass.holder.subject == *subject;
-        own || subject.starts_with(FOREIGN) || self.access.look(|state| state.tokens_of(subject).any(is_one))
+        own || subject.starts_with(FOREIGN) || self.access.look(known)
     }
 }
 

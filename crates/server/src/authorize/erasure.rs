@@ -4,7 +4,7 @@ use satgas_domain::policy::Rpc;
 use satgas_proto::v1::{self, erasure_service_server::ErasureService};
 use tonic::{Request, Response, Status};
 
-use super::{Authorized, CaseIds};
+use super::Authorized;
 
 macro_rules! erasures {
     ($($name:ident: $rpc:ident, $request:ident -> $response:ident;)*) => {
@@ -14,9 +14,7 @@ macro_rules! erasures {
                 let pass = self.gate.pass(&request, Rpc::$rpc);
                 pass.permit().await?;
                 let case_id = request.get_ref().case_id.clone();
-                let response = self.inner.$name(request).await?;
-                pass.saw(CaseIds::of([case_id.as_str()])).await?;
-                Ok(response)
+                pass.told(&case_id, self.inner.$name(request).await).await
             })*
         }
     };

@@ -31,7 +31,7 @@ use satgas_domain::{
 };
 use satgas_engine::{Engine, Folded};
 use satgas_proto::v1::{self, AccessRefusal, access_event::Body};
-use tonic::{Request, Status};
+use tonic::{Code, Request, Status};
 
 pub(crate) use self::door::door;
 use crate::{
@@ -194,6 +194,16 @@ impl Pass {
         self.gate.access.record(Body::AccessRecorded(record)).await.map(|_| ()).map_err(|error| status::access(&error))
     }
 
+    /// Hands on what became of a call about a case once it is recorded: a refusal tells of the case as well, its version, its status, its
+    /// holds. Only of a request that does not fit or a case that is not there is there nothing to tell.
+    pub(crate) async fn told<T>(&self, case_id: &str, outcome: Result<T, Status>) -> Result<T, Status> {
+        match &outcome {
+            Err(refused) if matches!(refused.code(), Code::NotFound | Code::InvalidArgument) => {}
+            _ => self.saw(CaseIds::of([case_id])).await?,
+        }
+        outcome
+    }
+
     /// Records which events are sent; the position of the record.
     pub(crate) async fn saw_events(&self, range: v1::EventRange) -> Result<u64, Status> {
         let record = v1::AccessRecorded { range: Some(range), ..self.access() };
@@ -225,7 +235,7 @@ impl Pass {
 
     /// Refuses with a status of the caller's choice, recorded all the same.
     pub(crate) async fn refuse_as(&self, why: AccessRefusal, refused: Status) -> Status {
-        if !self.gate.failures.note(self.source, self.now()) {
+        if !self.gate.failures.note(self.source, std::time::Instant::now()) {
             return status::too_many_refusals();
         }
         let record = v1::AccessRecorded { refusal: why.into(), ..self.access() };
@@ -237,7 +247,7 @@ impl Pass {
 
     /// Whether the source of the call has had too many refused.
     pub(crate) fn is_suspect(&self) -> bool {
-        self.gate.failures.is_over(self.source, self.now())
+        self.gate.failures.is_over(self.source, std::time::Instant::now())
     }
 
     pub(crate) fn now(&self) -> Instant {

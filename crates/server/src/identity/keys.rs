@@ -2,9 +2,9 @@
 //! them.
 
 use std::{
-    fs::{self, DirBuilder, OpenOptions},
+    fs::{self, OpenOptions},
     io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -12,6 +12,11 @@ use ed25519_dalek::{
     SigningKey,
     pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, spki::der::pem::LineEnding},
 };
+
+use crate::rights;
+
+/// The file of the key that signs tokens.
+const SIGNING: &str = "signing.pem";
 
 /// Why the keys cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -24,8 +29,17 @@ pub enum KeyError {
         /// The operating system's words.
         error: io::Error,
     },
+    /// Others may read it.
+    #[error(
+        "the key {0} may be read by others: take their rights away with `chmod 600`, and if they have read it, exchange it with \
+         `satgas token recover --new-key`"
+    )]
+    Open(PathBuf),
     /// The file is no key.
-    #[error("{0} is no Ed25519 key in PKCS#8: put the right file there, or remove it and issue all tokens anew")]
+    #[error(
+        "{0} is no Ed25519 key in PKCS#8: put the right file there, or remove it: then all tokens end, and the next start writes one for \
+         the operator"
+    )]
     NoKey(PathBuf),
 }
 
@@ -42,19 +56,29 @@ impl Keys {
             let path = path.to_owned();
             move |error| KeyError::Io { path, error }
         };
-        DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(io(&folder))?;
-        let path = folder.join("signing.pem");
+        rights::make_folder(&folder).map_err(io(&folder))?;
+        let path = folder.join(SIGNING);
         let signing = match fs::read_to_string(&path) {
-            Ok(pem) => SigningKey::from_pkcs8_pem(&pem).map_err(|_| KeyError::NoKey(path))?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let key = SigningKey::from_bytes(&rand::random());
-                let pem = key.to_pkcs8_pem(LineEnding::LF).expect("an Ed25519 key always encodes");
-                write_secret(&path, pem.as_bytes()).map_err(io(&path))?;
-                key
+            Ok(_) if rights::of_others(&path, rights::GROUP | rights::OTHERS).map_err(io(&path))? != 0 => {
+                return Err(KeyError::Open(path));
             }
+            Ok(pem) => SigningKey::from_pkcs8_pem(&pem).map_err(|_| KeyError::NoKey(path))?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => make_key(&path)?,
             Err(error) => return Err(io(&path)(error)),
         };
         Ok(Self { folder, signing })
+    }
+
+    /// Puts a new key in the place of the present one: every token of before ends.
+    pub(crate) fn exchange(&mut self) -> Result<(), KeyError> {
+        self.signing = make_key(&self.folder.join(SIGNING))?;
+        Ok(())
+    }
+
+    /// Names the key without telling anything of it: the beginning of a hash of its public half.
+    pub(crate) fn id(&self) -> String {
+        let hash = blake3::derive_key("satgas.v1 2026-11 id of a signing key", self.signing.verifying_key().as_bytes());
+        blake3::Hash::from_bytes(hash).to_hex()[..16].to_owned()
     }
 
     /// Where the operator's first token lies.
@@ -67,6 +91,13 @@ impl Keys {
         let path = self.operator_token();
         write_secret(&path, format!("{secret}\n").as_bytes()).map_err(|error| KeyError::Io { path, error })
     }
+}
+
+fn make_key(path: &Path) -> Result<SigningKey, KeyError> {
+    let key = SigningKey::from_bytes(&rand::random());
+    let pem = key.to_pkcs8_pem(LineEnding::LF).expect("an Ed25519 key always encodes");
+    write_secret(path, pem.as_bytes()).map_err(|error| KeyError::Io { path: path.to_owned(), error })?;
+    Ok(key)
 }
 
 /// Writes a file that only its owner reads, whole or not at all.

@@ -2,6 +2,7 @@
 //!
 //! Invariants:
 //! - A token counts only while the access log says so: unknown, expired and revoked ones are the same to whoever holds them.
+//! - A token counts under the key that it was issued under: exchanging the key ends all of them.
 //! - What a check found out is kept by the token's hash and holds for the signature alone; expiry and revocation are looked at each time.
 
 mod enrolment;
@@ -24,7 +25,7 @@ pub use self::{
     keys::KeyError,
     openid::{Issuer, IssuerError, RoleRule},
 };
-use crate::access::{AccessError, AccessLog, end, ending, is_valid, person};
+use crate::access::{AccessError, AccessLog, State, end, ending, person};
 
 /// Bytes of the longest token that is looked at.
 const SECRET_BYTES_MAX: usize = 4 * 1024;
@@ -91,8 +92,12 @@ pub(crate) struct Identity {
 
 impl Identity {
     pub(crate) fn new(access: Arc<AccessLog>, keys: &Keys, issuers: &[Issuer]) -> Result<Self, IssuerError> {
-        let issuers = openid::OpenId::all(issuers)?;
-        Ok(Self { access, signer: token::Signer::new(&keys.signing), issuers, checked: Mutex::default() })
+        Ok(Self { issuers: openid::OpenId::all(issuers)?, ..Self::of_server(access, keys) })
+    }
+
+    /// The same, that takes the server's own tokens only.
+    pub(crate) fn of_server(access: Arc<AccessLog>, keys: &Keys) -> Self {
+        Self { access, signer: token::Signer::new(keys), issuers: Vec::new(), checked: Mutex::default() }
     }
 
     /// Who holds a token that was issued here or by an issuer that is known, if it may be used at `now`. One of this server that has ended is
@@ -118,7 +123,7 @@ impl Identity {
         let (token_id, ends) = self.checked(secret)?;
         let token = self.access.look(|state| state.token(&token_id).cloned())?;
         let expires_at = ending(&token).0.min(ends);
-        let ended = !is_valid(&token, now) || expires_at <= now;
+        let ended = self.access.look(|state| !state.is_valid(&token, now)) || expires_at <= now;
         let subject = person(&token).into();
         let caller = policy::Caller::of(&token.assignment?).ok()?;
         Some(Holder { token_id, subject, caller, expires_at, ended })
@@ -136,14 +141,15 @@ impl Identity {
     ) -> Option<v1::EndedRight> {
         let gave = |token: &v1::Token| {
             let caller = token.assignment.as_ref().and_then(|assignment| policy::Caller::of(assignment).ok());
-            !is_valid(token, now) && caller.is_some_and(|caller| speaks(&caller))
+            caller.is_some_and(|caller| speaks(&caller))
         };
         let fits = |token: &v1::Token| {
             let began = token.issued_at.as_ref().and_then(Instant::from_proto);
             occurred.is_some_and(|at| began.is_some_and(|began| began <= at) && at < ending(token).0)
         };
         let token = self.access.look(|state| {
-            let ended = state.tokens_of(&holder.subject).filter(|token| gave(token));
+            let tokens = state.tokens_of(&holder.subject);
+            let ended = tokens.filter(|token| !state.is_valid(token, now) && gave(token));
             ended.max_by_key(|token| (fits(token), ending(token).0)).cloned()
         })?;
         let (ended_at, how) = ending(&token);
@@ -171,9 +177,14 @@ impl Identity {
         Some(found)
     }
 
+    /// Id of the key that signs tokens.
+    fn key_id(&self) -> String {
+        self.signer.key_id().to_owned()
+    }
+
     /// Issues a token: its message and its secret.
     pub(crate) async fn issue(&self, wanted: Wanted, now: Instant) -> Result<(v1::Token, String), AccessError> {
-        let issued = wanted.issued(now);
+        let issued = wanted.issued(self.key_id(), now);
         let id = issued.token_id.clone();
         self.access.record(Body::TokenIssued(issued)).await?;
         Ok(self.issued(&id, now))
@@ -189,24 +200,49 @@ impl Identity {
     /// Makes sure that there is an operator: writes a token for one when no valid one is known. Whoever owns the folder may start the
     /// server, so this is also the way back in.
     pub(crate) async fn ensure_operator(&self, keys: &Keys, now: Instant) -> Result<bool, EnsureError> {
-        let is_operator = |token: &v1::Token| {
-            is_valid(token, now) && token.assignment.as_ref().is_some_and(|a| a.role() == v1::Role::Operator)
-        };
-        if self.access.look(|state| state.tokens_from(0).any(|(_, token)| is_operator(token))) {
+        let has_operator =
+            |state: &State| state.tokens_from(0).any(|(_, token)| is_operators(token) && state.is_valid(token, now));
+        if self.access.look(has_operator) {
             return Ok(false);
         }
-        let assignment = v1::Assignment { role: v1::Role::Operator.into(), own: None };
+        self.write_operator(keys, "the operator's first token", now).await?;
+        Ok(true)
+    }
+
+    /// Writes a new token for the operator in the place of the one that the server wrote before, and ends that one: whoever found it has
+    /// nothing. Its id.
+    pub(crate) async fn recover_operator(&self, keys: &Keys, now: Instant) -> Result<String, EnsureError> {
+        let of_server = |state: &State| -> Vec<String> {
+            let written = state.tokens_from(0).filter(|(_, token)| token.issued_by.is_empty() && is_operators(token));
+            written.filter(|(_, token)| state.is_valid(token, now)).map(|(_, token)| token.token_id.clone()).collect()
+        };
+        let former = self.access.look(of_server);
+        let token_id = self.write_operator(keys, "the operator's token, recovered", now).await?;
+        for token_id in former {
+            let reason = "another one was recovered in its place".to_owned();
+            let revoked = v1::TokenRevoked { token_id, reason, revoked_by: String::new() };
+            self.access.record(Body::TokenRevoked(revoked)).await?;
+        }
+        Ok(token_id)
+    }
+
+    /// Issues an operator's token and writes it to its file. Its id.
+    async fn write_operator(&self, keys: &Keys, purpose: &str, now: Instant) -> Result<String, EnsureError> {
         let wanted = Wanted {
-            assignment,
-            purpose: "the operator's first token".to_owned(),
+            assignment: v1::Assignment { role: v1::Role::Operator.into(), own: None },
+            purpose: purpose.to_owned(),
             subject: String::new(),
             lifetime_ns: OPERATOR_TOKEN_NS,
             issued_by: String::new(),
         };
-        let (_, secret) = self.issue(wanted, now).await?;
+        let (token, secret) = self.issue(wanted, now).await?;
         keys.write_operator_token(&secret)?;
-        Ok(true)
+        Ok(token.token_id)
     }
+}
+
+fn is_operators(token: &v1::Token) -> bool {
+    token.assignment.as_ref().is_some_and(|assignment| assignment.role() == v1::Role::Operator)
 }
 
 /// Why there is no operator.
@@ -239,7 +275,7 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    fn issued(self, now: Instant) -> v1::TokenIssued {
+    fn issued(self, key_id: String, now: Instant) -> v1::TokenIssued {
         v1::TokenIssued {
             token_id: uuid::Uuid::now_v7().to_string(),
             assignment: Some(self.assignment),
@@ -247,6 +283,7 @@ impl Wanted {
             expires_at: Some(now.plus_ns(self.lifetime_ns).to_proto()),
             issued_by: self.issued_by,
             subject: self.subject,
+            key_id,
         }
     }
 }

@@ -3,10 +3,12 @@
 //! Invariants:
 //! - Only the algorithms of [`ALGORITHMS`], and only with a key of their own family: an issuer's public key is never a shared secret.
 //! - A subject is known by a hash of issuer and subject: the log of accesses holds no account name.
-//! - Keys are fetched again when they are old, or when a token names one that is not known, and not oftener than every few seconds.
+//! - Keys are fetched by one task of the issuer's, beside all calls: every few minutes, and when a token names one that is not known, but
+//!   not oftener than every few seconds. Meanwhile those that are known count; who names another waits for a moment and no longer.
 
 use std::{
     path::PathBuf,
+    sync::Arc,
     time::{Duration, Instant as Moment},
 };
 
@@ -15,7 +17,8 @@ use satgas_domain::{policy, time::Instant};
 use satgas_proto::v1::{self, Role, assignment::Own};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::sync::Mutex;
+use tokio::sync::{Notify, watch};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{FOREIGN, Holder, fetch};
 
@@ -31,12 +34,14 @@ const ALGORITHMS: [Algorithm; 9] = [
     Algorithm::RS384,
     Algorithm::RS512,
 ];
-/// Keys that are older are fetched again before they are used.
+/// Keys are fetched again so often.
 const OLD: Duration = Duration::from_secs(300);
 /// Keys that could not be fetched for so long are used no more.
 const TOO_OLD: Duration = Duration::from_secs(24 * 3_600);
-/// Between two fetches.
+/// At least so long is between two fetches.
 const PAUSE: Duration = Duration::from_secs(2);
+/// How long a token waits for its key to be fetched: an issuer that answers has answered by then, pause included.
+const WAIT: Duration = Duration::from_secs(4);
 const SECOND_NS: i64 = 1_000_000_000;
 /// How far an issuer's clock may be ahead.
 const AHEAD_NS: i64 = 60 * SECOND_NS;
@@ -100,15 +105,15 @@ pub enum IssuerError {
 /// An issuer, with the keys it has.
 pub(super) struct OpenId {
     config: Issuer,
-    source: fetch::Source,
-    keys: Mutex<Keys>,
+    keys: watch::Receiver<Keys>,
+    /// Asks for the keys to be fetched before it is time.
+    wanted: Arc<Notify>,
+    /// Ends with the issuer.
+    _fetching: AbortOnDropHandle<()>,
 }
 
-#[derive(Default)]
-struct Keys {
-    set: Option<(jwk::JwkSet, Moment)>,
-    tried: Option<Moment>,
-}
+/// What the last fetch left; each fetch is told, whether it brought any or not.
+type Keys = Option<(jwk::JwkSet, Moment)>;
 
 impl OpenId {
     pub(super) fn all(issuers: &[Issuer]) -> Result<Vec<Self>, IssuerError> {
@@ -123,9 +128,16 @@ impl OpenId {
             }
             let source = fetch::Source::new(&config.keys, config.keys_authority.as_deref());
             let source = source.map_err(|error| IssuerError::Keys { issuer, error })?;
-            all.push(Self { config: config.clone(), source, keys: Mutex::default() });
+            all.push(Self::new(config.clone(), source));
         }
         Ok(all)
+    }
+
+    fn new(config: Issuer, source: fetch::Source) -> Self {
+        let (fetched, keys) = watch::channel(None);
+        let wanted = Arc::new(Notify::new());
+        let fetching = fetch_keys(config.issuer.clone(), source, fetched, Arc::clone(&wanted));
+        Self { config, keys, wanted, _fetching: AbortOnDropHandle::new(tokio::spawn(fetching)) }
     }
 
     pub(super) fn is_named(&self, issuer: &str) -> bool {
@@ -161,23 +173,43 @@ impl OpenId {
 
     /// The key that a token names, of the algorithm's family.
     async fn key(&self, id: Option<&str>, algorithm: Algorithm) -> Option<DecodingKey> {
-        let mut keys = self.keys.lock().await;
-        let is_old = keys.set.as_ref().is_none_or(|(_, since)| since.elapsed() >= OLD);
-        let found = keys.set.as_ref().and_then(|(set, _)| pick(set, id, algorithm));
-        let may_try = keys.tried.is_none_or(|tried| tried.elapsed() >= PAUSE);
-        if (found.is_some() && !is_old) || !may_try {
-            return found;
+        let mut keys = self.keys.clone();
+        let known = |keys: &Keys| keys.as_ref().and_then(|(set, _)| pick(set, id, algorithm));
+        if let Some(key) = known(&keys.borrow_and_update()) {
+            return Some(key);
         }
-        keys.tried = Some(Moment::now());
-        let fetched = self.source.fetch().await;
-        match fetched.and_then(|bytes| serde_json::from_slice(&bytes).map_err(|_| fetch::FetchError::NoKeys)) {
-            Ok(set) => keys.set = Some((set, Moment::now())),
-            Err(error) => {
-                tracing::warn!(issuer = self.config.issuer, %error, "the issuer's keys were not fetched");
-                keys.set.take_if(|(_, since)| since.elapsed() >= TOO_OLD);
+        self.wanted.notify_one();
+        // What a fetch brings that began before this token came may be older than its key.
+        let fetched = async {
+            for _ in 0..2 {
+                keys.changed().await.ok()?;
+                if let Some(key) = known(&keys.borrow_and_update()) {
+                    return Some(key);
+                }
             }
+            None
+        };
+        tokio::time::timeout(WAIT, fetched).await.ok().flatten()
+    }
+}
+
+/// Fetches an issuer's keys for as long as somebody uses them.
+async fn fetch_keys(issuer: String, source: fetch::Source, fetched: watch::Sender<Keys>, wanted: Arc<Notify>) {
+    loop {
+        let bytes = source.fetch().await;
+        match bytes.and_then(|bytes| serde_json::from_slice(&bytes).map_err(|_| fetch::FetchError::NoKeys)) {
+            Ok(set) => fetched.send_replace(Some((set, Moment::now()))),
+            Err(error) => {
+                tracing::warn!(issuer, %error, "the issuer's keys were not fetched; those that are known go on");
+                fetched.send_modify(|keys| drop(keys.take_if(|(_, since)| since.elapsed() >= TOO_OLD)));
+                None
+            }
+        };
+        tokio::time::sleep(PAUSE).await;
+        tokio::select! {
+            () = wanted.notified() => {}
+            () = tokio::time::sleep(OLD - PAUSE) => {}
         }
-        keys.set.as_ref().and_then(|(set, _)| pick(set, id, algorithm))
     }
 }
 

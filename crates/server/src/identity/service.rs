@@ -9,7 +9,7 @@ use tonic::{Request, Response, Status};
 
 use super::{Holder, Identity, Wanted, enrolment};
 use crate::{
-    access::{AccessError, AccessLog, is_valid},
+    access::{AccessError, AccessLog},
     look::first_index,
     status,
     submission::page_size,
@@ -35,6 +35,10 @@ fn holder<T>(request: &Request<T>) -> Holder {
 fn check_text(field: &str, text: &str) -> Result<(), Status> {
     if text.is_empty() || text.chars().count() > TEXT_MAX {
         return Err(status::invalid_field(field, "is not 1 to 200 characters"));
+    }
+    // It is shown on other people's screens, in one line.
+    if text.chars().any(char::is_control) {
+        return Err(status::invalid_field(field, "has a control character, such as a line break"));
     }
     Ok(())
 }
@@ -98,7 +102,8 @@ impl IdentityService for IdentityApi {
         let first = first_index(&r.page_token)?;
         let now = self.engine.now();
         let (tokens, next) = self.access.look(|state| {
-            let mut matching = state.tokens_from(first).filter(|(_, token)| r.include_ended || is_valid(token, now));
+            let mut matching =
+                state.tokens_from(first).filter(|(_, token)| r.include_ended || state.is_valid(token, now));
             let tokens: Vec<v1::Token> = matching.by_ref().take(size).map(|(_, token)| token.clone()).collect();
             (tokens, matching.next().map(|(index, _)| index))
         });
@@ -152,10 +157,10 @@ impl IdentityService for IdentityApi {
     async fn enrol(&self, request: Request<v1::EnrolRequest>) -> Result<Response<v1::EnrolResponse>, Status> {
         let hash = enrolment::hash(&request.get_ref().code).ok_or_else(status::bad_code)?;
         let token_id = uuid::Uuid::now_v7().to_string();
-        let id = token_id.clone();
+        let (id, key_id) = (token_id.clone(), self.identity.key_id());
         let exchange = move |state: &crate::access::State, now: Instant| {
             let created = state.enrolment(&hash, now)?;
-            // Whoever stole the right to make codes loses those that it made.
+            // Whoever stole the right to make codes, or the key that signs tokens, loses those that it made.
             if state.is_revoked(&created.created_by) {
                 return None;
             }
@@ -168,6 +173,7 @@ impl IdentityService for IdentityApi {
                 expires_at: Some(now.plus_ns(lifetime_ns).to_proto()),
                 issued_by: created.created_by.clone(),
                 subject: created.subject.clone(),
+                key_id,
             };
             let enrolment_id = created.enrolment_id.clone();
             Some(Body::Enrolled(v1::Enrolled { enrolment_id, token: Some(token) }))

@@ -25,13 +25,15 @@ struct Claims {
 
 /// Signs and checks tokens.
 pub(super) struct Signer {
+    key_id: String,
     encoding: EncodingKey,
     decoding: DecodingKey,
     validation: Validation,
 }
 
 impl Signer {
-    pub(super) fn new(key: &ed25519_dalek::SigningKey) -> Self {
+    pub(super) fn new(keys: &super::Keys) -> Self {
+        let key = &keys.signing;
         let der = key.to_pkcs8_der().expect("an Ed25519 key always encodes");
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_audience(&[AUDIENCE]);
@@ -40,10 +42,16 @@ impl Signer {
         // The end is held against the injected clock.
         validation.validate_exp = false;
         Self {
+            key_id: keys.id(),
             encoding: EncodingKey::from_ed_der(der.as_bytes()),
             decoding: DecodingKey::from_ed_der(key.verifying_key().as_bytes()),
             validation,
         }
+    }
+
+    /// Id of the key.
+    pub(super) fn key_id(&self) -> &str {
+        &self.key_id
     }
 
     /// The secret of a token.
