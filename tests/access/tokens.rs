@@ -100,7 +100,8 @@ async fn a_purpose_or_reason_that_would_write_on_others_screens_is_refused() -> 
     let mut client = IdentityServiceClient::new(house.with(&operator).await?);
     for text in ["a\u{1b}[2Jb", "satu\ndua", "satu\u{9b}dua", "\0"] {
         let assignment = Some(v1::Assignment { role: Role::Supervisor.into(), own: None });
-        let issue = v1::IssueTokenRequest { assignment: assignment.clone(), purpose: text.to_owned(), lifetime: None };
+        let issue =
+            v1::IssueTokenRequest { assignment: assignment.clone(), purpose: text.to_owned(), ..Default::default() };
         ensure_code(&client.issue_token(issue).await, Code::InvalidArgument)?;
         let enrol = v1::CreateEnrolmentRequest { assignment, purpose: text.to_owned(), ..Default::default() };
         ensure_code(&client.create_enrolment(enrol).await, Code::InvalidArgument)?;

@@ -263,7 +263,7 @@ impl From<AccessError> for EnsureError {
 }
 
 /// A token to issue.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Wanted {
     pub(crate) assignment: v1::Assignment,
     pub(crate) purpose: String,

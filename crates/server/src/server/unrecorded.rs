@@ -12,6 +12,7 @@ use satgas_proto::v1::{
     erasure_service_client::ErasureServiceClient, event_service_client::EventServiceClient,
     identity_service_client::IdentityServiceClient, registry_entry::Entry,
     registry_service_client::RegistryServiceClient, submission::Content, submission::Reporter,
+    submission_service_client::SubmissionServiceClient,
 };
 use tonic::{
     Code, Request, Status,
@@ -61,7 +62,7 @@ impl Services {
         let own = (role == Role::Satgas).then(|| Own::AreaCode(AREA.to_owned()));
         let assignment = v1::Assignment { role: role.into(), own };
         let lifetime_ns = satgas_domain::time::DAY_NS;
-        let wanted = Wanted { assignment, purpose: "contoh".to_owned(), lifetime_ns, issued_by: String::new() };
+        let wanted = Wanted { assignment, purpose: "contoh".to_owned(), lifetime_ns, ..Wanted::default() };
         self.identity.issue(wanted, self.now).await.unwrap().1
     }
 
@@ -164,6 +165,14 @@ async fn when_the_access_log_takes_nothing_no_call_is_answered_that_must_be_reco
     let opened = v1::OpenCaseRequest { submission: Some(report()), identities: vec![person(v1::IdentityKind::Victim)] };
     let case_id = opened.submission.as_ref().unwrap().submission_id.clone();
     CaseServiceClient::new(healthy.with(&satgas)).open_case(opened).await.unwrap();
+    let subject = IdentityServiceClient::new(healthy.with(&worker)).who_am_i(v1::WhoAmIRequest {}).await.unwrap();
+    let subject = subject.into_inner().subject;
+    let taken = v1::AssignCaseRequest { command_id: id(), case_id: case_id.clone(), subject, ..Default::default() };
+    CaseServiceClient::new(healthy.with(&worker)).assign_case(taken).await.unwrap();
+    let stranger = healthy.issue(Role::CaseWorker).await;
+    let moment = |offset_s: i64| Some(pbjson_types::Timestamp { seconds: NOW_S + offset_s, nanos: 0 });
+    let right = v1::EndedRight { began_at: moment(-60), ended_at: moment(60), ..Default::default() };
+    engine.submit(satgas_engine::Handed { submission: report(), ended: Some(right) }).await.unwrap();
     healthy.close().await;
 
     let full = FaultyJournal::new(journal, Plan { disk_full: Some(1..=u64::MAX), ..Plan::default() });
@@ -179,7 +188,9 @@ async fn when_the_access_log_takes_nothing_no_call_is_answered_that_must_be_reco
     let kind = v1::IdentityKind::Victim.into();
     let purpose = "tujuan contoh untuk diuji".to_owned();
     let unseal = v1::UnsealIdentityRequest { case_id: case_id.clone(), kind, purpose };
-    unanswered_to("an identity", cases.unseal_identity(unseal).await.map(drop));
+    unanswered_to("an identity", cases.unseal_identity(unseal.clone()).await.map(drop));
+    let mut strangers = CaseServiceClient::new(services.with(&stranger));
+    unanswered_to("an identity of another's case", strangers.unseal_identity(unseal).await.map(drop));
 
     let mut cases = CaseServiceClient::new(services.with(&satgas));
     unanswered_to("its own case", cases.get_case(case()).await.map(drop));
@@ -190,6 +201,9 @@ async fn when_the_access_log_takes_nothing_no_call_is_answered_that_must_be_reco
 
     let mut events = EventServiceClient::new(services.with(&supervisor));
     unanswered_to("events", events.read(v1::ReadRequest::default()).await.map(drop));
+    let mut submissions = SubmissionServiceClient::new(services.with(&supervisor));
+    let waiting = v1::ListQuarantinedRequest::default();
+    unanswered_to("what waits for a supervisor", submissions.list_quarantined(waiting).await.map(drop));
     unanswered_to("a stream", events.subscribe(v1::SubscribeRequest::default()).await.map(drop));
     let reason = "alasan contoh untuk diuji".to_owned();
     let hold = v1::PlaceHoldRequest { command_id: id(), case_id: case_id.clone(), reason, until: None };
@@ -200,7 +214,7 @@ async fn when_the_access_log_takes_nothing_no_call_is_answered_that_must_be_reco
 
     let mut tokens = IdentityServiceClient::new(services.with(&operator));
     let assignment = Some(v1::Assignment { role: Role::Supervisor.into(), own: None });
-    let issue = v1::IssueTokenRequest { assignment, purpose: "contoh".to_owned(), lifetime: None };
+    let issue = v1::IssueTokenRequest { assignment, purpose: "contoh".to_owned(), ..Default::default() };
     unanswered_to("a token", tokens.issue_token(issue).await.map(drop));
     let revoke = v1::RevokeTokenRequest { token_id: "oidc-contoh".to_owned(), reason: "contoh".to_owned() };
     unanswered_to("a revocation", tokens.revoke_token(revoke).await.map(drop));
