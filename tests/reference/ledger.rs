@@ -104,7 +104,7 @@ pub(crate) struct Ledger {
     /// Records that were kept apart and are not decided on, by position.
     pub(crate) quarantined: BTreeMap<u64, v1::Submission>,
     /// A record that was admitted by the event before.
-    admitted: Option<v1::Submission>,
+    pub(crate) admitted: Option<v1::Submission>,
     /// What should not be in the log, in words.
     pub(crate) defects: Vec<String>,
 }

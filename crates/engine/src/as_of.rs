@@ -104,8 +104,7 @@ fn covering_hash(journal: &dyn Journal, position: u64) -> Result<Hash, QueryErro
 }
 
 pub(crate) fn recorded_at(journal: &dyn Journal, position: u64) -> Result<Instant, QueryError> {
-    let chunk = journal.read(position - 1, 0).map_err(unreadable)?;
-    let (_, bytes) = chunk.records().next().ok_or(QueryError::Unreadable)?;
+    let bytes = journal.record(position).map_err(unreadable)?.ok_or(QueryError::Unreadable)?;
     let (head, ..) = event::Head::split(&bytes).map_err(unreadable)?;
     Instant::from_proto(&head.recorded_at).ok_or(QueryError::Unreadable)
 }

@@ -81,7 +81,7 @@ fn begin_log(journal: &dyn Journal, clock: &dyn Clock, options: &Options) -> Res
 }
 
 fn log_opened(journal: &dyn Journal) -> Result<v1::LogOpened, OpenError> {
-    let first = journal.read(0, 0)?.records().next().map(|(_, bytes)| bytes).unwrap_or_default();
+    let first = journal.record(1)?.unwrap_or_default();
     match v1::Event::decode(first).map(|event| event.body) {
         Ok(Some(Body::LogOpened(opened))) => Ok(opened),
         _ => Err(OpenError::Event { position: 1 }),

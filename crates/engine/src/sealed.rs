@@ -154,11 +154,11 @@ impl Engine {
         kind: i32,
         position: u64,
     ) -> Result<(Clear, Option<pbjson_types::Timestamp>), SealError> {
-        let chunk = self.shared.journal.read(position - 1, 0).map_err(|error| {
+        let record = self.shared.journal.record(position).map_err(|error| {
             tracing::error!(%error, "the log cannot be read for a seal");
             SealError::Unreadable
         })?;
-        let (_, bytes) = chunk.records().next().ok_or(SealError::Unreadable)?;
+        let bytes = record.ok_or(SealError::Unreadable)?;
         let event = v1::Event::decode(bytes).map_err(|_| SealError::Unreadable)?;
         let Some(Body::IdentitySealed(sealed)) = event.body else { return Err(SealError::Unreadable) };
         let identity = vault.key(case)?.open(self.of(case, kind), &sealed.seal.unwrap_or_default())?;
@@ -318,18 +318,15 @@ impl Engine {
     }
 }
 
-/// What an id stands for: of a sealed identity the keyed tag, as sealing the same twice gives other bytes; else what the log stores.
-pub(crate) fn content_of(body: &Body) -> Option<(SubmissionId, ContentHash)> {
-    let id = SubmissionId::parse(sealed::command_of(body)?).ok()?;
-    let content = match body {
-        Body::IdentitySealed(sealed) => ContentHash::of(&sealed.content_tag),
-        _ => {
-            let mut encoded = Vec::new();
-            body.encode(&mut encoded);
-            ContentHash::of(&encoded)
-        }
-    };
-    Some((id, content))
+/// What a command about seals stands for: of a sealed identity the keyed tag, as sealing the same twice gives other bytes; else what the log
+/// stores.
+pub(crate) fn content_of(body: &Body) -> ContentHash {
+    if let Body::IdentitySealed(sealed) = body {
+        return ContentHash::of(&sealed.content_tag);
+    }
+    let mut encoded = Vec::new();
+    body.encode(&mut encoded);
+    ContentHash::of(&encoded)
 }
 
 fn parse(case_id: &str) -> Result<SubmissionId, Refusal> {

@@ -5,6 +5,8 @@
 //!   and log never differ.
 //! - An answer that rests on a pending event is sent after the append has returned, and never otherwise.
 
+mod taken;
+
 use std::{
     collections::VecDeque,
     sync::{Arc, mpsc::SyncSender},
@@ -17,7 +19,6 @@ use satgas_domain::{
     event,
     id::SubmissionId,
     registry::{Change, Scope},
-    sealed,
     time::{Calendar, Instant},
     views::Missed,
 };
@@ -26,12 +27,13 @@ use satgas_proto::v1::{self, EventKind, ReceiptStatus, Violation, event::Body};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
+use self::taken::{Known, taken};
 use crate::{
     CaseError, Clock, Registered, WriteError,
     fold::Message,
     ids::{ContentHash, Ids},
     queue::Receiver,
-    sealed::SealError,
+    sealed::{self, SealError},
     submit::Prepared,
     tail::Tail,
 };
@@ -180,40 +182,6 @@ impl Decided {
         }
         self.recorded = event.recorded_at.as_ref().and_then(Instant::from_proto).max(self.recorded);
     }
-}
-
-/// The id of a submission or command that an event takes.
-fn taken(body: &Body) -> Option<SubmissionId> {
-    let id = match body {
-        Body::Submitted(s) => &s.submission_id,
-        Body::Conflicting(c) => &c.submission.as_ref()?.submission_id,
-        Body::CaseAdvanced(step) => &step.command.as_ref()?.command_id,
-        Body::ConflictResolved(resolution) => &resolution.command_id,
-        // What was kept apart has not taken its id: it may never count.
-        Body::QuarantineDecided(decided) => &decided.decision.as_ref()?.command_id,
-        body => sealed::command_of(body)?,
-    };
-    SubmissionId::parse(id).ok()
-}
-
-/// What the id that an event takes stands for; `encoded` is the event's body.
-fn content(body: &Body, encoded: &[u8]) -> Option<ContentHash> {
-    match body {
-        Body::Submitted(_) | Body::ConflictResolved(_) | Body::QuarantineDecided(_) => Some(ContentHash::of(encoded)),
-        Body::Conflicting(c) => Some(ContentHash::of(&c.submission.as_ref()?.encode_to_vec())),
-        Body::CaseAdvanced(step) => Some(ContentHash::of(&step.command.as_ref()?.encode_to_vec())),
-        body => crate::sealed::content_of(body).map(|(_, content)| content),
-    }
-}
-
-/// What is known of an id.
-enum Known {
-    /// Nothing.
-    New,
-    /// This very content, at a position.
-    Same(u64),
-    /// Other content only, the first of it at a position.
-    Other(u64),
 }
 
 /// A record that was kept apart and fits what is known now.
@@ -379,48 +347,6 @@ impl Writer {
         self.head.position + self.pending.events.len() as u64 + 1
     }
 
-    /// What is known of an id: its marks are kept in memory, the rest is read where they point.
-    fn look_up(&self, id: SubmissionId, content: ContentHash) -> Reply<Known> {
-        let mut other = None;
-        for position in self.decided.ids.positions(id) {
-            match self.taken_at(position)? {
-                (taken, stood) if taken == id && stood == content => return Ok(Known::Same(position)),
-                (taken, _) if taken == id => other = other.or(Some(position)),
-                // Another id with the same mark.
-                _ => {}
-            }
-        }
-        Ok(other.map_or(Known::New, Known::Other))
-    }
-
-    /// The id that was taken at a position, pending or in the log, and what it stands for.
-    fn taken_at(&self, position: u64) -> Reply<(SubmissionId, ContentHash)> {
-        let unreadable = |cause: &str| {
-            tracing::error!(
-                position,
-                cause,
-                "the log cannot be read where an id was taken: check it with satgas verify"
-            );
-            WriteError::Unreadable { position, cause: cause.to_owned() }
-        };
-        if position > self.head.position {
-            let pending = self.pending.ids.binary_search_by_key(&position, |(at, ..)| *at);
-            let (_, id, content) = self.pending.ids[pending.map_err(|_| unreadable("it is not pending"))?];
-            return Ok((id, content));
-        }
-        let chunk = match self.tail.read(position - 1, 0).and_then(|chunks| chunks.into_iter().next()) {
-            Some(chunk) => chunk,
-            None => self.journal.read(position - 1, 0).map_err(|error| unreadable(&error.to_string()))?,
-        };
-        let record = chunk.records().find(|(at, _)| *at == position);
-        let (_, bytes) = record.ok_or_else(|| unreadable("it is not there"))?;
-        let event = v1::Event::decode(bytes.as_ref()).map_err(|error| unreadable(&error.to_string()))?;
-        let (_, _, encoded) = event::Head::split(&bytes).map_err(|error| unreadable(&error.to_string()))?;
-        let body = event.body.as_ref();
-        let found = body.and_then(|body| taken(body).zip(content(body, encoded)));
-        found.ok_or_else(|| unreadable("it takes no id"))
-    }
-
     fn submit(&mut self, prepared: Prepared) -> Reply<Outcome> {
         let Prepared { submission, encoded, content, violations, ended } = prepared;
         let id = SubmissionId::parse(&submission.submission_id).ok();
@@ -561,13 +487,13 @@ impl Writer {
     }
 
     fn seal(&mut self, mut body: Body, expected_version: u64) -> Result<Outcome, SealError> {
-        let command = crate::sealed::content_of(&body);
+        let command = taken(&body).map(|id| (id, sealed::content_of(&body)));
         match command.map(|(id, content)| self.look_up(id, content)).transpose()? {
             Some(Known::Same(position)) => return Ok(Outcome::Known(position)),
             Some(Known::Other(position)) => return Err(SealError::IdTaken { position }),
             Some(Known::New) | None => {}
         }
-        let ask = crate::sealed::ask(&body, expected_version, self.now);
+        let ask = sealed::ask(&body, expected_version, self.now);
         let (origin, version) = self.decided.state.decide_sealing(ask)?;
         if let Body::IdentitySealed(sealed) = &mut body {
             sealed.version = version + 1;
@@ -744,7 +670,7 @@ impl Writer {
                 Answer::RecordMissed(answer, last) => drop(answer.send(failed.clone().map_or(Ok(last), Err))),
                 Answer::Settle(answer) => drop(answer.send(())),
                 Answer::Seal(answer, outcome, _room) => {
-                    let lost = failed.clone().filter(|_| crate::sealed::rests_on_pending(&outcome, durable));
+                    let lost = failed.clone().filter(|_| sealed::rests_on_pending(&outcome, durable));
                     drop(answer.send(lost.map_or(outcome, |error| Err(error.into()))));
                 }
                 Answer::Advance(answer, outcome, _room) => {

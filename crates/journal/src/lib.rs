@@ -26,6 +26,8 @@ pub mod walk;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 pub use disk::SledJournal;
 pub use error::{AppendError, Fault, OpenError, ReadError};
 pub use memory::MemoryJournal;
@@ -81,6 +83,11 @@ pub trait Journal: Send + Sync + 'static {
     /// Consecutive records that follow `after`, never beyond the head. At least one if there is one; beyond that first
     /// record, at most `max_bytes` of body. Empty when `after` is the head.
     fn read(&self, after: u64, max_bytes: usize) -> Result<Chunk, ReadError>;
+
+    /// The record at a position, from 1; `None` when there is none yet.
+    fn record(&self, position: u64) -> Result<Option<Bytes>, ReadError> {
+        Ok(self.read(position.saturating_sub(1), 0)?.records().next().map(|(_, record)| record))
+    }
 
     /// The chain hash of the frame that ends exactly at `position`, to bind a checkpoint to this log. Every commit ends at
     /// such a position, so each head ever returned by [`Journal::append`] has one. `None` in the middle of a frame and

@@ -1,5 +1,7 @@
 //! Walks an encoded event field by field and copies what the rows of its class let pass.
 
+use std::collections::BTreeMap;
+
 use prost::{
     Message as _,
     encoding::{self, DecodeContext, WireType},
@@ -22,7 +24,7 @@ const PACKAGE: &str = "satgas.v1";
 pub(super) struct Messages(Vec<Rows>);
 
 #[derive(Debug, Default)]
-struct Rows(Map<u32, Row>);
+struct Rows(BTreeMap<u32, Row>);
 
 #[derive(Debug)]
 struct Row {
@@ -209,9 +211,7 @@ impl<'s> Walk<'s> {
             return;
         }
         let path = self.path.replace("[0]", "");
-        let mut named: Vec<(&u32, &Row)> = rows.0.iter().collect();
-        named.sort_unstable_by_key(|(number, _)| **number);
-        for (_, row) in named {
+        for row in rows.0.values() {
             let name = || format!("{path}{}", row.name);
             let is_chosen = row.one_of.is_some_and(|one_of| chosen.contains(&one_of));
             // The body of a fact is named by itself.

@@ -43,17 +43,13 @@ impl Anchor {
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(error),
         }
-        let slots = [read_slot(&file, 0)?, read_slot(&file, 1)?];
-        let newest = u64::from(slots[1].position > slots[0].position);
-        let head = slots[usize::from(newest == 1)];
+        let (newest, head) = newest_slot(&file)?;
         Ok(Some((Anchor { file, next: 1 - newest }, head)))
     }
 
     /// What the anchor at `path` holds, without taking it: [`Head::EMPTY`] where it cannot be read.
     pub(super) fn read(path: &Path) -> Head {
-        let newest = |file: File| Ok::<_, io::Error>([read_slot(&file, 0)?, read_slot(&file, 1)?]);
-        let slots = File::open(path).and_then(newest).unwrap_or([Head::EMPTY; 2]);
-        if slots[1].position > slots[0].position { slots[1] } else { slots[0] }
+        File::open(path).and_then(|file| newest_slot(&file)).map_or(Head::EMPTY, |(_, head)| head)
     }
 
     /// Overwrites the older slot with `head`.
@@ -72,6 +68,12 @@ fn encode(head: Head) -> [u8; SLOT_BYTES] {
     let crc = crc32c::crc32c(&slot[..44]);
     slot[44..].copy_from_slice(&crc.to_le_bytes());
     slot
+}
+
+/// Which slot was written last, and what it holds.
+fn newest_slot(file: &File) -> io::Result<(u64, Head)> {
+    let slots = [read_slot(file, 0)?, read_slot(file, 1)?];
+    Ok(if slots[1].position > slots[0].position { (1, slots[1]) } else { (0, slots[0]) })
 }
 
 /// What the slot holds; a slot that is missing, torn or damaged holds nothing.

@@ -51,18 +51,33 @@ pub(super) fn sharpen(journal: &Path, fault: Fault, last: u64) -> Fault {
 }
 
 fn look(database: &Path) -> io::Result<Found> {
-    let mut file = File::open(database)?;
-    let mut window = Vec::with_capacity(WINDOW_BYTES + FRAME_BYTES_MAX);
     let mut found = Found::default();
+    windows(database, |window| found.look_at(window.bytes, window.sure))?;
+    Ok(found)
+}
+
+/// A part of a raw file.
+pub(super) struct Window<'a> {
+    /// Where it begins in the file.
+    pub(super) at: u64,
+    pub(super) bytes: &'a [u8],
+    /// What begins before this lies whole in the window.
+    pub(super) sure: usize,
+}
+
+/// Looks at a file part by part. A frame may lie across two parts: the end of each is looked at again with the next.
+pub(super) fn windows(path: &Path, mut look: impl FnMut(Window<'_>)) -> io::Result<()> {
+    let mut file = File::open(path)?;
+    let (mut bytes, mut at) = (Vec::with_capacity(WINDOW_BYTES + FRAME_BYTES_MAX), 0);
     loop {
-        let read = file.by_ref().take(WINDOW_BYTES as u64).read_to_end(&mut window)?;
-        found.look_at(&window, if read == 0 { window.len() } else { window.len().saturating_sub(FRAME_BYTES_MAX) });
+        let read = file.by_ref().take(WINDOW_BYTES as u64).read_to_end(&mut bytes)?;
+        let keep_from = bytes.len().saturating_sub(FRAME_BYTES_MAX);
+        look(Window { at, bytes: &bytes, sure: if read == 0 { bytes.len() } else { keep_from } });
         if read == 0 {
-            return Ok(found);
+            return Ok(());
         }
-        // A frame may lie across two windows: the end of this one is looked at again with the next.
-        let keep_from = window.len().saturating_sub(FRAME_BYTES_MAX);
-        window.drain(..keep_from);
+        bytes.drain(..keep_from);
+        at += keep_from as u64;
     }
 }
 

@@ -9,7 +9,7 @@
 use std::{
     collections::{HashMap, HashSet},
     fs::{self, File},
-    io::{self, Read as _},
+    io,
     ops::RangeInclusive,
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
@@ -18,15 +18,13 @@ use std::{
 use bytes::Bytes;
 use sled::Batch;
 
-use super::{Options, SledJournal, anchor::Anchor, files};
+use super::{Options, SledJournal, anchor::Anchor, files, raw::windows};
 use crate::{
     Hash, Head, Journal as _, OpenError, Verified,
-    frame::{self, FRAME_BYTES_MAX, Frame, Key},
+    frame::{self, Frame, Key},
     walk::Walk,
 };
 
-/// Bytes of a file that are looked at at a time.
-const WINDOW_BYTES: usize = 16 * 1024 * 1024;
 /// Bytes of commits that are written and synced together.
 const LOAD_BYTES: usize = 4 * 1024 * 1024;
 
@@ -146,29 +144,19 @@ impl Frames {
     }
 
     fn look_in(&mut self, file: usize, path: &Path) -> io::Result<()> {
-        let mut reader = File::open(path)?;
-        let (mut window, mut at) = (Vec::with_capacity(WINDOW_BYTES + FRAME_BYTES_MAX), 0);
-        loop {
-            let read = reader.by_ref().take(WINDOW_BYTES as u64).read_to_end(&mut window)?;
-            for (offset, bytes) in frame::find(&window) {
+        windows(path, |window| {
+            for (offset, bytes) in frame::find(window.bytes) {
                 let Ok((frame, hash)) = Frame::decode_and_hash(bytes) else { continue };
                 self.by_hash.entry(hash).or_insert_with(|| Place {
                     file,
-                    offset: at + offset as u64,
+                    offset: window.at + offset as u64,
                     len: bytes.len(),
                     key: frame.key,
                     previous: frame.previous,
                     end: frame.end().max(frame.key.first),
                 });
             }
-            if read == 0 {
-                return Ok(());
-            }
-            // A frame may lie across two windows: the end of this one is looked at again with the next.
-            let keep_from = window.len().saturating_sub(FRAME_BYTES_MAX);
-            window.drain(..keep_from);
-            at += keep_from as u64;
-        }
+        })
     }
 
     /// The hashes of the chain from its beginning: through the acknowledged head where that was found, and on to the furthest end.
@@ -260,7 +248,7 @@ fn join(ranges: &mut Vec<RangeInclusive<u64>>, next: RangeInclusive<u64>) {
 }
 
 /// Writes frames that were checked into a fresh journal, many commits a sync: nothing of them is acknowledged before the end.
-pub(super) struct Loader<'a> {
+struct Loader<'a> {
     journal: &'a SledJournal,
     /// Of the commit that is being read.
     frames: Vec<(Key, Bytes)>,
