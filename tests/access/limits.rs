@@ -120,7 +120,9 @@ async fn a_holder_reads_so_many_identities_an_hour() -> anyhow::Result<()> {
     let mut cases = CaseServiceClient::new(door);
     let case_id = house.own_case.clone();
     let command_id = uuid::Uuid::now_v7().to_string();
-    cases.assign_case(v1::AssignCaseRequest { command_id, case_id: case_id.clone(), ..Default::default() }).await?;
+    let subject = "pendamping-1".to_owned();
+    let take = v1::AssignCaseRequest { command_id, case_id: case_id.clone(), subject, ..Default::default() };
+    cases.assign_case(take).await?;
     let kind = IdentityKind::Victim.into();
     let reading = v1::UnsealIdentityRequest { case_id, kind, purpose: "Pendampingan di rumah sakit".to_owned() };
     // That nothing is sealed is told to the same holder only so often.
