@@ -1,7 +1,7 @@
 //! Cutting one commit into frames.
 
-use crate::frame::{BODY_BYTES_MAX, Frame, Key};
-use crate::{AppendError, COMMIT_BYTES_MAX, Head, RECORD_BYTES_MAX, Records};
+use crate::frame::{BODY_BYTES_MAX, CONTENT_BYTES_MAX, Frame, Key};
+use crate::{AppendError, COMMIT_BYTES_MAX, Head, RECORD_BYTES_MAX, Records, codec};
 
 /// Refuses what no implementation may take: a stale position, a record or a commit over its limit.
 pub(crate) fn admit(head: Head, expected: u64, records: &Records) -> Result<(), AppendError> {
@@ -15,27 +15,56 @@ pub(crate) fn admit(head: Head, expected: u64, records: &Records) -> Result<(), 
     records.iter().try_for_each(|record| within("a record", record.len(), RECORD_BYTES_MAX))
 }
 
+/// How many times shorter than its content a body is expected to be, before a frame of the commit has shown it.
+const RATIO_EXPECTED: usize = 4;
+
 /// Cuts admitted records into frames that follow `head`, hands each to `each` in log order, and returns the new head.
 /// Frames are filled greedily and cut between records; a record longer than a body has its frames to itself.
 pub(crate) fn cut(head: Head, records: &Records, mut each: impl FnMut(Key, &[u8])) -> Head {
     let mut writer = Writer { head, part: 0, scratch: Vec::new(), each: &mut each };
     let ends = records.ends();
+    let mut content_max = (BODY_BYTES_MAX * RATIO_EXPECTED).min(CONTENT_BYTES_MAX);
     let mut from = 0;
     let mut start = 0;
     while from < ends.len() {
-        let fits = ends[from..].partition_point(|&end| end - start <= BODY_BYTES_MAX);
-        let to = from + fits.max(1);
-        let body = &records.bytes()[start..ends[to - 1]];
-        let last = to == ends.len();
-        if fits == 0 {
-            writer.long_record(body, last);
+        let bytes = |to: usize| &records.bytes()[start..ends[to - 1]];
+        let within = |max: usize| from + ends[from..].partition_point(|&end| end - start <= max);
+        let plain = within(BODY_BYTES_MAX);
+        let to = if plain == from {
+            writer.long_record(bytes(from + 1), from + 1 == ends.len());
+            from + 1
+        } else if let Some((to, body)) = compressed(&mut content_max, plain, within, bytes) {
+            writer.frame(&body, true, to - from, Pieces::NONE, to == ends.len());
+            to
         } else {
-            writer.frame(body, fits, Pieces { continued: false, continues: false }, last);
-        }
+            writer.frame(bytes(plain), false, plain - from, Pieces::NONE, plain == ends.len());
+            plain
+        };
         from = to;
         start = ends[to - 1];
     }
     writer.head
+}
+
+/// The most records, up to an index, whose compressed content is a body; `None` when they are better left as they are. `content_max` is how
+/// much content is tried, and becomes what has shown to fit; `plain` is the index up to which they fit uncompressed.
+fn compressed<'a>(
+    content_max: &mut usize,
+    plain: usize,
+    within: impl Fn(usize) -> usize,
+    bytes: impl Fn(usize) -> &'a [u8],
+) -> Option<(usize, Vec<u8>)> {
+    loop {
+        let to = within(*content_max).max(plain);
+        let content = bytes(to);
+        let body = codec::compress(content);
+        let len = body.as_ref().map_or(content.len(), Vec::len);
+        // A sixteenth less: the next records may be of another kind.
+        *content_max = (content.len() * BODY_BYTES_MAX / len * 15 / 16).clamp(BODY_BYTES_MAX, CONTENT_BYTES_MAX);
+        if len <= BODY_BYTES_MAX {
+            return body.map(|body| (to, body));
+        }
+    }
 }
 
 struct Writer<'a, Each> {
@@ -50,17 +79,22 @@ struct Pieces {
     continues: bool,
 }
 
+impl Pieces {
+    /// Whole records.
+    const NONE: Self = Self { continued: false, continues: false };
+}
+
 impl<Each: FnMut(Key, &[u8])> Writer<'_, Each> {
     fn long_record(&mut self, framed: &[u8], last: bool) {
         let pieces = framed.len().div_ceil(BODY_BYTES_MAX);
         for (index, piece) in framed.chunks(BODY_BYTES_MAX).enumerate() {
             let ends_here = index + 1 == pieces;
             let sides = Pieces { continued: index > 0, continues: !ends_here };
-            self.frame(piece, usize::from(ends_here), sides, last && ends_here);
+            self.frame(piece, false, usize::from(ends_here), sides, last && ends_here);
         }
     }
 
-    fn frame(&mut self, body: &[u8], count: usize, sides: Pieces, last: bool) {
+    fn frame(&mut self, body: &[u8], compressed: bool, count: usize, sides: Pieces, last: bool) {
         let frame = Frame {
             key: Key { first: self.head.position + 1, part: self.part },
             last,
@@ -68,6 +102,7 @@ impl<Each: FnMut(Key, &[u8])> Writer<'_, Each> {
             continued: sides.continued,
             count: u32::try_from(count).expect("a body holds fewer records than bytes"),
             previous: self.head.hash,
+            compressed,
             body,
         };
         let hash = frame.encode(&mut self.scratch);

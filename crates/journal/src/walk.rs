@@ -97,7 +97,8 @@ impl Walk {
             return Err(self.fault("a long record's pieces do not follow each other"));
         }
         if !split {
-            let whole = frame.count > 0 && skip(frame.body, frame.count) == Some(frame.body.len());
+            let content = frame.content().map_err(|damage| self.fault(damage.to_string()))?;
+            let whole = frame.count > 0 && skip(&content, frame.count) == Some(content.len());
             return if whole { Ok(0) } else { Err(wrong()) };
         }
         let total = match frame.continued {

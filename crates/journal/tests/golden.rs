@@ -31,6 +31,7 @@ fn single() -> Frame<'static> {
         continued: false,
         count: 1,
         previous: [0; 32],
+        compressed: false,
         body: b"\x0A\x04satu",
     }
 }
