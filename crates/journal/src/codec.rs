@@ -46,3 +46,30 @@ pub(crate) fn decompress(body: &[u8]) -> Result<Vec<u8>, Damage> {
         false => Err(Damage::Codec),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_compressed_comes_back_and_what_gains_nothing_is_left() {
+        let content = b"kelurahan ".repeat(500);
+        let body = compress(&content).unwrap();
+        assert!(body.len() < 200);
+        assert_eq!(decompress(&body), Ok(content));
+        assert_eq!(compress(&[7; CONTENT_BYTES_MIN - 1]), None);
+        let mut random = [0; 4_000];
+        blake3::Hasher::new().finalize_xof().fill(&mut random);
+        assert_eq!(compress(&random), None);
+    }
+
+    #[test]
+    fn a_body_that_lies_about_its_length_or_is_none_is_refused() {
+        let body = compress(&[7; 4_000]).unwrap();
+        assert_eq!(decompress(&body[..body.len() - 1]), Err(Damage::Codec));
+        assert_eq!(decompress(b""), Err(Damage::Codec));
+        assert_eq!(decompress(b"no frame at all"), Err(Damage::Codec));
+        let too_long = zstd::bulk::compress(&vec![7; CONTENT_BYTES_MAX + 1], LEVEL).unwrap();
+        assert_eq!(decompress(&too_long), Err(Damage::Codec), "nothing is allocated for it");
+    }
+}

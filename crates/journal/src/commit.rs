@@ -19,7 +19,7 @@ pub(crate) fn admit(head: Head, expected: u64, records: &Records) -> Result<(), 
 const RATIO_EXPECTED: usize = 4;
 
 /// Cuts admitted records into frames that follow `head`, hands each to `each` in log order, and returns the new head.
-/// Frames are filled greedily and cut between records; a record longer than a body has its frames to itself.
+/// Frames are filled greedily and cut between records; a record that does not fit a body has its frames to itself.
 pub(crate) fn cut(head: Head, records: &Records, mut each: impl FnMut(Key, &[u8])) -> Head {
     let mut writer = Writer { head, part: 0, scratch: Vec::new(), each: &mut each };
     let ends = records.ends();
@@ -30,15 +30,15 @@ pub(crate) fn cut(head: Head, records: &Records, mut each: impl FnMut(Key, &[u8]
         let bytes = |to: usize| &records.bytes()[start..ends[to - 1]];
         let within = |max: usize| from + ends[from..].partition_point(|&end| end - start <= max);
         let plain = within(BODY_BYTES_MAX);
-        let to = if plain == from {
-            writer.long_record(bytes(from + 1), from + 1 == ends.len());
-            from + 1
-        } else if let Some((to, body)) = compressed(&mut content_max, plain, within, bytes) {
+        let to = if let Some((to, body)) = compressed(&mut content_max, plain.max(from + 1), within, bytes) {
             writer.frame(&body, true, to - from, Pieces::NONE, to == ends.len());
             to
-        } else {
+        } else if plain > from {
             writer.frame(bytes(plain), false, plain - from, Pieces::NONE, plain == ends.len());
             plain
+        } else {
+            writer.long_record(bytes(from + 1), from + 1 == ends.len());
+            from + 1
         };
         from = to;
         start = ends[to - 1];
@@ -46,23 +46,29 @@ pub(crate) fn cut(head: Head, records: &Records, mut each: impl FnMut(Key, &[u8]
     writer.head
 }
 
-/// The most records, up to an index, whose compressed content is a body; `None` when they are better left as they are. `content_max` is how
-/// much content is tried, and becomes what has shown to fit; `plain` is the index up to which they fit uncompressed.
+/// Records up to an index, at least `least`, and a body that they fit when they are compressed; `None` when they are better left as they are.
+/// `content_max` is how much content is tried, and becomes what has shown to fit.
 fn compressed<'a>(
     content_max: &mut usize,
-    plain: usize,
+    least: usize,
     within: impl Fn(usize) -> usize,
     bytes: impl Fn(usize) -> &'a [u8],
 ) -> Option<(usize, Vec<u8>)> {
     loop {
-        let to = within(*content_max).max(plain);
+        let to = within(*content_max).max(least);
         let content = bytes(to);
+        if content.len() > CONTENT_BYTES_MAX {
+            return None;
+        }
         let body = codec::compress(content);
         let len = body.as_ref().map_or(content.len(), Vec::len);
         // A sixteenth less: the next records may be of another kind.
         *content_max = (content.len() * BODY_BYTES_MAX / len * 15 / 16).clamp(BODY_BYTES_MAX, CONTENT_BYTES_MAX);
         if len <= BODY_BYTES_MAX {
             return body.map(|body| (to, body));
+        }
+        if to == least {
+            return None;
         }
     }
 }
@@ -114,13 +120,25 @@ impl<Each: FnMut(Key, &[u8])> Writer<'_, Each> {
 
 #[cfg(test)]
 mod tests {
+    use rand::{Rng as _, SeedableRng as _};
+    use rand_chacha::ChaCha8Rng;
+
     use super::*;
 
+    /// Records of random bytes, which no codec makes shorter.
     fn frames(sizes: &[usize]) -> Vec<Vec<u8>> {
+        let mut random = ChaCha8Rng::seed_from_u64(1);
+        let record = |size: &usize| {
+            let mut record = vec![0; *size];
+            random.fill_bytes(&mut record);
+            record
+        };
+        cut_into_frames(sizes.iter().map(record).collect::<Vec<_>>().as_slice())
+    }
+
+    fn cut_into_frames(all: &[Vec<u8>]) -> Vec<Vec<u8>> {
         let mut records = Records::new();
-        for &size in sizes {
-            records.push(&vec![0xAB; size]);
-        }
+        all.iter().for_each(|record| records.push(record));
         let mut frames = Vec::new();
         cut(Head { position: 9, hash: [1; 32] }, &records, |_, frame| frames.push(frame.to_vec()));
         frames
@@ -136,6 +154,46 @@ mod tests {
         let frames = frames(&[300; 60]);
         assert_eq!(shape(&frames), [(10, 0, 23, false), (33, 0, 23, false), (56, 0, 14, true)]);
         assert!(frames.iter().all(|bytes| bytes.len() <= crate::frame::FRAME_BYTES_MAX));
+    }
+
+    #[test]
+    fn records_that_are_alike_are_compressed_and_more_of_them_share_a_frame() {
+        // Twelve bytes of each are its own.
+        let mut random = ChaCha8Rng::seed_from_u64(2);
+        let record = |_| {
+            let mut record = vec![0x20; 300];
+            random.fill_bytes(&mut record[100..112]);
+            record
+        };
+        let records: Vec<Vec<u8>> = (0..2_000).map(record).collect();
+        let frames = cut_into_frames(&records);
+        assert!(frames.iter().all(|bytes| bytes.len() <= crate::frame::FRAME_BYTES_MAX));
+        let stored: usize = frames.iter().map(Vec::len).sum();
+        assert!(stored * 8 < 2_000 * 300, "{stored} bytes in {} frames", frames.len());
+        let mut content = Vec::new();
+        for bytes in &frames {
+            let frame = Frame::decode(bytes).unwrap();
+            assert!(frame.compressed);
+            content.extend_from_slice(&frame.content().unwrap());
+        }
+        let mut again = Records::new();
+        records.iter().for_each(|record| again.push(record));
+        assert_eq!(content, again.bytes());
+    }
+
+    #[test]
+    fn records_of_two_kinds_in_one_commit_fit_their_frames() {
+        let mut random = ChaCha8Rng::seed_from_u64(3);
+        let mut noise = || {
+            let mut record = vec![0; 2_000];
+            random.fill_bytes(&mut record);
+            record
+        };
+        let records: Vec<Vec<u8>> = (0..400).map(|n| if n / 40 % 2 == 0 { vec![7; 300] } else { noise() }).collect();
+        let frames = cut_into_frames(&records);
+        assert!(frames.iter().all(|bytes| bytes.len() <= crate::frame::FRAME_BYTES_MAX));
+        let count: u32 = frames.iter().map(|bytes| Frame::decode(bytes).unwrap().count).sum();
+        assert_eq!(count, 400);
     }
 
     #[test]
