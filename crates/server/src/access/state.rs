@@ -76,7 +76,8 @@ impl State {
             revoked_at: None,
             issued_by: issued.issued_by.clone(),
             key_id: issued.key_id.clone(),
-            subject: issued.subject.clone(),
+            // In logs of before it stands as it was given.
+            subject: self.stands_for(&issued.subject).to_owned(),
             revoked_reason: String::new(),
         };
         self.by_person.entry(person(&token).to_owned()).or_default().push(self.tokens.len());
@@ -86,6 +87,11 @@ impl State {
     /// All tokens of one person, whether they have ended or not, in the order in which they were issued.
     pub(crate) fn tokens_of(&self, person: &str) -> impl Iterator<Item = &v1::Token> {
         self.by_person.get(person).into_iter().flatten().map(|index| &self.tokens[*index])
+    }
+
+    /// Whom a subject stands for: the id of any of a person's tokens stands for that person.
+    pub(crate) fn stands_for<'a>(&'a self, subject: &'a str) -> &'a str {
+        self.token(subject).map_or(subject, person)
     }
 
     /// A token that was issued here.

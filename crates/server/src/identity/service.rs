@@ -83,6 +83,7 @@ impl IdentityApi {
             let taken = "is not 1 to 64 of the characters a-z, A-Z, 0-9, '.', '_' and '-'";
             return Err(status::invalid_field("subject", taken));
         }
+        let subject = self.access.look(|state| state.stands_for(&subject).to_owned());
         let lifetime_ns = lifetime("lifetime", asked, 90 * DAY_NS, 400 * DAY_NS)?;
         Ok(Wanted { assignment, purpose, subject, lifetime_ns, issued_by: issued_by.to_owned() })
     }
