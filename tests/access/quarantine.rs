@@ -14,6 +14,7 @@ use crate::{
     door::Door,
     house::{House, NEIGHBOUR, OWN, area, case_report, ensure_code, refused, visit},
     process::{self, Served},
+    recovery::recover,
 };
 
 const REASON: &str = "Keputusan contoh";
@@ -198,6 +199,37 @@ async fn ended_tokens_of_others_and_forged_ones_hand_in_nothing() -> anyhow::Res
     let (signed, _) = secret.rsplit_once('.').context("a signature")?;
     let forged = house.with(&format!("{signed}.{}", "A".repeat(86))).await?;
     ensure_code(&submit(&forged, &record).await, Code::Unauthenticated)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_right_that_ended_with_the_key_that_signs_ended_when_that_was_exchanged() -> anyhow::Result<()> {
+    let House { served, folder, .. } = House::open().await?;
+    let data = folder.path().join("data");
+    let token = async |served: &Served, code: &str| {
+        let assignment = v1::Assignment { role: Role::Satgas.into(), own: Some(Own::AreaCode(code.to_owned())) };
+        crate::door::issue_to("petugas-17", &served.channel().await?, &served.operator()?, assignment, 3_600).await
+    };
+    let (former, _) = token(&served, OWN).await?;
+    let record = of_now(visit(&area(OWN)));
+    ensure!(served.terminate()? == Some(0));
+    let (code, error) = recover(&data, &["--new-key"])?;
+    ensure!(code == Some(0), "{error}");
+    let exchanged = now();
+
+    let served = Served::start(&data, &[])?;
+    let moved = Door::with(served.channel().await?, &token(&served, NEIGHBOUR).await?.1);
+    let after = refused(submit(&moved, &of_now(visit(&area(OWN)))).await)?;
+    ensure!(after.code() == Code::InvalidArgument && after.message().contains("after"), "{after:?}");
+    let kept = submit(&moved, &record).await?;
+    ensure!(kept.status() == ReceiptStatus::Quarantined, "{kept:?}");
+    let records = quarantined(&served.connect().await?).await?;
+    let right = records[0].right.clone().context("a right")?;
+    ensure!(records.len() == 1 && right.token_id == former, "{records:?}");
+    let ended_at = right.ended_at.context("its end")?;
+    ensure!(right.end() == v1::RightEnd::KeyExchanged && ended_at.seconds <= exchanged.as_second(), "{right:?}");
+    let listed = served.ask(&["quarantine", "list"])?.good()?;
+    ensure!(listed.contains("key exchanged"), "{listed}");
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
