@@ -126,6 +126,18 @@ async fn a_refused_record_never_counts_and_the_receipt_says_why() -> anyhow::Res
     ensure!(visits(&supervisor, None).await? == 0);
     let twice = refused(decide(&supervisor, kept.position, QuarantineVerdict::Admit).await)?;
     ensure!(twice.code() == Code::InvalidArgument && twice.message().contains("already"), "{twice:?}");
+    // Who has the right hears the same, also with an identity, which is not sealed for a case that there is not.
+    let (_, phone, _, report) = ended(&house).await?;
+    let kept = submit(&phone, &report).await?;
+    decide(&supervisor, kept.position, QuarantineVerdict::Refuse).await?;
+    let identity = Some(v1::PersonIdentity { full_name: "Anak Contoh".to_owned(), ..Default::default() });
+    let (command_id, kind) = (uuid::Uuid::now_v7().to_string(), v1::IdentityKind::Victim.into());
+    let identities = vec![v1::IdentityToSeal { command_id, kind, identity }];
+    let open = v1::OpenCaseRequest { submission: Some(report), identities };
+    let opened = CaseServiceClient::new(house.satgas().await?).open_case(open).await?.into_inner();
+    let receipt = opened.receipt.unwrap_or_default();
+    ensure!(receipt.status() == ReceiptStatus::QuarantineRefused && opened.case.is_none(), "{receipt:?}");
+    ensure!(receipt.refused_because == REASON, "{receipt:?}");
     let no_verdict = decide(&supervisor, kept.position, QuarantineVerdict::Resent).await;
     ensure_code(&no_verdict, Code::InvalidArgument)
 }
@@ -186,22 +198,6 @@ async fn an_officer_who_moved_hands_in_records_of_the_former_area_with_the_new_t
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ended_tokens_of_others_and_forged_ones_hand_in_nothing() -> anyhow::Result<()> {
-    let house = House::open().await?;
-    let record = of_now(visit(&area(OWN)));
-    for role in [Role::Supervisor, Role::CaseWorker, Role::Operator] {
-        let (id, secret) = house.token(role, None, 3_600).await?;
-        revoke(&house, id).await?;
-        ensure_code(&submit(&house.with(&secret).await?, &record).await, Code::Unauthenticated)?;
-    }
-    let (id, secret) = house.token(Role::Satgas, Some(Own::AreaCode(OWN.to_owned())), 3_600).await?;
-    revoke(&house, id).await?;
-    let (signed, _) = secret.rsplit_once('.').context("a signature")?;
-    let forged = house.with(&format!("{signed}.{}", "A".repeat(86))).await?;
-    ensure_code(&submit(&forged, &record).await, Code::Unauthenticated)
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_right_that_ended_with_the_key_that_signs_ended_when_that_was_exchanged() -> anyhow::Result<()> {
     let House { served, folder, .. } = House::open().await?;
     let data = folder.path().join("data");
@@ -230,6 +226,22 @@ async fn a_right_that_ended_with_the_key_that_signs_ended_when_that_was_exchange
     let listed = served.ask(&["quarantine", "list"])?.good()?;
     ensure!(listed.contains("key exchanged"), "{listed}");
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ended_tokens_of_others_and_forged_ones_hand_in_nothing() -> anyhow::Result<()> {
+    let house = House::open().await?;
+    let record = of_now(visit(&area(OWN)));
+    for role in [Role::Supervisor, Role::CaseWorker, Role::Operator] {
+        let (id, secret) = house.token(role, None, 3_600).await?;
+        revoke(&house, id).await?;
+        ensure_code(&submit(&house.with(&secret).await?, &record).await, Code::Unauthenticated)?;
+    }
+    let (id, secret) = house.token(Role::Satgas, Some(Own::AreaCode(OWN.to_owned())), 3_600).await?;
+    revoke(&house, id).await?;
+    let (signed, _) = secret.rsplit_once('.').context("a signature")?;
+    let forged = house.with(&format!("{signed}.{}", "A".repeat(86))).await?;
+    ensure_code(&submit(&forged, &record).await, Code::Unauthenticated)
 }
 
 #[tokio::test(flavor = "multi_thread")]
