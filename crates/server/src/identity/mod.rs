@@ -26,7 +26,7 @@ pub use self::{
 };
 pub(crate) use self::{
     keys::Keys,
-    limits::{Failures, Metered, Quotas},
+    limits::{Failures, Metered, Quotas, Reserved, Wait},
     service::IdentityApi,
 };
 use crate::access::{AccessError, AccessLog, State, end, person};
