@@ -356,10 +356,70 @@ async fn a_task_force_seals_for_its_own_cases_only_and_nobody_but_a_case_worker_
     Ok(())
 }
 
+#[tokio::test]
+async fn nobody_can_try_a_guessed_name_on_somebody_elses_command() -> anyhow::Result<()> {
+    let place = Place::new()?;
+    let served = place.serve(&[])?;
+    let channel = served.connect().await?;
+    register(&channel).await?;
+    let case = report();
+    let seal = |name: &str, command_id: &str| v1::RecordIdentityRequest {
+        command_id: command_id.to_owned(),
+        case_id: case.submission_id.clone(),
+        expected_version: 2,
+        kind: IdentityKind::AllegedOffender.into(),
+        identity: Some(v1::PersonIdentity { full_name: name.to_owned(), ..Default::default() }),
+    };
+    let (opened, recorded) = (new_id(), new_id());
+    let open = |name: &str| {
+        let v1::RecordIdentityRequest { command_id, kind, identity, .. } = seal(name, &opened);
+        let identities = vec![v1::IdentityToSeal { command_id, kind, identity }];
+        v1::OpenCaseRequest { submission: Some(case.clone()), identities }
+    };
+    let own = Some(Own::AreaCode(AREA.into()));
+    let (teller, _) = of(&served, Role::Satgas, own.clone(), "anggota-1").await?;
+    CaseServiceClient::new(teller).open_case(open(TELLER)).await?;
+    let (worker, _) = of(&served, Role::CaseWorker, None, "petugas-17").await?;
+    CaseServiceClient::new(worker).record_identity(seal(NAME, &recorded)).await?;
+
+    let (colleague, colleague_id) = of(&served, Role::Satgas, own.clone(), "anggota-2").await?;
+    let (second, second_id) = of(&served, Role::CaseWorker, None, "petugas-18").await?;
+    let told = |status: tonic::Status| (status.code(), status.message().to_owned(), reason(&status));
+    for (door, token_id) in [(colleague, colleague_id), (second, second_id)] {
+        let mut client = CaseServiceClient::new(door);
+        for (command_id, right) in [(&recorded, NAME), (&opened, TELLER)] {
+            let [hit, miss] = [right, "Orang Lain Contoh"].map(|name| seal(name, command_id));
+            let hit = told(client.record_identity(hit).await.err().context("another's command")?);
+            ensure!(hit.0 == Code::AlreadyExists && hit.2 == "ID_TAKEN", "{hit:?}");
+            ensure!(hit == told(client.record_identity(miss).await.err().context("another's command")?));
+        }
+        let hit = told(client.open_case(open(TELLER)).await.err().context("another's command")?);
+        ensure!(hit == told(client.open_case(open("Orang Lain Contoh")).await.err().context("another's command")?));
+        let asked = v1::ListAccessRequest { token_id, ..Default::default() };
+        let seen = AuditServiceClient::new(channel.clone()).list_access(asked).await?.into_inner();
+        let refused = |rpc: &str| {
+            let found = seen.rpcs.iter().find(|access| access.rpc.ends_with(rpc));
+            found.map_or((0, 0), |access| (access.answered, access.refused))
+        };
+        ensure!(refused("/RecordIdentity") == (0, 4) && refused("/OpenCase") == (0, 2), "{seen:?}");
+    }
+    let (renewed, _) = of(&served, Role::Satgas, own, "anggota-1").await?;
+    let again = CaseServiceClient::new(renewed).open_case(open(TELLER)).await?.into_inner();
+    ensure!(again.receipt.unwrap_or_default().status() == ReceiptStatus::AlreadyKnown, "the same person");
+    let (renewed, _) = of(&served, Role::CaseWorker, None, "petugas-17").await?;
+    let again = CaseServiceClient::new(renewed).record_identity(seal(NAME, &recorded)).await?.into_inner();
+    ensure!(again.receipt.unwrap_or_default().status() == ReceiptStatus::AlreadyKnown && again.version == 3);
+    Ok(())
+}
+
 /// A channel of somebody whose tokens bear a subject, and the token's id.
 async fn of_subject(served: &Served, role: Role, subject: &str) -> anyhow::Result<(Door, String)> {
+    of(served, role, None, subject).await
+}
+
+async fn of(served: &Served, role: Role, own: Option<Own>, subject: &str) -> anyhow::Result<(Door, String)> {
     let channel = served.channel().await?;
-    let assignment = v1::Assignment { role: role.into(), own: None };
+    let assignment = v1::Assignment { role: role.into(), own };
     let (id, secret) = door::issue_to(subject, &channel, &served.operator()?, assignment, 3_600).await?;
     Ok((Door::with(channel, &secret), id))
 }

@@ -86,11 +86,13 @@ struct Standing {
 }
 
 impl Engine {
-    /// Seals an identity under the case's key and records the seal: the receipt. An `expected_version` of 0 fits any version.
+    /// Seals an identity under the case's key and records the seal: the receipt. An `expected_version` of 0 fits any version. The same command
+    /// of the same person again is known; to anybody else its id is taken, whatever they send under it.
     pub async fn record_identity(
         &self,
         command: v1::RecordIdentityRequest,
         identity: Clear,
+        by: v1::Actor,
     ) -> Result<v1::Receipt, SealError> {
         let v1::RecordIdentityRequest { command_id, case_id, expected_version, kind, .. } = command;
         let drafted = v1::IdentitySealed { command_id: command_id.clone(), case_id, kind, ..Default::default() };
@@ -109,7 +111,7 @@ impl Engine {
         // Before the event: an identity that was acknowledged can be read again, whatever happens next.
         let key = self.case_key(case, standing.key_id).await?;
         let of = self.of(case, drafted.kind);
-        let tag = key.tag(of, expected_version, &identity);
+        let tag = key.tag(of, sealed::person(&by), &identity);
         let seal = Some(key.seal(of, &identity));
         drop((key, identity));
         let sealed = v1::IdentitySealed { seal, content_tag: tag.to_vec().into(), ..drafted };

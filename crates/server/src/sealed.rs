@@ -19,15 +19,17 @@ pub(crate) fn caller<T>(request: &Request<T>) -> v1::Actor {
 /// Seals an identity and records the seal.
 pub(crate) async fn record(
     engine: &Engine,
-    mut command: v1::RecordIdentityRequest,
+    request: Request<v1::RecordIdentityRequest>,
 ) -> Result<v1::RecordIdentityResponse, Status> {
+    let by = caller(&request);
+    let mut command = request.into_inner();
     let identity = command.identity.take().map(Clear::from);
     let identity = identity.ok_or_else(|| status::invalid_field("identity", "is missing"))?;
     if command.expected_version == 0 {
         return Err(status::invalid_field("expected_version", "is missing: versions are counted from 1"));
     }
     let case_id = command.case_id.clone();
-    let receipt = engine.record_identity(command, identity).await.map_err(status::sealed)?;
+    let receipt = engine.record_identity(command, identity, by).await.map_err(status::sealed)?;
     let sealing = engine.sealing_shown(&case_id).await.map_err(status::sealed)?;
     let case = satgas_domain::id::SubmissionId::parse(&case_id).ok();
     let look = |folded: &satgas_engine::Folded| case.and_then(|id| folded.known(engine.now()).case(id));
@@ -62,9 +64,9 @@ impl WithCase {
         if v.is_empty() { Ok(Self(taken)) } else { Err(status::invalid(v.into_vec())) }
     }
 
-    pub(crate) async fn record(self, engine: &Engine) -> Result<(), Status> {
+    pub(crate) async fn record(self, engine: &Engine, by: &v1::Actor) -> Result<(), Status> {
         for (command, identity) in self.0 {
-            engine.record_identity(command, identity).await.map_err(status::sealed)?;
+            engine.record_identity(command, identity, by.clone()).await.map_err(status::sealed)?;
         }
         Ok(())
     }

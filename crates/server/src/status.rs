@@ -300,7 +300,8 @@ fn seal_refused(refusal: sealed::Refusal) -> Status {
     }
 }
 
-fn id_taken(position: u64, what: &str) -> Status {
+/// A command's id is known with other content, or as somebody else's.
+pub(crate) fn id_taken(position: u64, what: &str) -> Status {
     let message =
         format!("the command's id was used for something else at position {position}: make a new id for a new {what}");
     with_reason(Code::AlreadyExists, message, "ID_TAKEN", [("position", position.to_string())])

@@ -73,6 +73,10 @@ fn person(name: &str) -> Clear {
 }
 
 async fn seal(engine: &Engine, n: u32, version: u64, name: &str) -> Result<v1::Receipt, SealError> {
+    seal_by(engine, n, version, name, by("satu")).await
+}
+
+async fn seal_by(engine: &Engine, n: u32, version: u64, name: &str, by: v1::Actor) -> Result<v1::Receipt, SealError> {
     let command = v1::RecordIdentityRequest {
         command_id: id(n),
         case_id: id(1),
@@ -80,7 +84,7 @@ async fn seal(engine: &Engine, n: u32, version: u64, name: &str) -> Result<v1::R
         kind: VICTIM.into(),
         identity: None,
     };
-    engine.record_identity(command, person(name)).await
+    engine.record_identity(command, person(name), by).await
 }
 
 fn by(who: &str) -> v1::Actor {
@@ -176,6 +180,26 @@ async fn the_same_command_is_sealed_once_and_another_under_its_id_is_refused_aft
         stop(engine).await;
         engine = open(journal.clone(), &keys.options());
     }
+    stop(engine).await;
+}
+
+#[tokio::test]
+async fn an_id_of_another_persons_command_tells_nobody_whether_a_guessed_name_is_the_sealed_one() {
+    let (keys, journal) = (Keys::new(), Arc::new(MemoryJournal::new()));
+    let engine = with_case(journal.clone(), &keys).await;
+    let of = |token: &str, subject: &str| v1::Actor { subject: subject.into(), ..by(token) };
+    let first = seal_by(&engine, 50, 1, NAME, of("lama", "petugas-17")).await.unwrap().position;
+    stop(engine).await;
+    let engine = open(journal, &keys.options());
+    for guess in [NAME, "Orang Lain Contoh"] {
+        // The subject decides, so not even a token with the id of the one that sealed it gets another answer.
+        for other in [of("dua", ""), of("lama", "petugas-18"), of("dua", "petugas")] {
+            let told = seal_by(&engine, 50, 1, guess, other).await;
+            assert!(matches!(told, Err(SealError::IdTaken { position }) if position == first), "{guess}: {told:?}");
+        }
+    }
+    let again = seal_by(&engine, 50, 1, NAME, of("baru", "petugas-17")).await.unwrap();
+    assert_eq!(fate(&again), (ReceiptStatus::AlreadyKnown, first), "another token of the same person");
     stop(engine).await;
 }
 
