@@ -154,7 +154,7 @@ async fn open_case(served: &Served, channel: &Door) -> anyhow::Result<String> {
 
 async fn unseal(channel: &Door, case_id: &str, purpose: &str) -> Result<v1::UnsealIdentityResponse, tonic::Status> {
     let (case_id, purpose) = (case_id.to_owned(), purpose.to_owned());
-    let request = v1::UnsealIdentityRequest { case_id, kind: IdentityKind::Victim.into(), purpose };
+    let request = v1::UnsealIdentityRequest { case_id, kind: IdentityKind::Victim.into(), purpose, sealed_position: 0 };
     Ok(CaseServiceClient::new(channel.clone()).unseal_identity(request).await?.into_inner())
 }
 
@@ -337,7 +337,7 @@ async fn a_task_force_seals_for_its_own_cases_only_and_nobody_but_a_case_worker_
     let supervisor = another(&served, Role::Supervisor, None).await?;
     let record = |door: &Door, case_id: &str, expected_version| {
         let (command_id, case_id) = (new_id(), case_id.to_owned());
-        let (kind, identity) = (IdentityKind::Victim.into(), Some(victim()));
+        let (kind, identity) = (IdentityKind::Reporter.into(), Some(victim()));
         let request = v1::RecordIdentityRequest { command_id, case_id, expected_version, kind, identity };
         let mut client = CaseServiceClient::new(door.clone());
         async move { client.record_identity(request).await.map(|answer| answer.into_inner().version) }
@@ -353,6 +353,75 @@ async fn a_task_force_seals_for_its_own_cases_only_and_nobody_but_a_case_worker_
     ensure!(log(&channel).await?.len() == head, "nothing of it is in the log");
     ensure!(record(&own, &case_id, 2).await? == 3);
     ensure!(name_of(&channel, &case_id).await? == NAME);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_task_force_cannot_seal_over_what_a_case_worker_sealed_nor_with_a_report_that_is_known() -> anyhow::Result<()>
+{
+    let place = Place::new()?;
+    let served = place.serve(&[])?;
+    let channel = served.connect().await?;
+    register(&channel).await?;
+    let own = Some(Own::AreaCode(AREA.into()));
+    let (satgas, _) = of(&served, Role::Satgas, own, "anggota-1").await?;
+    let mut client = CaseServiceClient::new(satgas.clone());
+    let case = report();
+    let case_id = case.submission_id.clone();
+    let with = |kinds: &[IdentityKind]| {
+        let identity = Some(victim());
+        let seal = |kind: &IdentityKind| v1::IdentityToSeal {
+            command_id: new_id(),
+            kind: (*kind).into(),
+            identity: identity.clone(),
+        };
+        v1::OpenCaseRequest { submission: Some(case.clone()), identities: kinds.iter().map(seal).collect() }
+    };
+    client.open_case(with(&[])).await?;
+    // As after a crash between the report and its identities: nothing else has happened to the case, so they are sealed.
+    let opened = with(&[IdentityKind::Reporter, IdentityKind::Victim]);
+    for _ in 0..2 {
+        let case = client.open_case(opened.clone()).await?.into_inner().case.context("the case")?;
+        ensure!(case.version == 3, "sealed once: {case:?}");
+    }
+    let late = client.open_case(with(&[IdentityKind::Reporter])).await.err().context("the case has moved on")?;
+    ensure!(late.code() == Code::Aborted && reason(&late) == "STALE_VERSION", "{late:?}");
+
+    let worker = |door: &Door, expected_version| {
+        let kind = IdentityKind::AllegedOffender.into();
+        let identity = Some(v1::PersonIdentity { full_name: TELLER.into(), ..Default::default() });
+        let (command_id, case_id) = (new_id(), case_id.clone());
+        let request = v1::RecordIdentityRequest { command_id, case_id, expected_version, kind, identity };
+        let mut client = CaseServiceClient::new(door.clone());
+        async move { client.record_identity(request).await.map(tonic::Response::into_inner) }
+    };
+    let (first, _) = of(&served, Role::CaseWorker, None, "petugas-17").await?;
+    let (second, _) = of(&served, Role::CaseWorker, None, "petugas-18").await?;
+    let told = worker(&first, 3).await?;
+    let by = |told: v1::RecordIdentityResponse| {
+        let offender = told.sealing.unwrap_or_default().identities.pop().unwrap_or_default();
+        (offender.by.unwrap_or_default().subject, offender.earlier.len())
+    };
+    ensure!(by(told) == ("petugas-17".to_owned(), 0));
+    let head = log(&channel).await?.len();
+    let refused = worker(&satgas, 4).await.err().context("a case worker's")?;
+    ensure!(refused.code() == Code::FailedPrecondition && reason(&refused) == "NOT_ALLOWED", "{refused:?}");
+    ensure!(refused.message().contains("tell the case worker") && log(&channel).await?.len() == head, "{refused:?}");
+    ensure!(by(worker(&second, 4).await?) == ("petugas-18".to_owned(), 1), "a correction");
+    let get = v1::GetCaseRequest { case_id: case_id.clone(), ..Default::default() };
+    let seen = client.get_case(get).await?.into_inner().case.unwrap_or_default().sealing.unwrap_or_default();
+    ensure!(seen.identities.len() == 3, "{seen:?}");
+    ensure!(seen.identities.iter().all(|identity| identity.by.is_none() && identity.earlier.is_empty()), "{seen:?}");
+
+    served.ask(&["case", "take", &case_id])?.good()?;
+    let shown = served.ask(&["case", "show", &case_id])?.good()?;
+    ensure!(shown.contains("by petugas-18 (case_worker)"), "{shown}");
+    let before = shown.lines().find(|line| line.contains("before it")).context("what was sealed before")?;
+    ensure!(before.contains("by petugas-17 (case_worker): event "), "{shown}");
+    let position = before.rsplit(' ').next().unwrap_or_default();
+    let unseal = ["case", "identity", "unseal", &case_id, "--kind", "alleged-offender", "--purpose", PURPOSE];
+    let out = served.ask(&[&unseal[..], &["--sealed-at", position]].concat())?.good()?;
+    ensure!(out.contains(TELLER) && out.contains("by petugas-17 (case_worker)"), "{out}");
     Ok(())
 }
 

@@ -188,6 +188,7 @@ async fn unseal(engine: &Engine, case: &str) {
         case_id: case.to_owned(),
         kind: v1::IdentityKind::Victim.into(),
         purpose: "Pendampingan pemeriksaan".into(),
+        sealed_position: 0,
     };
     drop(black_box(engine.unseal_identity(request, case_worker()).await.expect("it opens")));
 }

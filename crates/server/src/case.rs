@@ -32,7 +32,8 @@ impl CaseService for CaseApi {
         let receipt = submit(&self.engine, submission).await?;
         // Under an id that stands for another report, these would be sealed with a case that is not theirs.
         if receipt.status() != v1::ReceiptStatus::Conflict {
-            identities.record(&self.engine, &by).await?;
+            let is_new = receipt.status() == v1::ReceiptStatus::Accepted;
+            identities.record(&self.engine, &by, is_new).await?;
         }
         let case = self.get(&id, self.engine.head().position.max(receipt.position), None).await?;
         Ok(Response::new(v1::OpenCaseResponse { receipt: Some(receipt), case }))

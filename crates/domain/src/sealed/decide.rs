@@ -2,13 +2,16 @@
 
 use satgas_proto::v1::{self, Violation, event::Body};
 
-use super::{Sealing, case_of, person};
+use super::{Sealed, Sealing, case_of, person};
 use crate::{
     case::Case,
     id::{SubmissionId, is_token},
     time::{Day, Instant},
     validate::Violations,
 };
+
+/// The role that leads cases, as events name it.
+const CASE_WORKER: &str = "case_worker";
 
 /// Why it is not.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,6 +59,7 @@ pub struct Ask<'a> {
 #[must_use]
 pub fn actor_of(body: &Body) -> Option<&v1::Actor> {
     match body {
+        Body::IdentitySealed(e) => e.by.as_ref(),
         Body::IdentityRead(e) => e.by.as_ref(),
         Body::HoldPlaced(e) => e.by.as_ref(),
         Body::HoldLifted(e) => e.by.as_ref(),
@@ -96,11 +100,8 @@ impl Ask<'_> {
         }
         match self.body {
             Body::IdentitySealed(sealed) => self.seal(case, sealing, sealed),
-            Body::IdentityRead(read) => match sealing.latest(read.kind()) {
-                Some(position) if position == read.sealed_position => Ok(()),
-                Some(_) => Err(Refusal::NotAllowed("another identity was sealed meanwhile: ask again")),
-                None => Err(Refusal::NotSealed),
-            },
+            Body::IdentityRead(read) if sealing.has(read.kind(), read.sealed_position) => Ok(()),
+            Body::IdentityRead(_) => Err(Refusal::NotSealed),
             Body::HoldPlaced(placed) => {
                 let until = placed.until.as_ref().and_then(Instant::from_proto);
                 if until.is_some_and(|until| until <= self.now) {
@@ -128,6 +129,14 @@ impl Ask<'_> {
         }
         if case.is_merged() {
             return Err(Refusal::NotAllowed("the case was merged into another: go on there"));
+        }
+        // Who is told of a case may not put another name over the one that help rests on.
+        let by = sealed.by.clone().unwrap_or_default();
+        let of_another = |known: &Sealed| known.kind == sealed.kind && person(&known.by) != person(&by);
+        if by.role != CASE_WORKER && sealing.seals.iter().any(of_another) {
+            return Err(Refusal::NotAllowed(
+                "somebody else has sealed this identity: tell the case worker what is wrong with it, who records it",
+            ));
         }
         let key_id = sealed.seal.as_ref().map(|seal| seal.key_id.as_ref());
         match sealing.key_id() {

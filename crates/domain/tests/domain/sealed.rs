@@ -28,7 +28,15 @@ fn sealed_under(n: u32, key: u8, kind: IdentityKind, version: u64) -> Body {
         kind: kind.into(),
         seal: Some(v1::Seal { key_id: vec![key; 16].into(), ..Default::default() }),
         content_tag: vec![0; 16].into(),
+        by: worker("satu"),
     })
+}
+
+fn sealed_by(n: u32, kind: IdentityKind, version: u64, by: Option<v1::Actor>) -> Body {
+    match sealed(n, kind, version) {
+        Body::IdentitySealed(e) => Body::IdentitySealed(v1::IdentitySealed { by, ..e }),
+        other => other,
+    }
 }
 
 fn sealed(n: u32, kind: IdentityKind, version: u64) -> Body {
@@ -181,6 +189,62 @@ fn steps_and_seals_share_the_versions_of_a_case_and_the_past_shows_each() {
     assert_eq!(at_position(&log, report), (1, false));
     assert_eq!(at_position(&log, stepped), (2, false));
     assert_eq!(at_position(&log, seal), (3, true));
+}
+
+#[test]
+fn a_task_force_seals_only_what_nobody_else_has_sealed_and_a_correction_hides_nothing() {
+    let of = |role: &str, subject: &str, token: &str| {
+        Some(v1::Actor { id: token.into(), role: role.into(), subject: subject.into() })
+    };
+    let offender = IdentityKind::AllegedOffender;
+    let log = reported().and_then([
+        sealed_by(50, offender, 2, of("satgas", "anggota-1", "lama")),
+        sealed_by(51, offender, 3, of("satgas", "anggota-1", "baru")),
+    ]);
+    let own = log.known(NOW).position();
+    for other in [of("satgas", "anggota-2", "lama"), of("institution", "", "tiga")] {
+        let refused = log.decides(&sealed_by(52, offender, 4, other.clone()), 0, NOW);
+        assert!(why(refused).contains("tell the case worker"), "{other:?}");
+        assert_eq!(log.decides(&sealed_by(52, IdentityKind::Victim, 4, other), 0, NOW), Ok(()), "of another kind");
+    }
+    let log = log.and_then([sealed_by(53, offender, 4, worker("dua")), taken_by(54, "satu"), held(55, None)]);
+    let refused = log.decides(&sealed_by(56, offender, 5, of("satgas", "anggota-1", "baru")), 0, NOW);
+    assert!(why(refused).contains("tell the case worker"), "its own was corrected");
+    assert_eq!(log.decides(&sealed_by(56, offender, 5, worker("tiga")), 0, NOW), Ok(()), "held or not");
+
+    let shown = log.sealing(NOW).identities;
+    let earlier: Vec<_> = shown[0].earlier.iter().map(|seal| (seal.sealed_position, seal.by.clone())).collect();
+    assert_eq!((shown.len(), shown[0].sealed_position, &shown[0].by), (1, own + 1, &worker("dua")));
+    let [first, second] = ["lama", "baru"].map(|token| of("satgas", "anggota-1", token));
+    assert_eq!(earlier, [(own - 1, first), (own, second.clone())]);
+    let case_id = SubmissionId::parse(&id(CASE)).unwrap();
+    let then = log.known_at(own, NOW).case(case_id).unwrap().sealing.unwrap().identities;
+    assert_eq!((then[0].sealed_position, &then[0].by, then[0].earlier.len()), (own, &second, 1), "as it was known");
+    let purpose = "Pendampingan di rumah sakit";
+    for position in own - 1..=own + 1 {
+        assert_eq!(log.decides(&read(offender, position, purpose), 0, NOW), Ok(()));
+        assert_eq!(log.decides(&read(IdentityKind::Victim, position, purpose), 0, NOW), Err(Refusal::NotSealed));
+    }
+    assert_eq!(log.decides(&read(offender, own + 2, purpose), 0, NOW), Err(Refusal::NotSealed), "nobody's seal");
+}
+
+#[test]
+fn what_was_sealed_before_it_was_recorded_by_whom_is_nobodys_to_seal_over() {
+    let log = reported().and_then([sealed_by(50, IdentityKind::Victim, 2, None)]);
+    let own = v1::Actor { role: "satgas".into(), ..worker("satu").unwrap() };
+    assert!(why(log.decides(&sealed_by(51, IdentityKind::Victim, 3, Some(own)), 0, NOW)).contains("case worker"));
+    assert_eq!(log.decides(&sealed_by(51, IdentityKind::Victim, 3, worker("satu")), 0, NOW), Ok(()));
+    assert_eq!(log.sealing(NOW).identities[0].by, None);
+}
+
+#[test]
+fn of_many_corrections_the_latest_hundred_are_shown() {
+    let seals = (0..102).map(|n| sealed(50 + n, IdentityKind::Victim, 2 + u64::from(n)));
+    let log = reported().and_then(seals);
+    let shown = log.sealing(NOW).identities.remove(0);
+    let position = log.known(NOW).position();
+    let positions: Vec<u64> = shown.earlier.iter().map(|seal| seal.sealed_position).collect();
+    assert_eq!((shown.sealed_position, positions), (position, (position - 100..position).collect()));
 }
 
 #[test]

@@ -92,7 +92,8 @@ fn by(who: &str) -> v1::Actor {
 }
 
 async fn unseal(engine: &Engine) -> Result<String, SealError> {
-    let request = v1::UnsealIdentityRequest { case_id: id(1), kind: VICTIM.into(), purpose: PURPOSE.into() };
+    let request =
+        v1::UnsealIdentityRequest { case_id: id(1), kind: VICTIM.into(), purpose: PURPOSE.into(), sealed_position: 0 };
     engine.unseal_identity(request, by("satu")).await.map(|unsealed| unsealed.identity.show().full_name)
 }
 
@@ -136,7 +137,12 @@ async fn who_does_not_have_the_case_reads_nothing_hears_nothing_and_nothing_is_w
     let keys = Keys::new();
     let engine = with_case(Arc::new(MemoryJournal::new()), &keys).await;
     let other = async |case: u32| {
-        let request = v1::UnsealIdentityRequest { case_id: id(case), kind: VICTIM.into(), purpose: PURPOSE.into() };
+        let request = v1::UnsealIdentityRequest {
+            case_id: id(case),
+            kind: VICTIM.into(),
+            purpose: PURPOSE.into(),
+            sealed_position: 0,
+        };
         refusal(engine.unseal_identity(request, by("dua")).await)
     };
     assert_eq!(other(1).await, Refusal::NotAssigned, "before there is anything");
@@ -200,6 +206,36 @@ async fn an_id_of_another_persons_command_tells_nobody_whether_a_guessed_name_is
     }
     let again = seal_by(&engine, 50, 1, NAME, of("baru", "petugas-17")).await.unwrap();
     assert_eq!(fate(&again), (ReceiptStatus::AlreadyKnown, first), "another token of the same person");
+    stop(engine).await;
+}
+
+#[tokio::test]
+async fn what_was_sealed_before_a_correction_is_read_by_its_position_and_both_say_who_sealed_them() {
+    let (keys, journal) = (Keys::new(), Arc::new(MemoryJournal::new()));
+    let engine = with_case(journal.clone(), &keys).await;
+    let first = seal_by(&engine, 50, 1, NAME, by("satu")).await.unwrap().position;
+    let second = seal_by(&engine, 51, 2, "Orang Lain Contoh", by("dua")).await.unwrap().position;
+    stop(engine).await;
+    let engine = open(journal, &keys.options());
+    let head = engine.head();
+    let read = async |sealed_position| {
+        let purpose = PURPOSE.into();
+        let request = v1::UnsealIdentityRequest { case_id: id(1), kind: VICTIM.into(), purpose, sealed_position };
+        engine.unseal_identity(request, by("satu")).await
+    };
+    assert_eq!(refusal(read(first - 1).await), Refusal::NotSealed);
+    assert_eq!(engine.head(), head, "nothing was read");
+    for (asked, position, name, who) in [
+        (0, second, "Orang Lain Contoh", "dua"),
+        (first, first, NAME, "satu"),
+        (second, second, "Orang Lain Contoh", "dua"),
+    ] {
+        let told = read(asked).await.unwrap();
+        assert_eq!((told.sealed_position, told.sealed_by), (position, Some(by(who))));
+        assert_eq!(told.identity.show().full_name, name);
+        let Some(Body::IdentityRead(recorded)) = log(&engine).await.pop().unwrap().body else { panic!("no reading") };
+        assert_eq!(recorded.sealed_position, position);
+    }
     stop(engine).await;
 }
 
