@@ -219,8 +219,10 @@ pub fn well_formed(body: &Body) -> Vec<Violation> {
                 subject(&mut v, "instead_of", &e.instead_of);
                 v.require(e.instead_of != e.subject, "instead_of", "is the same as subject");
             }
-            // Who takes a case that nobody has says so by taking it.
-            if !e.reason.is_empty() || e.by.as_ref().is_none_or(|by| person(by) != e.subject) {
+            // A case worker who takes a case that nobody has says so by taking it. A supervisor gives a reason, also for assigning it to
+            // themselves by another of their tokens.
+            let takes = |by: &v1::Actor| by.role == CASE_WORKER && person(by) == e.subject;
+            if !e.reason.is_empty() || !e.by.as_ref().is_some_and(takes) {
                 reason(&mut v, "reason", &e.reason);
             }
             if e.until.as_ref().is_some_and(|until| Instant::from_proto(until).is_none()) {

@@ -337,6 +337,7 @@ fn an_assignment_says_to_whom_and_why() {
         other => other,
     };
     assert_eq!(refused(unexplained(by("pengawas"))), ["reason"]);
+    assert_eq!(refused(unexplained(by("satu"))), ["reason"], "a supervisor who is a case worker by another token");
     assert_eq!(log.decides(&unexplained(worker("satu")), 0, NOW), Ok(()), "taking says it");
 }
 
