@@ -2,9 +2,9 @@
 
 use satgas_proto::v1::{self, Violation, event::Body};
 
-use super::{Sealed, Sealing, case_of, person};
+use super::{Hold, Sealed, Sealing, Sealings, case_of, person};
 use crate::{
-    case::Case,
+    case::{Case, Cases},
     id::{SubmissionId, is_token},
     time::{Day, Instant},
     validate::Violations,
@@ -23,8 +23,10 @@ pub enum Refusal {
         /// The case's version.
         current: u64,
     },
-    /// The case is held: nothing of it is erased until the hold is lifted or ends.
+    /// The case, or one that it is merged with, is held: nothing of it is erased until the hold is lifted or ends.
     Held {
+        /// The case that the hold was placed on.
+        case_id: String,
         /// The hold.
         hold_id: String,
         /// Its reason.
@@ -73,15 +75,20 @@ pub fn actor_of(body: &Body) -> Option<&v1::Actor> {
 }
 
 impl Ask<'_> {
-    /// Decides against the case and what is known of its seals.
-    pub fn decide(&self, case: Option<&Case>, sealing: Option<&Sealing>) -> Result<(), Refusal> {
+    /// Decides against the cases and what is known of their seals: the case that it is about.
+    pub fn decide<'c>(&self, cases: &'c Cases, sealings: &Sealings) -> Result<&'c Case, Refusal> {
         let found = well_formed(self.body);
         if !found.is_empty() {
             return Err(Refusal::Invalid(found));
         }
-        let case = case.ok_or(Refusal::UnknownCase)?;
+        let case = cases.find_text(case_of(self.body).unwrap_or_default()).ok_or(Refusal::UnknownCase)?;
         let nothing = Sealing::default();
-        let sealing = sealing.unwrap_or(&nothing);
+        let sealing = sealings.get(case.id).unwrap_or(&nothing);
+        let not_held = || self.not_held(case.id, cases, sealings);
+        self.fits(case, sealing, not_held).map(|()| case)
+    }
+
+    fn fits(&self, case: &Case, sealing: &Sealing, not_held: impl Fn() -> Result<(), Refusal>) -> Result<(), Refusal> {
         match self.body {
             // Work on a case goes on when nobody knows any more who its people were.
             Body::CaseAssigned(assigned) => return sealing.assignments.decide_assigned(assigned, self.now),
@@ -113,8 +120,8 @@ impl Ask<'_> {
                 let stands = sealing.standing(self.now, u64::MAX).any(|hold| hold.id.to_string() == lifted.hold_id);
                 if stands { Ok(()) } else { Err(Refusal::NotAllowed("no such hold stands")) }
             }
-            Body::ErasureRequested(_) => self.request(sealing),
-            Body::ErasureApproved(approved) => self.approve(sealing, approved),
+            Body::ErasureRequested(_) => not_held().and_then(|()| request(sealing)),
+            Body::ErasureApproved(approved) => approve(sealing, approved, not_held),
             Body::ErasureDeclined(_) if sealing.open_request().is_some() => Ok(()),
             Body::ErasureDeclined(_) => Err(Refusal::NotAllowed("no erasure that was asked for waits")),
             Body::IdentityErased(_) if sealing.must_be_erased() => Ok(()),
@@ -147,31 +154,42 @@ impl Ask<'_> {
         }
     }
 
-    fn not_held(&self, sealing: &Sealing) -> Result<(), Refusal> {
-        match sealing.standing(self.now, u64::MAX).next() {
-            Some(hold) => Err(Refusal::Held { hold_id: hold.id.to_string(), reason: hold.reason.clone() }),
+    /// A hold follows its case into the one that it is merged with, and back: what a court asks for may lie under the key of either.
+    fn not_held(&self, case: SubmissionId, cases: &Cases, sealings: &Sealings) -> Result<(), Refusal> {
+        let standing =
+            |(id, sealing): (SubmissionId, &Sealing)| Some((id, sealing.standing(self.now, u64::MAX).next()?.clone()));
+        let of_the_same = |(id, _): &(SubmissionId, Hold)| cases.goes_on_in(*id) == cases.goes_on_in(case);
+        let held = sealings.all().filter_map(standing).filter(of_the_same);
+        // Its own before another's, and else the oldest.
+        match held.min_by_key(|(id, hold)| (*id != case, hold.placed.position)) {
+            Some((id, hold)) => {
+                Err(Refusal::Held { case_id: id.to_string(), hold_id: hold.id.to_string(), reason: hold.reason })
+            }
             None => Ok(()),
         }
     }
+}
 
-    fn request(&self, sealing: &Sealing) -> Result<(), Refusal> {
-        self.not_held(sealing)?;
-        if sealing.open_request().is_some() {
-            return Err(Refusal::NotAllowed("the erasure was asked for already: a second person must approve it"));
-        }
-        if sealing.seals.is_empty() { Err(Refusal::NotSealed) } else { Ok(()) }
+fn request(sealing: &Sealing) -> Result<(), Refusal> {
+    if sealing.open_request().is_some() {
+        return Err(Refusal::NotAllowed("the erasure was asked for already: a second person must approve it"));
     }
+    if sealing.seals.is_empty() { Err(Refusal::NotSealed) } else { Ok(()) }
+}
 
-    fn approve(&self, sealing: &Sealing, approved: &v1::ErasureApproved) -> Result<(), Refusal> {
-        let Some(request) = sealing.open_request() else {
-            return Err(Refusal::NotAllowed("nobody asked for an erasure"));
-        };
-        // The hold first: whoever is told of one need not send for a second person.
-        self.not_held(sealing)?;
-        match &approved.by {
-            Some(by) if !by.id.is_empty() && by.id != request.by.id && person(by) != person(&request.by) => Ok(()),
-            _ => Err(Refusal::SamePerson),
-        }
+fn approve(
+    sealing: &Sealing,
+    approved: &v1::ErasureApproved,
+    not_held: impl Fn() -> Result<(), Refusal>,
+) -> Result<(), Refusal> {
+    let Some(request) = sealing.open_request() else {
+        return Err(Refusal::NotAllowed("nobody asked for an erasure"));
+    };
+    // The hold first: whoever is told of one need not send for a second person.
+    not_held()?;
+    match &approved.by {
+        Some(by) if !by.id.is_empty() && by.id != request.by.id && person(by) != person(&request.by) => Ok(()),
+        _ => Err(Refusal::SamePerson),
     }
 }
 

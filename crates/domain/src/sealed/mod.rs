@@ -4,7 +4,7 @@
 //!
 //! Invariants:
 //! - All seals of a case are under one key, so that destroying it erases them all.
-//! - An erasure needs two persons, and no hold that stands. Once it is approved it is carried out: no hold, seal or reading comes between.
+//! - An erasure needs two persons, and no hold that stands on the case or on one that it is merged with. Once it is approved it is carried out: no hold, seal or reading comes between.
 //! - Who reads has the case assigned, whatever their role may do otherwise.
 //! - Nobody but a case worker puts an identity before one that somebody else sealed, and what was sealed before stays readable.
 //! - What was erased stays erased: nothing is sealed for the case again.

@@ -406,7 +406,7 @@ fn whoever_is_nobody_approves_nothing() {
 fn a_held_case_refuses_erasure_with_the_holds_reason_until_every_hold_is_lifted() {
     let log = reported().and_then([sealed(50, IdentityKind::Victim, 2), held(60, None), held(61, None)]);
     let refused = |log: &Log| match log.decides(&requested(62, "satu"), 0, NOW) {
-        Err(Refusal::Held { hold_id, reason }) => (hold_id, reason),
+        Err(Refusal::Held { case_id, hold_id, reason }) if case_id == id(CASE) => (hold_id, reason),
         other => panic!("{other:?}"),
     };
     assert_eq!(refused(&log), (id(60), REASON.to_owned()));
@@ -415,6 +415,49 @@ fn a_held_case_refuses_erasure_with_the_holds_reason_until_every_hold_is_lifted(
     assert!(why(log.decides(&lifted(64, 60), 0, NOW)).contains("no such hold"));
     let log = log.and_then([lifted(65, 61)]);
     assert_eq!(log.decides(&requested(66, "satu"), 0, NOW), Ok(()));
+}
+
+/// What an event is about, as of another case.
+fn of_case(case: u32, body: Body) -> Body {
+    let case_id = id(case);
+    match body {
+        Body::IdentitySealed(e) => Body::IdentitySealed(v1::IdentitySealed { case_id, ..e }),
+        Body::HoldPlaced(e) => Body::HoldPlaced(v1::HoldPlaced { case_id, ..e }),
+        Body::HoldLifted(e) => Body::HoldLifted(v1::HoldLifted { case_id, ..e }),
+        Body::ErasureRequested(e) => Body::ErasureRequested(v1::ErasureRequested { case_id, ..e }),
+        Body::ErasureApproved(e) => Body::ErasureApproved(v1::ErasureApproved { case_id, ..e }),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_hold_holds_every_case_that_its_case_is_merged_with_before_or_after() {
+    let report = |n| Body::Submitted(submission(n, "2028-04-20T09:00:00", Content::CaseReport(case_report())));
+    let merged = |n, case, into| command(n, case, 2, "2028-04-21T09:00:00", merge_into(into));
+    // 1 into 2, then 2 into 3; 4 and 5 are another pair.
+    let mut log = given((1..=5).map(report))
+        .and_then((1..=5).map(|case| of_case(case, sealed(50 + case, IdentityKind::Victim, 2))));
+    log.then_goes_on(merged(60, 1, 2), NOW);
+    log = log.and_then([of_case(1, requested(61, "satu"))]);
+    log.then_goes_on(merged(62, 2, 3), NOW);
+    log.then_goes_on(merged(63, 5, 4), NOW);
+    for holding in 1..=3 {
+        log = log.and_then([of_case(holding, held(70 + holding, None))]);
+        let standing = Refusal::Held { case_id: id(holding), hold_id: id(70 + holding), reason: REASON.into() };
+        assert_eq!(log.decides(&of_case(1, approved(80, "dua")), 0, NOW), Err(standing.clone()), "asked for before");
+        for case in 2..=3 {
+            assert_eq!(log.decides(&of_case(case, requested(80, "satu")), 0, NOW), Err(standing.clone()));
+        }
+        for case in 4..=5 {
+            assert_eq!(log.decides(&of_case(case, requested(80, "satu")), 0, NOW), Ok(()), "another case's hold");
+        }
+        log = log.and_then([of_case(holding, lifted(75 + holding, 70 + holding))]);
+    }
+    log = log.and_then([of_case(3, held(90, None)), of_case(2, held(91, None)), of_case(1, held(92, None))]);
+    for (case, hold) in [(1, 92), (2, 91), (3, 90)] {
+        let refused = log.decides(&of_case(case, requested(93, "tiga")), 0, NOW);
+        assert!(matches!(&refused, Err(Refusal::Held { hold_id, .. }) if *hold_id == id(hold)), "its own: {refused:?}");
+    }
 }
 
 #[test]
