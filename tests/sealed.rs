@@ -154,7 +154,7 @@ async fn open_case(served: &Served, channel: &Door) -> anyhow::Result<String> {
 
 async fn unseal(channel: &Door, case_id: &str, purpose: &str) -> Result<v1::UnsealIdentityResponse, tonic::Status> {
     let (case_id, purpose) = (case_id.to_owned(), purpose.to_owned());
-    let request = v1::UnsealIdentityRequest { case_id, kind: IdentityKind::Victim.into(), purpose };
+    let request = v1::UnsealIdentityRequest { case_id, kind: IdentityKind::Victim.into(), purpose, sealed_position: 0 };
     Ok(CaseServiceClient::new(channel.clone()).unseal_identity(request).await?.into_inner())
 }
 
@@ -344,7 +344,7 @@ async fn a_task_force_seals_for_its_own_cases_only_and_nobody_but_a_case_worker_
     let supervisor = another(&served, Role::Supervisor, None).await?;
     let record = |door: &Door, case_id: &str, expected_version| {
         let (command_id, case_id) = (new_id(), case_id.to_owned());
-        let (kind, identity) = (IdentityKind::Victim.into(), Some(victim()));
+        let (kind, identity) = (IdentityKind::Reporter.into(), Some(victim()));
         let request = v1::RecordIdentityRequest { command_id, case_id, expected_version, kind, identity };
         let mut client = CaseServiceClient::new(door.clone());
         async move { client.record_identity(request).await.map(|answer| answer.into_inner().version) }
@@ -363,10 +363,139 @@ async fn a_task_force_seals_for_its_own_cases_only_and_nobody_but_a_case_worker_
     Ok(())
 }
 
+#[tokio::test]
+async fn a_task_force_cannot_seal_over_what_a_case_worker_sealed_nor_with_a_report_that_is_known() -> anyhow::Result<()>
+{
+    let place = Place::new()?;
+    let served = place.serve(&[])?;
+    let channel = served.connect().await?;
+    register(&channel).await?;
+    let own = Some(Own::AreaCode(AREA.into()));
+    let (satgas, _) = of(&served, Role::Satgas, own, "anggota-1").await?;
+    let mut client = CaseServiceClient::new(satgas.clone());
+    let case = report();
+    let case_id = case.submission_id.clone();
+    let with = |kinds: &[IdentityKind]| {
+        let identity = Some(victim());
+        let seal = |kind: &IdentityKind| v1::IdentityToSeal {
+            command_id: new_id(),
+            kind: (*kind).into(),
+            identity: identity.clone(),
+        };
+        v1::OpenCaseRequest { submission: Some(case.clone()), identities: kinds.iter().map(seal).collect() }
+    };
+    client.open_case(with(&[])).await?;
+    // As after a crash between the report and its identities: nothing else has happened to the case, so they are sealed.
+    let opened = with(&[IdentityKind::Reporter, IdentityKind::Victim]);
+    for _ in 0..2 {
+        let case = client.open_case(opened.clone()).await?.into_inner().case.context("the case")?;
+        ensure!(case.version == 3, "sealed once: {case:?}");
+    }
+    let late = client.open_case(with(&[IdentityKind::Reporter])).await.err().context("the case has moved on")?;
+    ensure!(late.code() == Code::Aborted && reason(&late) == "STALE_VERSION", "{late:?}");
+
+    let worker = |door: &Door, expected_version| {
+        let kind = IdentityKind::AllegedOffender.into();
+        let identity = Some(v1::PersonIdentity { full_name: TELLER.into(), ..Default::default() });
+        let (command_id, case_id) = (new_id(), case_id.clone());
+        let request = v1::RecordIdentityRequest { command_id, case_id, expected_version, kind, identity };
+        let mut client = CaseServiceClient::new(door.clone());
+        async move { client.record_identity(request).await.map(tonic::Response::into_inner) }
+    };
+    let (first, _) = of(&served, Role::CaseWorker, None, "petugas-17").await?;
+    let (second, _) = of(&served, Role::CaseWorker, None, "petugas-18").await?;
+    let told = worker(&first, 3).await?;
+    let by = |told: v1::RecordIdentityResponse| {
+        let offender = told.sealing.unwrap_or_default().identities.pop().unwrap_or_default();
+        (offender.by.unwrap_or_default().subject, offender.earlier.len())
+    };
+    ensure!(by(told) == ("petugas-17".to_owned(), 0));
+    let head = log(&channel).await?.len();
+    let refused = worker(&satgas, 4).await.err().context("a case worker's")?;
+    ensure!(refused.code() == Code::FailedPrecondition && reason(&refused) == "NOT_ALLOWED", "{refused:?}");
+    ensure!(refused.message().contains("tell the case worker") && log(&channel).await?.len() == head, "{refused:?}");
+    ensure!(by(worker(&second, 4).await?) == ("petugas-18".to_owned(), 1), "a correction");
+    let get = v1::GetCaseRequest { case_id: case_id.clone(), ..Default::default() };
+    let seen = client.get_case(get).await?.into_inner().case.unwrap_or_default().sealing.unwrap_or_default();
+    ensure!(seen.identities.len() == 3, "{seen:?}");
+    ensure!(seen.identities.iter().all(|identity| identity.by.is_none() && identity.earlier.is_empty()), "{seen:?}");
+
+    served.ask(&["case", "take", &case_id])?.good()?;
+    let shown = served.ask(&["case", "show", &case_id])?.good()?;
+    ensure!(shown.contains("by petugas-18 (case_worker)"), "{shown}");
+    let before = shown.lines().find(|line| line.contains("before it")).context("what was sealed before")?;
+    ensure!(before.contains("by petugas-17 (case_worker): event "), "{shown}");
+    let position = before.rsplit(' ').next().unwrap_or_default();
+    let unseal = ["case", "identity", "unseal", &case_id, "--kind", "alleged-offender", "--purpose", PURPOSE];
+    let out = served.ask(&[&unseal[..], &["--sealed-at", position]].concat())?.good()?;
+    ensure!(out.contains(TELLER) && out.contains("by petugas-17 (case_worker)"), "{out}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn nobody_can_try_a_guessed_name_on_somebody_elses_command() -> anyhow::Result<()> {
+    let place = Place::new()?;
+    let served = place.serve(&[])?;
+    let channel = served.connect().await?;
+    register(&channel).await?;
+    let case = report();
+    let seal = |name: &str, command_id: &str| v1::RecordIdentityRequest {
+        command_id: command_id.to_owned(),
+        case_id: case.submission_id.clone(),
+        expected_version: 2,
+        kind: IdentityKind::AllegedOffender.into(),
+        identity: Some(v1::PersonIdentity { full_name: name.to_owned(), ..Default::default() }),
+    };
+    let (opened, recorded) = (new_id(), new_id());
+    let open = |name: &str| {
+        let v1::RecordIdentityRequest { command_id, kind, identity, .. } = seal(name, &opened);
+        let identities = vec![v1::IdentityToSeal { command_id, kind, identity }];
+        v1::OpenCaseRequest { submission: Some(case.clone()), identities }
+    };
+    let own = Some(Own::AreaCode(AREA.into()));
+    let (teller, _) = of(&served, Role::Satgas, own.clone(), "anggota-1").await?;
+    CaseServiceClient::new(teller).open_case(open(TELLER)).await?;
+    let (worker, _) = of(&served, Role::CaseWorker, None, "petugas-17").await?;
+    CaseServiceClient::new(worker).record_identity(seal(NAME, &recorded)).await?;
+
+    let (colleague, colleague_id) = of(&served, Role::Satgas, own.clone(), "anggota-2").await?;
+    let (second, second_id) = of(&served, Role::CaseWorker, None, "petugas-18").await?;
+    let told = |status: tonic::Status| (status.code(), status.message().to_owned(), reason(&status));
+    for (door, token_id) in [(colleague, colleague_id), (second, second_id)] {
+        let mut client = CaseServiceClient::new(door);
+        for (command_id, right) in [(&recorded, NAME), (&opened, TELLER)] {
+            let [hit, miss] = [right, "Orang Lain Contoh"].map(|name| seal(name, command_id));
+            let hit = told(client.record_identity(hit).await.err().context("another's command")?);
+            ensure!(hit.0 == Code::AlreadyExists && hit.2 == "ID_TAKEN", "{hit:?}");
+            ensure!(hit == told(client.record_identity(miss).await.err().context("another's command")?));
+        }
+        let hit = told(client.open_case(open(TELLER)).await.err().context("another's command")?);
+        ensure!(hit == told(client.open_case(open("Orang Lain Contoh")).await.err().context("another's command")?));
+        let asked = v1::ListAccessRequest { token_id, ..Default::default() };
+        let seen = AuditServiceClient::new(channel.clone()).list_access(asked).await?.into_inner();
+        let refused = |rpc: &str| {
+            let found = seen.rpcs.iter().find(|access| access.rpc.ends_with(rpc));
+            found.map_or((0, 0), |access| (access.answered, access.refused))
+        };
+        ensure!(refused("/RecordIdentity") == (0, 4) && refused("/OpenCase") == (0, 2), "{seen:?}");
+    }
+    let (renewed, _) = of(&served, Role::Satgas, own, "anggota-1").await?;
+    let again = CaseServiceClient::new(renewed).open_case(open(TELLER)).await?.into_inner();
+    ensure!(again.receipt.unwrap_or_default().status() == ReceiptStatus::AlreadyKnown, "the same person");
+    let (renewed, _) = of(&served, Role::CaseWorker, None, "petugas-17").await?;
+    let again = CaseServiceClient::new(renewed).record_identity(seal(NAME, &recorded)).await?.into_inner();
+    ensure!(again.receipt.unwrap_or_default().status() == ReceiptStatus::AlreadyKnown && again.version == 3);
+    Ok(())
+}
+
 /// A channel of somebody whose tokens bear a subject, and the token's id.
 async fn of_subject(served: &Served, role: Role, subject: &str) -> anyhow::Result<(Door, String)> {
+    of(served, role, None, subject).await
+}
+
+async fn of(served: &Served, role: Role, own: Option<Own>, subject: &str) -> anyhow::Result<(Door, String)> {
     let channel = served.channel().await?;
-    let assignment = v1::Assignment { role: role.into(), own: None };
+    let assignment = v1::Assignment { role: role.into(), own };
     let (id, secret) = door::issue_to(subject, &channel, &served.operator()?, assignment, 3_600).await?;
     Ok((Door::with(channel, &secret), id))
 }

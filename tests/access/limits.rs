@@ -184,7 +184,12 @@ async fn a_holder_reads_so_many_identities_an_hour() -> anyhow::Result<()> {
     let take = v1::AssignCaseRequest { command_id, case_id: case_id.clone(), subject, ..Default::default() };
     cases.assign_case(take).await?;
     let kind = IdentityKind::Victim.into();
-    let reading = v1::UnsealIdentityRequest { case_id, kind, purpose: "Pendampingan di rumah sakit".to_owned() };
+    let reading = v1::UnsealIdentityRequest {
+        case_id,
+        kind,
+        purpose: "Pendampingan di rumah sakit".to_owned(),
+        ..Default::default()
+    };
     // That nothing is sealed is told to the same holder only so often.
     for _ in 0..2 {
         ensure_code(&cases.unseal_identity(reading.clone()).await, Code::NotFound)?;

@@ -434,6 +434,16 @@ impl Cases {
         self.find(SubmissionId::parse(id).ok()?).map(|index| self.get(index))
     }
 
+    /// The case that one goes on in: itself, or the one at the end of its merges. That ends, as a case is merged only into one that was not.
+    #[must_use]
+    pub fn goes_on_in(&self, id: SubmissionId) -> SubmissionId {
+        let mut last = id;
+        while let Some(into) = self.find(last).and_then(|index| self.get(index).merged_into) {
+            last = into;
+        }
+        last
+    }
+
     /// A case by index.
     #[must_use]
     pub fn get(&self, index: u32) -> &Case {

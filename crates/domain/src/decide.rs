@@ -196,9 +196,7 @@ impl WriteState {
 
     /// Decides on something about sealed identities: who it belongs to, and the case's version before it.
     pub fn decide_sealing(&self, ask: sealed::Ask<'_>) -> Result<(Origin, u64), sealed::Refusal> {
-        let case = self.cases.find_text(sealed::case_of(ask.body).unwrap_or_default());
-        ask.decide(case, case.and_then(|case| self.sealing(case.id)))?;
-        let case = case.ok_or(sealed::Refusal::UnknownCase)?;
+        let case = ask.decide(&self.cases, &self.sealings)?;
         Ok((Origin { scope: case.scope, area: case.area }, case.version))
     }
 

@@ -64,7 +64,7 @@ fn cryptography(vault: &Vault) {
     let identity = person();
     let seal = key.seal(of, &identity);
     per_call("seal", || drop(black_box(key.seal(of, &identity))));
-    per_call("keyed tag", || drop(black_box(key.tag(of, 1, &identity).to_vec())));
+    per_call("keyed tag", || drop(black_box(key.tag(of, "contoh", &identity).to_vec())));
     per_call("open", || drop(black_box(key.open(of, &seal))));
     per_call("read and unwrap a key", || drop(black_box(vault.key(case))));
 }
@@ -176,7 +176,11 @@ async fn seal(engine: &Engine, case: &str, version: u64) {
         kind: v1::IdentityKind::Victim.into(),
         identity: None,
     };
-    engine.record_identity(command, person()).await.expect("it is sealed");
+    engine.record_identity(command, person(), case_worker()).await.expect("it is sealed");
+}
+
+fn case_worker() -> v1::Actor {
+    v1::Actor { id: "contoh".into(), role: "case_worker".into(), ..Default::default() }
 }
 
 async fn unseal(engine: &Engine, case: &str) {
@@ -184,9 +188,9 @@ async fn unseal(engine: &Engine, case: &str) {
         case_id: case.to_owned(),
         kind: v1::IdentityKind::Victim.into(),
         purpose: "Pendampingan pemeriksaan".into(),
+        sealed_position: 0,
     };
-    let by = v1::Actor { id: "contoh".into(), role: "case_worker".into(), ..Default::default() };
-    drop(black_box(engine.unseal_identity(request, by).await.expect("it opens")));
+    drop(black_box(engine.unseal_identity(request, case_worker()).await.expect("it opens")));
 }
 
 fn times() -> Histogram<u64> {

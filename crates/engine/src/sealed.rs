@@ -73,6 +73,10 @@ pub struct Unsealed {
     pub identity: Clear,
     /// When it was sealed.
     pub sealed_at: Option<pbjson_types::Timestamp>,
+    /// Who sealed it.
+    pub sealed_by: Option<v1::Actor>,
+    /// Position of the event that sealed it.
+    pub sealed_position: u64,
     /// Position of the event that records this reading.
     pub read_position: u64,
 }
@@ -86,11 +90,13 @@ struct Standing {
 }
 
 impl Engine {
-    /// Seals an identity under the case's key and records the seal: the receipt. An `expected_version` of 0 fits any version.
+    /// Seals an identity under the case's key and records the seal: the receipt. An `expected_version` of 0 fits any version. The same command
+    /// of the same person again is known; to anybody else its id is taken, whatever they send under it.
     pub async fn record_identity(
         &self,
         command: v1::RecordIdentityRequest,
         identity: Clear,
+        by: v1::Actor,
     ) -> Result<v1::Receipt, SealError> {
         let v1::RecordIdentityRequest { command_id, case_id, expected_version, kind, .. } = command;
         let drafted = v1::IdentitySealed { command_id: command_id.clone(), case_id, kind, ..Default::default() };
@@ -109,22 +115,22 @@ impl Engine {
         // Before the event: an identity that was acknowledged can be read again, whatever happens next.
         let key = self.case_key(case, standing.key_id).await?;
         let of = self.of(case, drafted.kind);
-        let tag = key.tag(of, expected_version, &identity);
+        let tag = key.tag(of, sealed::person(&by), &identity);
         let seal = Some(key.seal(of, &identity));
         drop((key, identity));
-        let sealed = v1::IdentitySealed { seal, content_tag: tag.to_vec().into(), ..drafted };
+        let sealed = v1::IdentitySealed { seal, content_tag: tag.to_vec().into(), by: Some(by), ..drafted };
         let outcome = self.record(Body::IdentitySealed(sealed), expected_version).await?;
         self.receipt(command_id, &outcome).await
     }
 
-    /// Records who reads an identity and what for, and then opens the seal.
+    /// Records who reads an identity and what for, and then opens the seal: the latest of its kind, or the one at a position.
     pub async fn unseal_identity(
         &self,
         request: v1::UnsealIdentityRequest,
         by: v1::Actor,
     ) -> Result<Unsealed, SealError> {
-        let v1::UnsealIdentityRequest { case_id, kind, purpose } = request;
-        let mut read = v1::IdentityRead { case_id, kind, purpose, by: Some(by), sealed_position: 0 };
+        let v1::UnsealIdentityRequest { case_id, kind, purpose, sealed_position } = request;
+        let mut read = v1::IdentityRead { case_id, kind, purpose, by: Some(by), sealed_position };
         let found = sealed::well_formed(&Body::IdentityRead(read.clone()));
         if !found.is_empty() {
             return Err(Refusal::Invalid(found).into());
@@ -138,22 +144,19 @@ impl Engine {
         if standing.must_be_erased {
             return Err(Refusal::Erased.into());
         }
-        let position = standing.latest.ok_or(Refusal::NotSealed)?;
-        read.sealed_position = position;
+        if sealed_position == 0 {
+            read.sealed_position = standing.latest.ok_or(Refusal::NotSealed)?;
+        }
+        let position = read.sealed_position;
         let outcome = self.record(Body::IdentityRead(read), 0).await?;
         let (engine, vault) = (self.clone(), self.vault()?);
         let opened = tokio::task::spawn_blocking(move || engine.open_seal(&vault, case, kind, position)).await;
-        let (identity, sealed_at) = opened.map_err(|_| SealError::Unreadable)??;
-        Ok(Unsealed { identity, sealed_at, read_position: outcome.position() })
+        let unsealed = opened.map_err(|_| SealError::Unreadable)??;
+        Ok(Unsealed { read_position: outcome.position(), ..unsealed })
     }
 
-    fn open_seal(
-        &self,
-        vault: &Vault,
-        case: SubmissionId,
-        kind: i32,
-        position: u64,
-    ) -> Result<(Clear, Option<pbjson_types::Timestamp>), SealError> {
+    /// Opens the seal at a position; where its reading is recorded is the caller's to say.
+    fn open_seal(&self, vault: &Vault, case: SubmissionId, kind: i32, position: u64) -> Result<Unsealed, SealError> {
         let record = self.shared.journal.record(position).map_err(|error| {
             tracing::error!(%error, "the log cannot be read for a seal");
             SealError::Unreadable
@@ -162,7 +165,8 @@ impl Engine {
         let event = v1::Event::decode(bytes).map_err(|_| SealError::Unreadable)?;
         let Some(Body::IdentitySealed(sealed)) = event.body else { return Err(SealError::Unreadable) };
         let identity = vault.key(case)?.open(self.of(case, kind), &sealed.seal.unwrap_or_default())?;
-        Ok((identity, event.recorded_at))
+        let (sealed_at, sealed_by) = (event.recorded_at, sealed.by);
+        Ok(Unsealed { identity, sealed_at, sealed_by, sealed_position: position, read_position: 0 })
     }
 
     /// Records a hold, its end, a request to erase or that it was declined, or an assignment: the receipt.

@@ -39,7 +39,7 @@ use crate::{
 };
 
 /// Number of the write state's layout and meaning.
-pub(crate) const VERSION: u32 = 6;
+pub(crate) const VERSION: u32 = 7;
 /// Bytes of records after which a commit takes no more jobs.
 const COMMIT_BYTES: usize = 2 * 1024 * 1024;
 

@@ -21,6 +21,7 @@ pub(crate) struct CaseApi {
 impl CaseService for CaseApi {
     async fn open_case(&self, request: Request<v1::OpenCaseRequest>) -> Result<Response<v1::OpenCaseResponse>, Status> {
         let _call = self.streams.tasks.token();
+        let by = sealed::caller(&request);
         let v1::OpenCaseRequest { submission, identities } = request.into_inner();
         let submission = submission.ok_or_else(|| status::invalid_field("submission", "is missing"))?;
         let identities = sealed::WithCase::of(&submission.submission_id, identities)?;
@@ -31,8 +32,9 @@ impl CaseService for CaseApi {
         let receipt = submit(&self.engine, submission).await?;
         // Under an id that stands for another report, these would be sealed with a case that is not theirs; a report that a supervisor
         // refused is no case.
-        if matches!(receipt.status(), v1::ReceiptStatus::Accepted | v1::ReceiptStatus::AlreadyKnown) {
-            identities.record(&self.engine).await?;
+        let is_new = receipt.status() == v1::ReceiptStatus::Accepted;
+        if is_new || receipt.status() == v1::ReceiptStatus::AlreadyKnown {
+            identities.record(&self.engine, &by, is_new).await?;
         }
         let case = self.get(&id, self.engine.head().position.max(receipt.position), None).await?;
         Ok(Response::new(v1::OpenCaseResponse { receipt: Some(receipt), case }))
@@ -86,7 +88,7 @@ impl CaseService for CaseApi {
         request: Request<v1::RecordIdentityRequest>,
     ) -> Result<Response<v1::RecordIdentityResponse>, Status> {
         let _call = self.streams.tasks.token();
-        sealed::record(&self.engine, request.into_inner()).await.map(Response::new)
+        sealed::record(&self.engine, request).await.map(Response::new)
     }
 
     async fn assign_case(

@@ -2,6 +2,8 @@
 //!
 //! Identities in the clear are taken out of a request at once and are wiped when they are done with. Nothing here logs a request.
 
+use std::collections::BTreeSet;
+
 use satgas_engine::{Engine, vault::Clear};
 use satgas_proto::v1::{self, erasure_service_server::ErasureService, event::Body};
 use tonic::{Request, Response, Status};
@@ -19,15 +21,17 @@ pub(crate) fn caller<T>(request: &Request<T>) -> v1::Actor {
 /// Seals an identity and records the seal.
 pub(crate) async fn record(
     engine: &Engine,
-    mut command: v1::RecordIdentityRequest,
+    request: Request<v1::RecordIdentityRequest>,
 ) -> Result<v1::RecordIdentityResponse, Status> {
+    let by = caller(&request);
+    let mut command = request.into_inner();
     let identity = command.identity.take().map(Clear::from);
     let identity = identity.ok_or_else(|| status::invalid_field("identity", "is missing"))?;
     if command.expected_version == 0 {
         return Err(status::invalid_field("expected_version", "is missing: versions are counted from 1"));
     }
     let case_id = command.case_id.clone();
-    let receipt = engine.record_identity(command, identity).await.map_err(status::sealed)?;
+    let receipt = engine.record_identity(command, identity, by).await.map_err(status::sealed)?;
     let sealing = engine.sealing_shown(&case_id).await.map_err(status::sealed)?;
     let case = satgas_domain::id::SubmissionId::parse(&case_id).ok();
     let look = |folded: &satgas_engine::Folded| case.and_then(|id| folded.known(engine.now()).case(id));
@@ -55,16 +59,20 @@ impl WithCase {
                 v.within("identity", |v| satgas_domain::sealed::identity(v, clear.identity()));
             });
             let v1::IdentitySealed { command_id, case_id, .. } = sealed;
-            // The case is new: there is no version that anybody could have looked at.
             let command = v1::RecordIdentityRequest { command_id, case_id, kind, expected_version: 0, identity: None };
             taken.push((command, clear));
         }
         if v.is_empty() { Ok(Self(taken)) } else { Err(status::invalid(v.into_vec())) }
     }
 
-    pub(crate) async fn record(self, engine: &Engine) -> Result<(), Status> {
-        for (command, identity) in self.0 {
-            engine.record_identity(command, identity).await.map_err(status::sealed)?;
+    /// Seals them. With a case that is new there is no version that anybody could have looked at; with one that was there before, it must be
+    /// the one that this very request has left.
+    pub(crate) async fn record(self, engine: &Engine, by: &v1::Actor, case_is_new: bool) -> Result<(), Status> {
+        let mut sealed = BTreeSet::new();
+        for (mut command, identity) in self.0 {
+            command.expected_version = if case_is_new { 0 } else { 1 + sealed.len() as u64 };
+            let receipt = engine.record_identity(command, identity, by.clone()).await.map_err(status::sealed)?;
+            sealed.insert(receipt.position);
         }
         Ok(())
     }
@@ -79,6 +87,8 @@ pub(crate) async fn unseal(
     let unsealed = engine.unseal_identity(request.into_inner(), by).await.map_err(status::sealed)?;
     Ok(v1::UnsealIdentityResponse {
         sealed_at: unsealed.sealed_at,
+        sealed_by: unsealed.sealed_by,
+        sealed_position: unsealed.sealed_position,
         read_position: unsealed.read_position,
         identity: Some(unsealed.identity.show()),
     })

@@ -283,9 +283,11 @@ fn seal_refused(refusal: sealed::Refusal) -> Status {
         sealed::Refusal::NotSealed => not_found("sealed identity"),
         sealed::Refusal::Invalid(violations) => invalid(violations),
         sealed::Refusal::StaleVersion { current } => case(CaseError::Refused(Refusal::StaleVersion { current })),
-        sealed::Refusal::Held { hold_id, reason } => {
-            let message = format!("the case is held, nothing of it is erased: {reason}");
-            with_reason(Code::FailedPrecondition, message, "HELD", [("hold_id", hold_id)])
+        sealed::Refusal::Held { case_id, hold_id, reason } => {
+            let message = format!(
+                "hold {hold_id} on case {case_id} stands, nothing of it or of a case merged with it is erased: {reason}"
+            );
+            with_reason(Code::FailedPrecondition, message, "HELD", [("case_id", case_id), ("hold_id", hold_id)])
         }
         sealed::Refusal::Erased => {
             let message = "the identities of this case were erased, or are being erased".to_owned();
@@ -300,7 +302,8 @@ fn seal_refused(refusal: sealed::Refusal) -> Status {
     }
 }
 
-fn id_taken(position: u64, what: &str) -> Status {
+/// A command's id is known with other content, or as somebody else's.
+pub(crate) fn id_taken(position: u64, what: &str) -> Status {
     let message =
         format!("the command's id was used for something else at position {position}: make a new id for a new {what}");
     with_reason(Code::AlreadyExists, message, "ID_TAKEN", [("position", position.to_string())])

@@ -60,6 +60,9 @@ pub(crate) struct Unseal {
     /// What for, 10 to 500 characters; recorded with who you are; no names
     #[arg(long)]
     purpose: String,
+    /// Event that sealed it, as `satgas case show` prints it, to read what was sealed before a correction [default: the latest]
+    #[arg(long, value_name = "POSITION", default_value_t = 0, hide_default_value = true)]
+    sealed_at: u64,
     /// How the identity is printed
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -109,7 +112,8 @@ async fn record(args: Record, server: &Connection, log: &Log) -> anyhow::Result<
 }
 
 async fn unseal(args: Unseal, server: &Connection, log: &Log) -> anyhow::Result<ExitCode> {
-    let request = v1::UnsealIdentityRequest { case_id: args.case_id, kind: args.kind.into(), purpose: args.purpose };
+    let Unseal { case_id, kind, purpose, sealed_at: sealed_position, .. } = args;
+    let request = v1::UnsealIdentityRequest { case_id, kind: kind.into(), purpose, sealed_position };
     let answer = server.cases().unseal_identity(unary(request)).await?.into_inner();
     let identity = answer.identity.unwrap_or_default();
     let mut out = io::stdout().lock();
@@ -129,7 +133,8 @@ async fn unseal(args: Unseal, server: &Connection, log: &Log) -> anyhow::Result<
             for (name, text) in fields.into_iter().filter(|(_, text)| !text.is_empty()) {
                 writeln!(out, "{name:<15} {text}")?;
             }
-            writeln!(out, "sealed          {}", time::show(answer.sealed_at.as_ref(), &log.zone))?;
+            let by = sealing::by(answer.sealed_by.as_ref());
+            writeln!(out, "sealed          {}{by}", time::show(answer.sealed_at.as_ref(), &log.zone))?;
             writeln!(out, "this reading    event {}", answer.read_position)?;
         }
     }

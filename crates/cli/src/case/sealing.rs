@@ -124,13 +124,24 @@ fn show(sealing: Option<v1::CaseSealing>, log: &Log) -> anyhow::Result<ExitCode>
     Ok(ExitCode::SUCCESS)
 }
 
+/// Who did it, by the subject and the role, as the end of a sentence; nothing where it is not said.
+pub(super) fn by(actor: Option<&v1::Actor>) -> String {
+    let Some(v1::Actor { id, role, subject }) = actor else { return String::new() };
+    format!(" by {} ({role})", if subject.is_empty() { id } else { subject })
+}
+
 /// Writes what is sealed, held and erased of a case.
 pub(super) fn write(out: &mut impl Write, sealing: &v1::CaseSealing, log: &Log) -> io::Result<()> {
     let at = |moment| time::show(moment, &log.zone);
     for identity in &sealing.identities {
         let kind = codes::label::<v1::IdentityKind>(identity.kind);
         let erased = if identity.erased { ", erased" } else { "" };
-        writeln!(out, "identity        {kind}, sealed {}{erased}", at(identity.sealed_at.as_ref()))?;
+        let who = by(identity.by.as_ref());
+        writeln!(out, "identity        {kind}, sealed {}{who}{erased}", at(identity.sealed_at.as_ref()))?;
+        for earlier in &identity.earlier {
+            let (when, who) = (at(earlier.sealed_at.as_ref()), by(earlier.by.as_ref()));
+            writeln!(out, "  before it     sealed {when}{who}: event {}", earlier.sealed_position)?;
+        }
     }
     for hold in &sealing.holds {
         let until = hold.until.as_ref().map_or_else(String::new, |until| format!(" until {}", at(Some(until))));

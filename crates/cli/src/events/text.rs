@@ -75,7 +75,8 @@ fn body_text(body: &Body, shaping: Option<&v1::Shaping>, zone: &TimeZone) -> Str
             format!("quarantined #{}: {verdict}: {}", decision.quarantined_position, decision.reason)
         }
         Body::IdentitySealed(sealed) => {
-            format!("case {} v{}: {}", sealed.case_id, sealed.version, sealed.kind().label())
+            let by = sealed.by.as_ref().map_or_else(String::new, |by| format!(" by {}", by.id));
+            format!("case {} v{}: {}{by}", sealed.case_id, sealed.version, sealed.kind().label())
         }
         Body::IdentityRead(_)
         | Body::HoldPlaced(_)

@@ -2,13 +2,16 @@
 
 use satgas_proto::v1::{self, Violation, event::Body};
 
-use super::{Sealing, case_of, person};
+use super::{Hold, Sealed, Sealing, Sealings, case_of, person};
 use crate::{
-    case::Case,
+    case::{Case, Cases},
     id::{SubmissionId, is_token},
     time::{Day, Instant},
     validate::Violations,
 };
+
+/// The role that leads cases, as events name it.
+const CASE_WORKER: &str = "case_worker";
 
 /// Why it is not.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,8 +23,10 @@ pub enum Refusal {
         /// The case's version.
         current: u64,
     },
-    /// The case is held: nothing of it is erased until the hold is lifted or ends.
+    /// The case, or one that it is merged with, is held: nothing of it is erased until the hold is lifted or ends.
     Held {
+        /// The case that the hold was placed on.
+        case_id: String,
         /// The hold.
         hold_id: String,
         /// Its reason.
@@ -56,6 +61,7 @@ pub struct Ask<'a> {
 #[must_use]
 pub fn actor_of(body: &Body) -> Option<&v1::Actor> {
     match body {
+        Body::IdentitySealed(e) => e.by.as_ref(),
         Body::IdentityRead(e) => e.by.as_ref(),
         Body::HoldPlaced(e) => e.by.as_ref(),
         Body::HoldLifted(e) => e.by.as_ref(),
@@ -69,15 +75,20 @@ pub fn actor_of(body: &Body) -> Option<&v1::Actor> {
 }
 
 impl Ask<'_> {
-    /// Decides against the case and what is known of its seals.
-    pub fn decide(&self, case: Option<&Case>, sealing: Option<&Sealing>) -> Result<(), Refusal> {
+    /// Decides against the cases and what is known of their seals: the case that it is about.
+    pub fn decide<'c>(&self, cases: &'c Cases, sealings: &Sealings) -> Result<&'c Case, Refusal> {
         let found = well_formed(self.body);
         if !found.is_empty() {
             return Err(Refusal::Invalid(found));
         }
-        let case = case.ok_or(Refusal::UnknownCase)?;
+        let case = cases.find_text(case_of(self.body).unwrap_or_default()).ok_or(Refusal::UnknownCase)?;
         let nothing = Sealing::default();
-        let sealing = sealing.unwrap_or(&nothing);
+        let sealing = sealings.get(case.id).unwrap_or(&nothing);
+        let not_held = || self.not_held(case.id, cases, sealings);
+        self.fits(case, sealing, not_held).map(|()| case)
+    }
+
+    fn fits(&self, case: &Case, sealing: &Sealing, not_held: impl Fn() -> Result<(), Refusal>) -> Result<(), Refusal> {
         match self.body {
             // Work on a case goes on when nobody knows any more who its people were.
             Body::CaseAssigned(assigned) => return sealing.assignments.decide_assigned(assigned, self.now),
@@ -96,11 +107,8 @@ impl Ask<'_> {
         }
         match self.body {
             Body::IdentitySealed(sealed) => self.seal(case, sealing, sealed),
-            Body::IdentityRead(read) => match sealing.latest(read.kind()) {
-                Some(position) if position == read.sealed_position => Ok(()),
-                Some(_) => Err(Refusal::NotAllowed("another identity was sealed meanwhile: ask again")),
-                None => Err(Refusal::NotSealed),
-            },
+            Body::IdentityRead(read) if sealing.has(read.kind(), read.sealed_position) => Ok(()),
+            Body::IdentityRead(_) => Err(Refusal::NotSealed),
             Body::HoldPlaced(placed) => {
                 let until = placed.until.as_ref().and_then(Instant::from_proto);
                 if until.is_some_and(|until| until <= self.now) {
@@ -112,8 +120,8 @@ impl Ask<'_> {
                 let stands = sealing.standing(self.now, u64::MAX).any(|hold| hold.id.to_string() == lifted.hold_id);
                 if stands { Ok(()) } else { Err(Refusal::NotAllowed("no such hold stands")) }
             }
-            Body::ErasureRequested(_) => self.request(sealing),
-            Body::ErasureApproved(approved) => self.approve(sealing, approved),
+            Body::ErasureRequested(_) => not_held().and_then(|()| request(sealing)),
+            Body::ErasureApproved(approved) => approve(sealing, approved, not_held),
             Body::ErasureDeclined(_) if sealing.open_request().is_some() => Ok(()),
             Body::ErasureDeclined(_) => Err(Refusal::NotAllowed("no erasure that was asked for waits")),
             Body::IdentityErased(_) if sealing.must_be_erased() => Ok(()),
@@ -129,6 +137,14 @@ impl Ask<'_> {
         if case.is_merged() {
             return Err(Refusal::NotAllowed("the case was merged into another: go on there"));
         }
+        // Who is told of a case may not put another name over the one that help rests on.
+        let by = sealed.by.clone().unwrap_or_default();
+        let of_another = |known: &Sealed| known.kind == sealed.kind && person(&known.by) != person(&by);
+        if by.role != CASE_WORKER && sealing.seals.iter().any(of_another) {
+            return Err(Refusal::NotAllowed(
+                "somebody else has sealed this identity: tell the case worker what is wrong with it, who records it",
+            ));
+        }
         let key_id = sealed.seal.as_ref().map(|seal| seal.key_id.as_ref());
         match sealing.key_id() {
             Some(known) if key_id != Some(known.as_slice()) => {
@@ -138,31 +154,42 @@ impl Ask<'_> {
         }
     }
 
-    fn not_held(&self, sealing: &Sealing) -> Result<(), Refusal> {
-        match sealing.standing(self.now, u64::MAX).next() {
-            Some(hold) => Err(Refusal::Held { hold_id: hold.id.to_string(), reason: hold.reason.clone() }),
+    /// A hold follows its case into the one that it is merged with, and back: what a court asks for may lie under the key of either.
+    fn not_held(&self, case: SubmissionId, cases: &Cases, sealings: &Sealings) -> Result<(), Refusal> {
+        let standing =
+            |(id, sealing): (SubmissionId, &Sealing)| Some((id, sealing.standing(self.now, u64::MAX).next()?.clone()));
+        let of_the_same = |(id, _): &(SubmissionId, Hold)| cases.goes_on_in(*id) == cases.goes_on_in(case);
+        let held = sealings.all().filter_map(standing).filter(of_the_same);
+        // Its own before another's, and else the oldest.
+        match held.min_by_key(|(id, hold)| (*id != case, hold.placed.position)) {
+            Some((id, hold)) => {
+                Err(Refusal::Held { case_id: id.to_string(), hold_id: hold.id.to_string(), reason: hold.reason })
+            }
             None => Ok(()),
         }
     }
+}
 
-    fn request(&self, sealing: &Sealing) -> Result<(), Refusal> {
-        self.not_held(sealing)?;
-        if sealing.open_request().is_some() {
-            return Err(Refusal::NotAllowed("the erasure was asked for already: a second person must approve it"));
-        }
-        if sealing.seals.is_empty() { Err(Refusal::NotSealed) } else { Ok(()) }
+fn request(sealing: &Sealing) -> Result<(), Refusal> {
+    if sealing.open_request().is_some() {
+        return Err(Refusal::NotAllowed("the erasure was asked for already: a second person must approve it"));
     }
+    if sealing.seals.is_empty() { Err(Refusal::NotSealed) } else { Ok(()) }
+}
 
-    fn approve(&self, sealing: &Sealing, approved: &v1::ErasureApproved) -> Result<(), Refusal> {
-        let Some(request) = sealing.open_request() else {
-            return Err(Refusal::NotAllowed("nobody asked for an erasure"));
-        };
-        // The hold first: whoever is told of one need not send for a second person.
-        self.not_held(sealing)?;
-        match &approved.by {
-            Some(by) if !by.id.is_empty() && by.id != request.by.id && person(by) != person(&request.by) => Ok(()),
-            _ => Err(Refusal::SamePerson),
-        }
+fn approve(
+    sealing: &Sealing,
+    approved: &v1::ErasureApproved,
+    not_held: impl Fn() -> Result<(), Refusal>,
+) -> Result<(), Refusal> {
+    let Some(request) = sealing.open_request() else {
+        return Err(Refusal::NotAllowed("nobody asked for an erasure"));
+    };
+    // The hold first: whoever is told of one need not send for a second person.
+    not_held()?;
+    match &approved.by {
+        Some(by) if !by.id.is_empty() && by.id != request.by.id && person(by) != person(&request.by) => Ok(()),
+        _ => Err(Refusal::SamePerson),
     }
 }
 
@@ -210,8 +237,10 @@ pub fn well_formed(body: &Body) -> Vec<Violation> {
                 subject(&mut v, "instead_of", &e.instead_of);
                 v.require(e.instead_of != e.subject, "instead_of", "is the same as subject");
             }
-            // Who takes a case that nobody has says so by taking it.
-            if !e.reason.is_empty() || e.by.as_ref().is_none_or(|by| person(by) != e.subject) {
+            // A case worker who takes a case that nobody has says so by taking it. A supervisor gives a reason, also for assigning it to
+            // themselves by another of their tokens.
+            let takes = |by: &v1::Actor| by.role == CASE_WORKER && person(by) == e.subject;
+            if !e.reason.is_empty() || !e.by.as_ref().is_some_and(takes) {
                 reason(&mut v, "reason", &e.reason);
             }
             if e.until.as_ref().is_some_and(|until| Instant::from_proto(until).is_none()) {

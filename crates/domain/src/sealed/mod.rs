@@ -4,8 +4,9 @@
 //!
 //! Invariants:
 //! - All seals of a case are under one key, so that destroying it erases them all.
-//! - An erasure needs two persons, and no hold that stands. Once it is approved it is carried out: no hold, seal or reading comes between.
+//! - An erasure needs two persons, and no hold that stands on the case or on one that it is merged with. Once it is approved it is carried out: no hold, seal or reading comes between.
 //! - Who reads has the case assigned, whatever their role may do otherwise.
+//! - Nobody but a case worker puts an identity before one that somebody else sealed, and what was sealed before stays readable.
 //! - What was erased stays erased: nothing is sealed for the case again.
 //! - Nothing is forgotten but marked, with the position that marked it, so that the past is answered from the same state.
 
@@ -27,6 +28,9 @@ pub type KeyId = [u8; 16];
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Sealed {
     kind: i32,
+    /// Who sealed it; nobody in logs of before that was recorded.
+    #[serde(with = "crate::stored")]
+    by: v1::Actor,
     at: Stamp,
 }
 
@@ -92,6 +96,11 @@ impl Sealing {
     #[must_use]
     pub fn latest(&self, kind: v1::IdentityKind) -> Option<u64> {
         self.seals.iter().rev().find(|sealed| sealed.kind == i32::from(kind)).map(|sealed| sealed.at.position)
+    }
+
+    /// Whether a seal of a kind stands at a position.
+    fn has(&self, kind: v1::IdentityKind, position: u64) -> bool {
+        self.seals.iter().any(|sealed| sealed.kind == i32::from(kind) && sealed.at.position == position)
     }
 
     /// How many identities were sealed, earlier ones included.
@@ -185,7 +194,8 @@ impl Sealing {
             Body::IdentitySealed(sealed) => {
                 let key_id = sealed.seal.as_ref().and_then(|seal| seal.key_id.as_ref().try_into().ok());
                 self.key_id = self.key_id.or(key_id);
-                self.seals.push(Sealed { kind: sealed.kind, at });
+                let by = sealed.by.clone().unwrap_or_default();
+                self.seals.push(Sealed { kind: sealed.kind, by, at });
             }
             Body::HoldPlaced(placed) => {
                 if let Ok(id) = SubmissionId::parse(&placed.command_id) {

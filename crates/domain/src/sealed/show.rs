@@ -5,6 +5,9 @@ use satgas_proto::v1::{self, ErasureStatus};
 use super::{Declined, Sealed, Sealing, Stamp};
 use crate::time::Instant;
 
+/// Seals that are shown behind the latest of their kind: the others are in the log.
+const EARLIER_SHOWN: usize = 100;
+
 impl Sealing {
     /// As it was known at a position and stood at a time; `None` when there was nothing yet.
     #[must_use]
@@ -43,22 +46,40 @@ impl Sealing {
         (shown != v1::CaseSealing::default()).then_some(shown)
     }
 
-    /// The latest seal of each kind, in the order of the kinds.
+    /// The latest seal of each kind with those before it, in the order of the kinds.
     fn identities(&self, until: u64, erased: bool) -> Vec<v1::SealedIdentity> {
-        let mut latest: Vec<&Sealed> = Vec::new();
+        let mut shown: Vec<v1::SealedIdentity> = Vec::new();
         for sealed in self.seals.iter().filter(|sealed| sealed.at.position <= until) {
-            match latest.iter_mut().find(|known| known.kind == sealed.kind) {
-                Some(known) => *known = sealed,
-                None => latest.push(sealed),
+            let latest = sealed.to_proto(erased);
+            match shown.iter_mut().find(|known| known.kind == sealed.kind) {
+                Some(known) => put_before(known, latest),
+                None => shown.push(latest),
             }
         }
-        latest.sort_by_key(|sealed| sealed.kind);
-        let show = |sealed: &Sealed| v1::SealedIdentity {
-            kind: sealed.kind,
-            sealed_at: Some(sealed.at.recorded.to_proto()),
-            sealed_position: sealed.at.position,
-            erased,
-        };
-        latest.into_iter().map(show).collect()
+        shown.sort_by_key(|identity| identity.kind);
+        shown
     }
+}
+
+impl Sealed {
+    fn to_proto(&self, erased: bool) -> v1::SealedIdentity {
+        v1::SealedIdentity {
+            kind: self.kind,
+            sealed_at: Some(self.at.recorded.to_proto()),
+            sealed_position: self.at.position,
+            erased,
+            by: Some(self.by.clone()).filter(|by| *by != v1::Actor::default()),
+            earlier: Vec::new(),
+        }
+    }
+}
+
+/// Puts an identity before one that is known, which goes behind it with all that it had.
+fn put_before(known: &mut v1::SealedIdentity, latest: v1::SealedIdentity) {
+    let v1::SealedIdentity { sealed_at, sealed_position, by, mut earlier, .. } = std::mem::replace(known, latest);
+    if earlier.len() == EARLIER_SHOWN {
+        earlier.remove(0);
+    }
+    earlier.push(v1::EarlierSeal { sealed_at, sealed_position, by });
+    known.earlier = earlier;
 }

@@ -120,8 +120,13 @@ impl Shape {
         };
     }
 
-    /// What is sealed of a case and whether it was erased; what a court holds and who asked for an erasure is not for a task force.
+    /// What is sealed of a case and whether it was erased; who sealed it, what a court holds and who asked for an erasure is not for a task
+    /// force.
     pub fn sealing(&self, sealing: &mut v1::CaseSealing) {
+        for identity in &mut sealing.identities {
+            identity.by = None;
+            identity.earlier.clear();
+        }
         sealing.holds.clear();
         sealing.erasure_requested_by = None;
         sealing.erasure_reason.clear();
@@ -186,6 +191,8 @@ const CASE_WITHHELD: &[&str] = &[
     "merged_into_case_id",
     "allowed_steps",
     "assignees",
+    "sealing.identities.by",
+    "sealing.identities.earlier",
     "sealing.holds",
     "sealing.erasure_requested_by",
     "sealing.erasure_reason",

@@ -215,9 +215,10 @@ pub const FIELDS: &[FieldRow] = &[
     ("RuleSet", &["repeated_signals_min", "silent_days", "bands"], [Keep, Keep]),
     ("IndicatorWeight", &["indicator", "weight"], [Keep, Keep]),
     ("Band", &["name", "score_min"], [Keep, Keep]),
-    // Identities: that one is sealed or erased. Ciphertext is for a mirror of the log, which a supervisor makes.
-    ("IdentitySealed", &["command_id", "case_id", "version", "kind"], [Keep, Withhold]),
-    ("IdentitySealed", &["seal", "content_tag"], [Withhold, Withhold]),
+    // Identities: that one is sealed or erased. Ciphertext is for a mirror of the log, which a supervisor makes; and a command's id is for
+    // nobody else to send again.
+    ("IdentitySealed", &["case_id", "version", "kind"], [Keep, Withhold]),
+    ("IdentitySealed", &["command_id", "seal", "content_tag", "by"], [Withhold, Withhold]),
     ("Seal", &["algorithm", "key_id", "nonce", "ciphertext"], [Withhold, Withhold]),
     ("IdentityRead", &["case_id", "kind", "purpose", "by", "sealed_position"], [Withhold, Withhold]),
     ("HoldPlaced", &["command_id", "case_id", "reason", "until", "by"], [Withhold, Withhold]),

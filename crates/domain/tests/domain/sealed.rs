@@ -28,7 +28,15 @@ fn sealed_under(n: u32, key: u8, kind: IdentityKind, version: u64) -> Body {
         kind: kind.into(),
         seal: Some(v1::Seal { key_id: vec![key; 16].into(), ..Default::default() }),
         content_tag: vec![0; 16].into(),
+        by: worker("satu"),
     })
+}
+
+fn sealed_by(n: u32, kind: IdentityKind, version: u64, by: Option<v1::Actor>) -> Body {
+    match sealed(n, kind, version) {
+        Body::IdentitySealed(e) => Body::IdentitySealed(v1::IdentitySealed { by, ..e }),
+        other => other,
+    }
 }
 
 fn sealed(n: u32, kind: IdentityKind, version: u64) -> Body {
@@ -184,6 +192,62 @@ fn steps_and_seals_share_the_versions_of_a_case_and_the_past_shows_each() {
 }
 
 #[test]
+fn a_task_force_seals_only_what_nobody_else_has_sealed_and_a_correction_hides_nothing() {
+    let of = |role: &str, subject: &str, token: &str| {
+        Some(v1::Actor { id: token.into(), role: role.into(), subject: subject.into() })
+    };
+    let offender = IdentityKind::AllegedOffender;
+    let log = reported().and_then([
+        sealed_by(50, offender, 2, of("satgas", "anggota-1", "lama")),
+        sealed_by(51, offender, 3, of("satgas", "anggota-1", "baru")),
+    ]);
+    let own = log.known(NOW).position();
+    for other in [of("satgas", "anggota-2", "lama"), of("institution", "", "tiga")] {
+        let refused = log.decides(&sealed_by(52, offender, 4, other.clone()), 0, NOW);
+        assert!(why(refused).contains("tell the case worker"), "{other:?}");
+        assert_eq!(log.decides(&sealed_by(52, IdentityKind::Victim, 4, other), 0, NOW), Ok(()), "of another kind");
+    }
+    let log = log.and_then([sealed_by(53, offender, 4, worker("dua")), taken_by(54, "satu"), held(55, None)]);
+    let refused = log.decides(&sealed_by(56, offender, 5, of("satgas", "anggota-1", "baru")), 0, NOW);
+    assert!(why(refused).contains("tell the case worker"), "its own was corrected");
+    assert_eq!(log.decides(&sealed_by(56, offender, 5, worker("tiga")), 0, NOW), Ok(()), "held or not");
+
+    let shown = log.sealing(NOW).identities;
+    let earlier: Vec<_> = shown[0].earlier.iter().map(|seal| (seal.sealed_position, seal.by.clone())).collect();
+    assert_eq!((shown.len(), shown[0].sealed_position, &shown[0].by), (1, own + 1, &worker("dua")));
+    let [first, second] = ["lama", "baru"].map(|token| of("satgas", "anggota-1", token));
+    assert_eq!(earlier, [(own - 1, first), (own, second.clone())]);
+    let case_id = SubmissionId::parse(&id(CASE)).unwrap();
+    let then = log.known_at(own, NOW).case(case_id).unwrap().sealing.unwrap().identities;
+    assert_eq!((then[0].sealed_position, &then[0].by, then[0].earlier.len()), (own, &second, 1), "as it was known");
+    let purpose = "Pendampingan di rumah sakit";
+    for position in own - 1..=own + 1 {
+        assert_eq!(log.decides(&read(offender, position, purpose), 0, NOW), Ok(()));
+        assert_eq!(log.decides(&read(IdentityKind::Victim, position, purpose), 0, NOW), Err(Refusal::NotSealed));
+    }
+    assert_eq!(log.decides(&read(offender, own + 2, purpose), 0, NOW), Err(Refusal::NotSealed), "nobody's seal");
+}
+
+#[test]
+fn what_was_sealed_before_it_was_recorded_by_whom_is_nobodys_to_seal_over() {
+    let log = reported().and_then([sealed_by(50, IdentityKind::Victim, 2, None)]);
+    let own = v1::Actor { role: "satgas".into(), ..worker("satu").unwrap() };
+    assert!(why(log.decides(&sealed_by(51, IdentityKind::Victim, 3, Some(own)), 0, NOW)).contains("case worker"));
+    assert_eq!(log.decides(&sealed_by(51, IdentityKind::Victim, 3, worker("satu")), 0, NOW), Ok(()));
+    assert_eq!(log.sealing(NOW).identities[0].by, None);
+}
+
+#[test]
+fn of_many_corrections_the_latest_hundred_are_shown() {
+    let seals = (0..102).map(|n| sealed(50 + n, IdentityKind::Victim, 2 + u64::from(n)));
+    let log = reported().and_then(seals);
+    let shown = log.sealing(NOW).identities.remove(0);
+    let position = log.known(NOW).position();
+    let positions: Vec<u64> = shown.earlier.iter().map(|seal| seal.sealed_position).collect();
+    assert_eq!((shown.sealed_position, positions), (position, (position - 100..position).collect()));
+}
+
+#[test]
 fn all_identities_of_a_case_are_under_one_key() {
     let log = reported().and_then([sealed(50, IdentityKind::Victim, 2)]);
     let other = sealed_under(51, 8, IdentityKind::Reporter, 3);
@@ -273,6 +337,7 @@ fn an_assignment_says_to_whom_and_why() {
         other => other,
     };
     assert_eq!(refused(unexplained(by("pengawas"))), ["reason"]);
+    assert_eq!(refused(unexplained(by("satu"))), ["reason"], "a supervisor who is a case worker by another token");
     assert_eq!(log.decides(&unexplained(worker("satu")), 0, NOW), Ok(()), "taking says it");
 }
 
@@ -341,7 +406,7 @@ fn whoever_is_nobody_approves_nothing() {
 fn a_held_case_refuses_erasure_with_the_holds_reason_until_every_hold_is_lifted() {
     let log = reported().and_then([sealed(50, IdentityKind::Victim, 2), held(60, None), held(61, None)]);
     let refused = |log: &Log| match log.decides(&requested(62, "satu"), 0, NOW) {
-        Err(Refusal::Held { hold_id, reason }) => (hold_id, reason),
+        Err(Refusal::Held { case_id, hold_id, reason }) if case_id == id(CASE) => (hold_id, reason),
         other => panic!("{other:?}"),
     };
     assert_eq!(refused(&log), (id(60), REASON.to_owned()));
@@ -350,6 +415,49 @@ fn a_held_case_refuses_erasure_with_the_holds_reason_until_every_hold_is_lifted(
     assert!(why(log.decides(&lifted(64, 60), 0, NOW)).contains("no such hold"));
     let log = log.and_then([lifted(65, 61)]);
     assert_eq!(log.decides(&requested(66, "satu"), 0, NOW), Ok(()));
+}
+
+/// What an event is about, as of another case.
+fn of_case(case: u32, body: Body) -> Body {
+    let case_id = id(case);
+    match body {
+        Body::IdentitySealed(e) => Body::IdentitySealed(v1::IdentitySealed { case_id, ..e }),
+        Body::HoldPlaced(e) => Body::HoldPlaced(v1::HoldPlaced { case_id, ..e }),
+        Body::HoldLifted(e) => Body::HoldLifted(v1::HoldLifted { case_id, ..e }),
+        Body::ErasureRequested(e) => Body::ErasureRequested(v1::ErasureRequested { case_id, ..e }),
+        Body::ErasureApproved(e) => Body::ErasureApproved(v1::ErasureApproved { case_id, ..e }),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_hold_holds_every_case_that_its_case_is_merged_with_before_or_after() {
+    let report = |n| Body::Submitted(submission(n, "2028-04-20T09:00:00", Content::CaseReport(case_report())));
+    let merged = |n, case, into| command(n, case, 2, "2028-04-21T09:00:00", merge_into(into));
+    // 1 into 2, then 2 into 3; 4 and 5 are another pair.
+    let mut log = given((1..=5).map(report))
+        .and_then((1..=5).map(|case| of_case(case, sealed(50 + case, IdentityKind::Victim, 2))));
+    log.then_goes_on(merged(60, 1, 2), NOW);
+    log = log.and_then([of_case(1, requested(61, "satu"))]);
+    log.then_goes_on(merged(62, 2, 3), NOW);
+    log.then_goes_on(merged(63, 5, 4), NOW);
+    for holding in 1..=3 {
+        log = log.and_then([of_case(holding, held(70 + holding, None))]);
+        let standing = Refusal::Held { case_id: id(holding), hold_id: id(70 + holding), reason: REASON.into() };
+        assert_eq!(log.decides(&of_case(1, approved(80, "dua")), 0, NOW), Err(standing.clone()), "asked for before");
+        for case in 2..=3 {
+            assert_eq!(log.decides(&of_case(case, requested(80, "satu")), 0, NOW), Err(standing.clone()));
+        }
+        for case in 4..=5 {
+            assert_eq!(log.decides(&of_case(case, requested(80, "satu")), 0, NOW), Ok(()), "another case's hold");
+        }
+        log = log.and_then([of_case(holding, lifted(75 + holding, 70 + holding))]);
+    }
+    log = log.and_then([of_case(3, held(90, None)), of_case(2, held(91, None)), of_case(1, held(92, None))]);
+    for (case, hold) in [(1, 92), (2, 91), (3, 90)] {
+        let refused = log.decides(&of_case(case, requested(93, "tiga")), 0, NOW);
+        assert!(matches!(&refused, Err(Refusal::Held { hold_id, .. }) if *hold_id == id(hold)), "its own: {refused:?}");
+    }
 }
 
 #[test]

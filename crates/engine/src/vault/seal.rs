@@ -134,11 +134,14 @@ impl CaseKey {
 
     /// Tells a command from another under the same id. Under a key of the case: the log, its backups and its subscribers hold this, and a
     /// plain hash would let each of them try whether a name that they guess is the child's. The key is the case's and not the
-    /// vault's, so that what is erased cannot be guessed at either.
+    /// vault's, so that what is erased cannot be guessed at either. And with the person who sends it: the server itself tells whether two
+    /// tags are one, and may tell that only to who knows the name because they sent it.
     #[must_use]
-    pub fn tag(&self, of: Of<'_>, expected_version: u64, identity: &Clear) -> [u8; 16] {
+    pub fn tag(&self, of: Of<'_>, person: &str, identity: &Clear) -> [u8; 16] {
         let mut hasher = blake3::Hasher::new_keyed(&self.derive(TAG));
-        hasher.update(&of.aad(&self.id())).update(&expected_version.to_be_bytes()).update(&identity.padded());
+        // The person's length first: nobody's name can end where an identity begins.
+        hasher.update(&of.aad(&self.id())).update(&(person.len() as u64).to_be_bytes()).update(person.as_bytes());
+        hasher.update(&identity.padded());
         *hasher.finalize().as_bytes().first_chunk().expect("32 bytes hold 16")
     }
 }
@@ -190,16 +193,16 @@ mod tests {
     }
 
     #[test]
-    fn the_same_command_has_the_same_tag_under_the_cases_key_and_another_under_another() {
+    fn the_same_command_of_the_same_person_has_the_same_tag_under_the_cases_key_and_no_other_has() {
         let (key, other) = (CaseKey::generate(), CaseKey::generate());
         let of = Of { log_id: "log", case: case(1), kind: 1 };
-        let tag = key.tag(of, 1, &somebody("Anak Contoh"));
-        assert_eq!(tag, key.tag(of, 1, &somebody("Anak Contoh")));
+        let tag = key.tag(of, "satu", &somebody("Anak Contoh"));
+        assert_eq!(tag, key.tag(of, "satu", &somebody("Anak Contoh")));
         for differs in [
-            key.tag(of, 1, &somebody("Anak Lain Contoh")),
-            key.tag(of, 2, &somebody("Anak Contoh")),
-            key.tag(Of { kind: 2, ..of }, 1, &somebody("Anak Contoh")),
-            other.tag(of, 1, &somebody("Anak Contoh")),
+            key.tag(of, "satu", &somebody("Anak Lain Contoh")),
+            key.tag(of, "dua", &somebody("Anak Contoh")),
+            key.tag(Of { kind: 2, ..of }, "satu", &somebody("Anak Contoh")),
+            other.tag(of, "satu", &somebody("Anak Contoh")),
         ] {
             assert_ne!(tag, differs);
         }

@@ -73,6 +73,10 @@ fn person(name: &str) -> Clear {
 }
 
 async fn seal(engine: &Engine, n: u32, version: u64, name: &str) -> Result<v1::Receipt, SealError> {
+    seal_by(engine, n, version, name, by("satu")).await
+}
+
+async fn seal_by(engine: &Engine, n: u32, version: u64, name: &str, by: v1::Actor) -> Result<v1::Receipt, SealError> {
     let command = v1::RecordIdentityRequest {
         command_id: id(n),
         case_id: id(1),
@@ -80,7 +84,7 @@ async fn seal(engine: &Engine, n: u32, version: u64, name: &str) -> Result<v1::R
         kind: VICTIM.into(),
         identity: None,
     };
-    engine.record_identity(command, person(name)).await
+    engine.record_identity(command, person(name), by).await
 }
 
 fn by(who: &str) -> v1::Actor {
@@ -88,7 +92,8 @@ fn by(who: &str) -> v1::Actor {
 }
 
 async fn unseal(engine: &Engine) -> Result<String, SealError> {
-    let request = v1::UnsealIdentityRequest { case_id: id(1), kind: VICTIM.into(), purpose: PURPOSE.into() };
+    let request =
+        v1::UnsealIdentityRequest { case_id: id(1), kind: VICTIM.into(), purpose: PURPOSE.into(), sealed_position: 0 };
     engine.unseal_identity(request, by("satu")).await.map(|unsealed| unsealed.identity.show().full_name)
 }
 
@@ -132,7 +137,12 @@ async fn who_does_not_have_the_case_reads_nothing_hears_nothing_and_nothing_is_w
     let keys = Keys::new();
     let engine = with_case(Arc::new(MemoryJournal::new()), &keys).await;
     let other = async |case: u32| {
-        let request = v1::UnsealIdentityRequest { case_id: id(case), kind: VICTIM.into(), purpose: PURPOSE.into() };
+        let request = v1::UnsealIdentityRequest {
+            case_id: id(case),
+            kind: VICTIM.into(),
+            purpose: PURPOSE.into(),
+            sealed_position: 0,
+        };
         refusal(engine.unseal_identity(request, by("dua")).await)
     };
     assert_eq!(other(1).await, Refusal::NotAssigned, "before there is anything");
@@ -175,6 +185,56 @@ async fn the_same_command_is_sealed_once_and_another_under_its_id_is_refused_aft
         assert!(matches!(other, Err(SealError::IdTaken { position }) if position == first), "{other:?}");
         stop(engine).await;
         engine = open(journal.clone(), &keys.options());
+    }
+    stop(engine).await;
+}
+
+#[tokio::test]
+async fn an_id_of_another_persons_command_tells_nobody_whether_a_guessed_name_is_the_sealed_one() {
+    let (keys, journal) = (Keys::new(), Arc::new(MemoryJournal::new()));
+    let engine = with_case(journal.clone(), &keys).await;
+    let of = |token: &str, subject: &str| v1::Actor { subject: subject.into(), ..by(token) };
+    let first = seal_by(&engine, 50, 1, NAME, of("lama", "petugas-17")).await.unwrap().position;
+    stop(engine).await;
+    let engine = open(journal, &keys.options());
+    for guess in [NAME, "Orang Lain Contoh"] {
+        // The subject decides, so not even a token with the id of the one that sealed it gets another answer.
+        for other in [of("dua", ""), of("lama", "petugas-18"), of("dua", "petugas")] {
+            let told = seal_by(&engine, 50, 1, guess, other).await;
+            assert!(matches!(told, Err(SealError::IdTaken { position }) if position == first), "{guess}: {told:?}");
+        }
+    }
+    let again = seal_by(&engine, 50, 1, NAME, of("baru", "petugas-17")).await.unwrap();
+    assert_eq!(fate(&again), (ReceiptStatus::AlreadyKnown, first), "another token of the same person");
+    stop(engine).await;
+}
+
+#[tokio::test]
+async fn what_was_sealed_before_a_correction_is_read_by_its_position_and_both_say_who_sealed_them() {
+    let (keys, journal) = (Keys::new(), Arc::new(MemoryJournal::new()));
+    let engine = with_case(journal.clone(), &keys).await;
+    let first = seal_by(&engine, 50, 1, NAME, by("satu")).await.unwrap().position;
+    let second = seal_by(&engine, 51, 2, "Orang Lain Contoh", by("dua")).await.unwrap().position;
+    stop(engine).await;
+    let engine = open(journal, &keys.options());
+    let head = engine.head();
+    let read = async |sealed_position| {
+        let purpose = PURPOSE.into();
+        let request = v1::UnsealIdentityRequest { case_id: id(1), kind: VICTIM.into(), purpose, sealed_position };
+        engine.unseal_identity(request, by("satu")).await
+    };
+    assert_eq!(refusal(read(first - 1).await), Refusal::NotSealed);
+    assert_eq!(engine.head(), head, "nothing was read");
+    for (asked, position, name, who) in [
+        (0, second, "Orang Lain Contoh", "dua"),
+        (first, first, NAME, "satu"),
+        (second, second, "Orang Lain Contoh", "dua"),
+    ] {
+        let told = read(asked).await.unwrap();
+        assert_eq!((told.sealed_position, told.sealed_by), (position, Some(by(who))));
+        assert_eq!(told.identity.show().full_name, name);
+        let Some(Body::IdentityRead(recorded)) = log(&engine).await.pop().unwrap().body else { panic!("no reading") };
+        assert_eq!(recorded.sealed_position, position);
     }
     stop(engine).await;
 }

@@ -29,7 +29,7 @@ impl<S: CaseService> CaseService for Authorized<S> {
         let reserved = pass.reserve(1 + identities).await?;
         let mut response = match self.inner.open_case(request).await {
             Ok(response) => response,
-            refused => return pass.told(&submission.submission_id, refused).await,
+            refused => return sealed(&pass, &submission.submission_id, refused).await,
         };
         let answer = response.get_mut();
         let written = recorded(&answer.receipt) + u32::try_from(identities).unwrap_or(u32::MAX);
@@ -85,7 +85,7 @@ impl<S: CaseService> CaseService for Authorized<S> {
         if let Ok(response) = &mut outcome {
             response.get_mut().sealing.iter_mut().for_each(|sealing| pass.sight().sealing(sealing));
         }
-        pass.told(&case_id, outcome).await
+        sealed(&pass, &case_id, outcome).await
     }
 
     async fn unseal_identity(
@@ -171,6 +171,15 @@ impl Gate {
         let known = |state: &State| state.tokens_of(subject).any(|token| is_one(token) && state.is_valid(token, now));
         let own = pass.holder.caller.role == v1::Role::CaseWorker && *pass.holder.subject == *subject;
         own || subject.starts_with(FOREIGN) || self.access.look(known)
+    }
+}
+
+/// Hands on what became of sealing. An id that was taken is recorded and counted as a refusal, so that whoever tries names on somebody
+/// else's command is slowed down and found.
+async fn sealed<T>(pass: &Pass, case_id: &str, outcome: Result<T, Status>) -> Result<T, Status> {
+    match outcome {
+        Err(taken) if taken.code() == Code::AlreadyExists => Err(pass.refuse_as(AccessRefusal::IdTaken, taken).await),
+        outcome => pass.told(case_id, outcome).await,
     }
 }
 

@@ -275,6 +275,7 @@ impl Pass {
             AccessRefusal::NotOwn => status::not_yours(),
             AccessRefusal::TokenEnded => status::token_ended(),
             AccessRefusal::TooMuch => status::too_much(Duration::ZERO),
+            AccessRefusal::IdTaken => status::id_taken(0, "command"),
         };
         self.refuse_as(why, refused).await
     }

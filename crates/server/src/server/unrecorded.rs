@@ -188,7 +188,7 @@ async fn when_the_access_log_takes_nothing_no_call_is_answered_that_must_be_reco
     unanswered_to("a refused step", cases.advance_case(assess(&case_id)).await.map(drop));
     let kind = v1::IdentityKind::Victim.into();
     let purpose = "tujuan contoh untuk diuji".to_owned();
-    let unseal = v1::UnsealIdentityRequest { case_id: case_id.clone(), kind, purpose };
+    let unseal = v1::UnsealIdentityRequest { case_id: case_id.clone(), kind, purpose, ..Default::default() };
     unanswered_to("an identity", cases.unseal_identity(unseal.clone()).await.map(drop));
     let mut strangers = CaseServiceClient::new(services.with(&stranger));
     unanswered_to("an identity of another's case", strangers.unseal_identity(unseal).await.map(drop));
