@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 /// Bytes of each append of the plain file.
 const APPEND_BYTES: usize = 4 * 1024;
@@ -79,8 +79,37 @@ impl Memory {
     }
 }
 
+/// The processor time that a process has taken so far, its threads included.
+pub(crate) fn processor_time(pid: u32) -> Result<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).context("the server's status cannot be read")?;
+    let ticks = processor_ticks(&stat).context("the server's status tells no processor time")?;
+    Ok(Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64))
+}
+
+/// For itself and in the kernel. The name before it stands in parentheses and may have any character.
+fn processor_ticks(stat: &str) -> Option<u64> {
+    let mut fields = stat.get(stat.rfind(')')? + 1..)?.split_whitespace().skip(11);
+    Some(fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?)
+}
+
+/// Refuses what the disk cannot hold, before anything is written.
+pub(crate) fn ensure_free(folder: &Path, records: u64, needed: u64) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+    let free = free_bytes(folder)?;
+    let gib = |bytes: u64| bytes as f64 / (1_u64 << 30) as f64;
+    ensure!(
+        free >= needed,
+        "{records} records need {:.1} GiB of disk and {} has {:.1} GiB free: free some, name another disk with --scratch, or take \
+         fewer --records",
+        gib(needed),
+        folder.display(),
+        gib(free)
+    );
+    Ok(())
+}
+
 /// Bytes that are free for this user on a folder's file system.
-pub(crate) fn free_bytes(folder: &Path) -> Result<u64> {
+fn free_bytes(folder: &Path) -> Result<u64> {
     let disk = rustix::fs::statvfs(folder).context("the disk's free space cannot be read")?;
     Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
@@ -110,6 +139,19 @@ mod tests {
         let memory = Memory::parse("Name:\tsatgas\nVmHWM:\t   2048 kB\nVmRSS:\t   1024 kB\n").unwrap();
         assert_eq!((memory.resident, memory.peak), (1_048_576, 2_097_152));
         assert!(Memory::parse("Name:\tsatgas\n").is_none());
+    }
+
+    #[test]
+    fn processor_time_is_that_in_and_out_of_the_kernel() {
+        let stat = "77 (a) b) S 1 77 77 0 -1 4194560 900 0 0 0 250 50 7 9 20 0 12 0 100 1 1";
+        assert_eq!(processor_ticks(stat), Some(300));
+    }
+
+    #[test]
+    fn what_the_disk_cannot_hold_is_refused_with_what_it_would_take() {
+        let folder = tempfile::tempdir().unwrap();
+        let refused = ensure_free(folder.path(), 7, u64::MAX).unwrap_err().to_string();
+        assert!(refused.contains("GiB free") && refused.contains("--records"), "{refused}");
     }
 
     #[test]
