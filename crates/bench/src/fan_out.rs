@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// Records a second, and writers that submit them.
-const PER_SECOND: f64 = 1_000.0;
+const PER_SECOND: u32 = 1_000;
 const WRITERS: usize = 64;
 /// Below what the server lets one connection have.
 const STREAMS_PER_CONNECTION: usize = 200;
@@ -138,7 +138,7 @@ async fn measure(
     follows: Follows,
     time: Duration,
 ) -> Result<FanOut> {
-    let records = city.visits((PER_SECOND * time.as_secs_f64()) as usize);
+    let records = city.visits(usize::try_from(time.as_millis() * u128::from(PER_SECOND) / 1_000)?);
     let doors = load::connect(served, subscribers, subscribers.div_ceil(STREAMS_PER_CONNECTION)).await?;
     let areas = city.areas();
     let filters: Vec<EventFilter> = (0..subscribers)
@@ -235,7 +235,7 @@ async fn read(mut stream: Streaming<Undecoded>, tally: Arc<Tally>, timed: bool) 
 async fn submit(doors: Vec<Door>, records: Vec<Submission>) -> Result<()> {
     let writers = doors.into_iter().map(SubmissionServiceClient::new).collect();
     let (started, began) = (Instant::now(), SystemTime::now());
-    let offset = |turn: usize| Duration::from_secs_f64(turn as f64 / PER_SECOND);
+    let offset = |turn: usize| Duration::from_secs_f64(turn as f64 / f64::from(PER_SECOND));
     let mut due = Vec::with_capacity(records.len());
     for (turn, mut record) in records.into_iter().enumerate() {
         record.occurred_at = Some(timestamp(began + offset(turn))?);
