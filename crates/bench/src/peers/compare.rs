@@ -99,7 +99,7 @@ impl Values {
         ratio(self.of[Who::Satgas as usize]?, self.of[who as usize]?)
     }
 
-    fn to_better_peer(&self, better: Better) -> Option<f64> {
+    fn beside_better_peer(&self, better: Better) -> Option<f64> {
         let peers = Who::PEERS.into_iter().filter_map(|peer| self.of[peer as usize]);
         let best = match better {
             Better::More => peers.max_by(f64::total_cmp),
@@ -148,7 +148,7 @@ impl Row {
     /// Whether the median reached the goal; nothing where it could not be told, because a server was not measured.
     fn is_met(&self) -> Option<bool> {
         let median = |of: &dyn Fn(&Values) -> Option<f64>| self.spread(of).map(|spread| spread.median);
-        let better_peer = || median(&|values: &Values| values.to_better_peer(self.better));
+        let better_peer = || median(&|values: &Values| values.beside_better_peer(self.better));
         let own = || median(&|values: &Values| values.of[Who::Satgas as usize]);
         match self.goal? {
             Goal::Times(times) => Some(better_peer()? >= times),
