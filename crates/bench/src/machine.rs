@@ -108,6 +108,26 @@ pub(crate) fn ensure_free(folder: &Path, records: u64, needed: u64) -> Result<()
     Ok(())
 }
 
+/// Bytes that have been written to the disk under a folder, by whomever, with all that was still waiting for it; nothing where the file system
+/// does not lie on one disk. (What the system says a process wrote is no measure: it counts the whole of a large page in memory for each byte.)
+pub(crate) fn written_bytes(folder: &Path) -> Result<Option<u64>> {
+    use std::os::unix::fs::MetadataExt as _;
+    let folder = File::open(folder).context("the folder cannot be opened")?;
+    rustix::fs::syncfs(&folder).context("the file system cannot be synced")?;
+    let device = folder.metadata()?.dev();
+    let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+    let Ok(stat) = fs::read_to_string(format!("/sys/dev/block/{major}:{minor}/stat")) else { return Ok(None) };
+    Ok(Some(sectors_written(&stat).context("the disk tells not what was written to it")? * SECTOR_BYTES))
+}
+
+/// What the statistics of a disk count in, whatever its own sectors are.
+const SECTOR_BYTES: u64 = 512;
+
+/// The seventh number in the statistics of a disk.
+fn sectors_written(stat: &str) -> Option<u64> {
+    stat.split_whitespace().nth(6)?.parse().ok()
+}
+
 /// Bytes that are free for this user on a folder's file system.
 fn free_bytes(folder: &Path) -> Result<u64> {
     let disk = rustix::fs::statvfs(folder).context("the disk's free space cannot be read")?;
@@ -124,8 +144,8 @@ pub(crate) fn disk_bytes(folder: &Path) -> Result<u64> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let metadata = entry.metadata()?;
-        // Blocks are counted in units of 512 bytes whatever the file system's own size.
-        bytes += if metadata.is_dir() { disk_bytes(&entry.path())? } else { metadata.blocks() * 512 };
+        // Blocks are counted in these units whatever the file system's own size.
+        bytes += if metadata.is_dir() { disk_bytes(&entry.path())? } else { metadata.blocks() * SECTOR_BYTES };
     }
     Ok(bytes)
 }
@@ -145,6 +165,12 @@ mod tests {
     fn processor_time_is_that_in_and_out_of_the_kernel() {
         let stat = "77 (a) b) S 1 77 77 0 -1 4194560 900 0 0 0 250 50 7 9 20 0 12 0 100 1 1";
         assert_eq!(processor_ticks(stat), Some(300));
+    }
+
+    #[test]
+    fn what_was_written_to_a_disk_is_not_what_was_read_from_it() {
+        let stat = "  122097     7043  5830490   156964    23045    45582  9144912    62551   0   17376   223099\n";
+        assert_eq!(sectors_written(stat), Some(9_144_912));
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The page of figures, `docs/benchmarks.md`: written anew by each whole run, except for what people noted below its last heading.
+//! The page of figures, `docs/benchmarks.md`: written anew by each whole run, except for the comparison with other
+//! servers, which has a run of its own, and for what people noted below its last heading.
 
 use std::{fs, path::Path};
 
@@ -55,7 +56,7 @@ fn page(plan: &Plan, circumstances: &Circumstances, figures: &Figures) -> String
     format!(
         "# Benchmarks
 
-What the real server does over loopback, measured by `cargo xtask bench`, which writes this page up to \"Notes\". Server and client
+What the real server does over loopback, measured by `cargo xtask bench`, which writes this page up to \"Beside other servers\". Server and client
 share the machine: compare figures only within one run.
 
 - Machine: {machine}; load average before the run {load_average}

@@ -12,7 +12,7 @@ mod postgres;
 mod tree;
 mod umadb;
 
-use std::{fs, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -20,7 +20,6 @@ use self::{
     compare::{Better, Comparison, Goal, What, Who, limit},
     contender::{BATCH, Contender, Satgas},
     postgres::Postgres,
-    tree::Tree,
     umadb::UmaDb,
 };
 use crate::{
@@ -160,6 +159,7 @@ struct Field<'a> {
 struct Turn<'a> {
     round: u32,
     scale: Scale,
+    scratch: &'a Path,
     city: &'a mut City,
     comparison: &'a mut Comparison,
     /// Measured just before appends.
@@ -199,7 +199,8 @@ impl<'a> Field<'a> {
             for who in order {
                 let written = &mut self.written[who as usize];
                 let city = &mut self.city;
-                let turn = Turn { round, scale: self.scale, city, comparison, machine, written };
+                let scratch = &self.plan.scratch;
+                let turn = Turn { round, scale: self.scale, scratch, city, comparison, machine, written };
                 match (who, &mut self.postgres) {
                     (Who::Satgas, _) => turn.take(&mut self.satgas, step).await,
                     (Who::UmaDb, _) => turn.take(&mut self.umadb, step).await,
@@ -275,7 +276,7 @@ impl Turn<'_> {
             }
             Step::Streamed => {
                 let visits = self.batched();
-                let before = Tree::of(contender.pid()?)?;
+                let before = machine::written_bytes(self.scratch)?;
                 let achieved = contender.streamed(visits).await?;
                 self.rate(&format!("batches of {BATCH}, as fast as they are let in"), FASTER_BATCHES, who, &achieved);
                 self.written_to_disk("batches", &achieved, before, contender).await?;
@@ -313,7 +314,7 @@ impl Turn<'_> {
         let who = contender.who();
         let name = if writers == 1 { "1 writer".to_owned() } else { format!("{writers} writers") };
         let visits = self.city.visits(self.scale.compared_appends(writers));
-        let before = Tree::of(contender.pid()?)?;
+        let before = machine::written_bytes(self.scratch)?;
         let achieved = contender.appends(writers, visits).await?;
         let what = What {
             name: &format!("{name}: durable appends"),
@@ -335,18 +336,19 @@ impl Turn<'_> {
         self.memory(&format!("{name}: memory afterwards"), None, contender)
     }
 
-    /// What the server has written since, for each record that was acknowledged meanwhile.
+    /// What was written to the disk since, for each record that was acknowledged meanwhile.
     async fn written_to_disk<C: Contender>(
         &mut self,
         name: &str,
         achieved: &load::Achieved,
-        before: Tree,
+        before: Option<u64>,
         contender: &C,
     ) -> Result<()> {
         contender.settle().await?;
-        let written = Tree::of(contender.pid()?)?.written.saturating_sub(before.written);
-        let name = format!("{name}: written to disk, a record");
-        self.less(&name, Unit::Bytes, None, contender.who(), written as f64 / achieved.count as f64);
+        if let (Some(before), Some(after)) = (before, machine::written_bytes(self.scratch)?) {
+            let name = format!("{name}: written to disk, a record");
+            self.less(&name, Unit::Bytes, None, contender.who(), (after - before) as f64 / achieved.count as f64);
+        }
         Ok(())
     }
 
@@ -380,7 +382,7 @@ impl Turn<'_> {
     }
 
     fn memory<C: Contender>(&mut self, name: &str, goal: Option<Goal>, contender: &C) -> Result<()> {
-        let memory = Tree::of(contender.pid()?)?.memory as f64 / MIB;
+        let memory = tree::memory(contender.pid()?)? as f64 / MIB;
         self.less(name, Unit::MiB, goal, contender.who(), memory);
         Ok(())
     }

@@ -77,7 +77,8 @@ pub(super) fn text(outcome: &Outcome<'_>) -> String {
 - **catch-up**: everything from the beginning, events left as bytes: a subscription, UmaDB's `Read`, PostgreSQL's binary `COPY` in order of position.
 - **on disk**: blocks of this server's log and of UmaDB's file, PostgreSQL's table with its index. The whole data folder has checkpoints of views besides,
   or a log of changes, less what an empty cluster takes.
-- **written to disk**: what the server's processes caused to be written from before the first call to after the last, PostgreSQL's checkpoint included.
+- **written to disk**: what the disk was given from before the first call to after the last, nobody else writing, with all that still waited in memory
+  and PostgreSQL's checkpoint.
 - **memory**: proportional set size of all its processes; idle two seconds after a start, for this server with the registry of a city.
 - **start**: from the start of the process to its ready line (this server) or its first connection.
 ",
