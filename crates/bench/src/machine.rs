@@ -54,6 +54,67 @@ pub(crate) fn load_average() -> String {
     load.split_whitespace().next().unwrap_or("unknown").to_owned()
 }
 
+/// How much of the processors others take while something is measured: a run on a busy machine shows, however quiet it was before.
+pub(crate) struct Others {
+    all: Processors,
+    own_ticks: u64,
+}
+
+/// Ticks of all processors since the machine started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Processors {
+    /// At work, or withheld from this machine by the one it runs on.
+    busy: u64,
+    idle: u64,
+}
+
+impl Others {
+    /// From now on.
+    pub(crate) fn watch() -> Result<Self> {
+        let (all, own_ticks) = Self::ticks()?;
+        Ok(Self { all, own_ticks })
+    }
+
+    /// The part of a hundred that neither this process nor any that it started and that has ended took since; the kernel's own work for them is
+    /// in it.
+    pub(crate) fn percent(&self) -> Result<f64> {
+        let (all, own_ticks) = Self::ticks()?;
+        Ok(share(all.since(self.all), own_ticks - self.own_ticks))
+    }
+
+    fn ticks() -> Result<(Processors, u64)> {
+        let all = Processors::parse(&fs::read_to_string("/proc/stat")?).context("/proc/stat is of another form")?;
+        let own = own_ticks(&fs::read_to_string("/proc/self/stat")?).context("/proc/self/stat is of another form")?;
+        Ok((all, own))
+    }
+}
+
+impl Processors {
+    /// Of the first line: user, nice, system, idle, waiting for the disk, interrupts of two kinds, withheld. What follows is in the first two.
+    fn parse(stat: &str) -> Option<Self> {
+        let line = stat.lines().next()?.strip_prefix("cpu ")?;
+        let ticks: Vec<u64> = line.split_whitespace().take(8).map(|ticks| ticks.parse().ok()).collect::<Option<_>>()?;
+        let &[user, nice, system, idle, waiting, interrupts, soft_interrupts, withheld] = ticks.as_slice() else {
+            return None;
+        };
+        Some(Self { busy: user + nice + system + interrupts + soft_interrupts + withheld, idle: idle + waiting })
+    }
+
+    fn since(self, before: Self) -> Self {
+        Self { busy: self.busy.saturating_sub(before.busy), idle: self.idle.saturating_sub(before.idle) }
+    }
+}
+
+fn share(all: Processors, own: u64) -> f64 {
+    100.0 * all.busy.saturating_sub(own) as f64 / (all.busy + all.idle).max(1) as f64
+}
+
+/// Ticks of this process and of those that it started and waited for, for themselves and in the kernel.
+fn own_ticks(stat: &str) -> Option<u64> {
+    let fields = stat.get(stat.rfind(')')? + 1..)?.split_whitespace().skip(11).take(4);
+    fields.map(|ticks| ticks.parse::<u64>().ok()).sum()
+}
+
 /// The memory of a process, in bytes, from its status file.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Memory {
@@ -165,6 +226,18 @@ mod tests {
     fn processor_time_is_that_in_and_out_of_the_kernel() {
         let stat = "77 (a) b) S 1 77 77 0 -1 4194560 900 0 0 0 250 50 7 9 20 0 12 0 100 1 1";
         assert_eq!(processor_ticks(stat), Some(300));
+    }
+
+    #[test]
+    fn what_others_take_is_all_that_is_busy_less_the_own() {
+        let parse = |line: &str| Processors::parse(line).unwrap();
+        let before = parse("cpu  100 10 50 800 40 0 5 5 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n");
+        assert_eq!(before, Processors { busy: 170, idle: 840 });
+        let after = parse("cpu  180 10 70 880 60 0 5 5 70 70\n");
+        assert_eq!(after.since(before), Processors { busy: 100, idle: 100 });
+        assert!((share(after.since(before), 60) - 20.0).abs() < 1e-9);
+        assert!(share(after.since(before), 130).abs() < 1e-9, "ticks of two clocks may differ by a few");
+        assert_eq!(own_ticks("77 (a) b) S 1 77 77 0 -1 4194560 900 0 0 0 250 50 7 9 20 0 12 0 100 1 1"), Some(316));
     }
 
     #[test]

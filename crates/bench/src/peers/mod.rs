@@ -26,7 +26,8 @@ use crate::{
     city::City,
     fan_out,
     figures::{Figures, Scenario, Unit},
-    load, machine,
+    load,
+    machine::{self, Others},
     page::Circumstances,
     plan::{Format, Plan, Scale},
 };
@@ -41,6 +42,8 @@ const FILL_RECORDS: usize = 100_000;
 const DISK_BYTES_PER_RECORD: u64 = 3_000;
 /// 30 MB.
 const IDLE_MIB: f64 = 28.6;
+/// Parts of a hundred of the processors: when others take more, the machine was not the servers' own and nothing is written down.
+const OTHERS_PERCENT_MAX: f64 = 20.0;
 /// Events of a new log that are no records: that it was opened, and its first rules.
 const SETTING_UP: usize = 10;
 /// What was hoped for of batches.
@@ -59,6 +62,8 @@ struct Outcome<'a> {
     figures: Figures,
     /// On logs that had so many records in the beginning.
     grown: Vec<(u64, Comparison)>,
+    /// The most of the processors that others took in a round.
+    others_percent_most: f64,
 }
 
 /// Measures as the plan says, prints, and writes page and picture when the run says enough.
@@ -68,12 +73,14 @@ pub(crate) async fn run(plan: &Plan, circumstances: &Circumstances) -> Result<()
         eprintln!("POSTGRESQL IS NOT MEASURED: {why}");
     }
     let (comparison, figures, grown) = (Comparison::default(), Figures::default(), Vec::new());
-    let mut outcome = Outcome { plan, circumstances, missing, comparison, figures, grown };
+    let mut outcome = Outcome { plan, circumstances, missing, comparison, figures, grown, others_percent_most: 0.0 };
     fs::create_dir_all(&plan.scratch).with_context(|| format!("{} cannot be made", plan.scratch.display()))?;
     for round in 1..=plan.rounds {
         eprintln!("round {round} of {}", plan.rounds);
+        let others = Others::watch()?;
         let mut field = Field::new(plan, outcome.missing.is_none()).await?;
         field.round(round, &mut outcome.comparison, &mut outcome.figures).await?;
+        outcome.disturbed(others.percent()?);
         field.fan_out(&mut outcome.figures).await?;
     }
     for &records in &plan.records {
@@ -82,13 +89,20 @@ pub(crate) async fn run(plan: &Plan, circumstances: &Circumstances) -> Result<()
         let mut field = Field::new(plan, outcome.missing.is_none()).await?;
         field.fill(usize::try_from(records)?).await?;
         let mut comparison = Comparison::default();
+        let others = Others::watch()?;
         // The machine's figures of this size are in the limit; those of the rounds stay by themselves.
         field.round(1, &mut comparison, &mut Figures::default()).await?;
+        outcome.disturbed(others.percent()?);
         outcome.grown.push((records, comparison));
     }
     outcome.print();
     if cfg!(debug_assertions) {
         eprintln!("this is not a release build: the figures mean nothing");
+    } else if outcome.others_percent_most > OTHERS_PERCENT_MAX {
+        let most = outcome.others_percent_most;
+        eprintln!(
+            "NOTHING IS WRITTEN DOWN: others took {most:.0} % of the processors in a round: the figures mean nothing"
+        );
     } else if plan.writes_comparison() {
         page::write(&outcome)?;
     }
@@ -96,6 +110,12 @@ pub(crate) async fn run(plan: &Plan, circumstances: &Circumstances) -> Result<()
 }
 
 impl Outcome<'_> {
+    /// Says how much of the processors others took in a round.
+    fn disturbed(&mut self, percent: f64) {
+        self.figures.add(Scenario::Machine, "processors taken by others", Unit::Percent, None, percent);
+        self.others_percent_most = self.others_percent_most.max(percent);
+    }
+
     fn print(&self) {
         match self.plan.format {
             Format::Table => println!("{}", page::text(self)),

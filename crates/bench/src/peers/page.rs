@@ -27,7 +27,7 @@ pub(super) fn write(outcome: &Outcome<'_>) -> Result<()> {
 
 /// The part as it stands under its heading.
 pub(super) fn text(outcome: &Outcome<'_>) -> String {
-    let Outcome { plan, circumstances, missing, comparison, figures, grown } = outcome;
+    let Outcome { plan, circumstances, missing, comparison, figures, grown, .. } = outcome;
     let (goals, met, unknown) = comparison.goals();
     let missing =
         missing.as_ref().map(|why| format!("**PostgreSQL was not measured: {why}.**\n\n")).unwrap_or_default();
@@ -61,6 +61,8 @@ pub(super) fn text(outcome: &Outcome<'_>) -> String {
 
 - Every step is taken by one server after the other, and who is first changes from step to step. A server is started for its step on what it
   has and stopped in order after it, so that none has to share the machine with another one's work. Each round begins with empty logs.
+- A run in which others took more than a fifth of the processors in any round is not written down. What the kernel does for the servers by itself counts as
+  others'.
 - All three are child processes on loopback with their own defaults, and data on the same disk. A record is a school visit of {VISIT_BYTES} bytes. UmaDB
   keeps it as an event with its kind, its area as a tag and its id; PostgreSQL as a row with a position, a time, id, kind, area and
   body, and the position's index, inserted by a prepared statement, one session a writer, with `fsync`, `synchronous_commit` and `full_page_writes` on. Neither
