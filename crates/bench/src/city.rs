@@ -42,6 +42,11 @@ impl City {
         self.kelurahan.len()
     }
 
+    /// Codes of the kelurahan.
+    pub(crate) fn areas(&self) -> &[String] {
+        &self.kelurahan
+    }
+
     /// Everything to register, each entry after those it refers to.
     pub(crate) fn registry(&self) -> Vec<RegistryEntry> {
         let area = |code: &str, name: String| {
@@ -120,6 +125,14 @@ impl City {
             content: Some(submission::Content::SchoolVisit(visit)),
         };
         padded(submission)
+    }
+}
+
+/// The area that a record is from.
+pub(crate) fn area(record: &Submission) -> &str {
+    match &record.reporter {
+        Some(submission::Reporter::AreaCode(code)) => code,
+        _ => "",
     }
 }
 

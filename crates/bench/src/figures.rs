@@ -31,6 +31,8 @@ pub(crate) enum Scenario {
     Past,
     /// Subscribers that do not read
     Stalled,
+    /// Thousands of live subscribers
+    FanOut,
     /// A country of 83,762 villages with two years of records; measured only when it is chosen
     Nation,
 }
@@ -59,6 +61,10 @@ pub(crate) enum Unit {
     Bytes,
     /// 2^20 bytes.
     MiB,
+    /// So many times something else.
+    Times,
+    /// Parts of a hundred.
+    Percent,
 }
 
 impl Unit {
@@ -72,6 +78,8 @@ impl Unit {
             Self::Records => "records",
             Self::Bytes => "B",
             Self::MiB => "MiB",
+            Self::Times => "×",
+            Self::Percent => "%",
         }
     }
 
@@ -79,8 +87,8 @@ impl Unit {
     pub(crate) fn show(self, value: f64) -> String {
         match self {
             Self::PerSecond | Self::Bytes => grouped(value),
-            Self::Milliseconds | Self::Seconds => format!("{value:.2}"),
-            Self::Microseconds | Self::Records | Self::MiB => format!("{value:.1}"),
+            Self::Milliseconds | Self::Seconds | Self::Times => format!("{value:.2}"),
+            Self::Microseconds | Self::Records | Self::MiB | Self::Percent => format!("{value:.1}"),
         }
     }
 }
@@ -111,6 +119,28 @@ impl Goal {
     }
 }
 
+/// What the values of several rounds come to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Spread {
+    /// The least of them.
+    pub(crate) least: f64,
+    /// The middle one; of two middle ones the mean.
+    pub(crate) median: f64,
+    /// The most of them.
+    pub(crate) most: f64,
+}
+
+impl Spread {
+    /// Of these values; of none there is none.
+    pub(crate) fn of(values: &[f64]) -> Option<Self> {
+        let mut sorted = values.to_vec();
+        sorted.sort_unstable_by(f64::total_cmp);
+        let (least, most) = (*sorted.first()?, *sorted.last()?);
+        let median = f64::midpoint(sorted[(sorted.len() - 1) / 2], sorted[sorted.len() / 2]);
+        Some(Self { least, median, most })
+    }
+}
+
 /// One thing that was measured, once a round.
 #[derive(Clone, Debug)]
 pub(crate) struct Figure {
@@ -122,33 +152,22 @@ pub(crate) struct Figure {
 }
 
 impl Figure {
-    /// The middle value; of two middle ones the mean.
-    fn median(&self) -> f64 {
-        let sorted = self.sorted();
-        let (low, high) = (sorted[(sorted.len() - 1) / 2], sorted[sorted.len() / 2]);
-        f64::midpoint(low, high)
-    }
-
-    fn sorted(&self) -> Vec<f64> {
-        let mut sorted = self.values.clone();
-        sorted.sort_unstable_by(f64::total_cmp);
-        sorted
+    fn spread(&self) -> Spread {
+        Spread::of(&self.values).expect("a figure begins with the value of a round")
     }
 
     /// Scenario, what, median with unit, least to most, goal, and whether the median met it.
     fn cells(&self) -> [String; 6] {
-        let sorted = self.sorted();
-        let spread = match (sorted.first(), sorted.last()) {
-            (Some(least), Some(most)) if sorted.len() > 1 => {
-                format!("{} to {}", self.unit.show(*least), self.unit.show(*most))
-            }
-            _ => String::new(),
+        let Spread { least, median, most } = self.spread();
+        let spread = match self.values.len() {
+            1 => String::new(),
+            _ => format!("{} to {}", self.unit.show(least), self.unit.show(most)),
         };
         let (goal, met) = self.goal.map_or_else(Default::default, |goal| {
-            let met = if goal.is_met(self.median()) { "yes" } else { "NO" };
+            let met = if goal.is_met(median) { "yes" } else { "NO" };
             (goal.show(self.unit), met.to_owned())
         });
-        let median = format!("{} {}", self.unit.show(self.median()), self.unit.symbol());
+        let median = format!("{} {}", self.unit.show(median), self.unit.symbol());
         [self.scenario.name(), self.what.clone(), median, spread, goal, met]
     }
 }
@@ -173,7 +192,7 @@ impl Figures {
 
     /// How many goals there are, and how many of them the medians miss.
     pub(crate) fn goals(&self) -> (usize, usize) {
-        let goals = self.figures.iter().filter_map(|figure| Some((figure.goal?, figure.median())));
+        let goals = self.figures.iter().filter_map(|figure| Some((figure.goal?, figure.spread().median)));
         let missed = goals.clone().filter(|(goal, median)| !goal.is_met(*median)).count();
         (goals.count(), missed)
     }
@@ -185,10 +204,10 @@ impl Figures {
                 "scenario": figure.scenario.name(),
                 "what": figure.what,
                 "unit": figure.unit.symbol(),
-                "median": figure.median(),
+                "median": figure.spread().median,
                 "values": figure.values,
                 "goal": figure.goal.map(|goal| goal.show(figure.unit)),
-                "met": figure.goal.map(|goal| goal.is_met(figure.median())),
+                "met": figure.goal.map(|goal| goal.is_met(figure.spread().median)),
             })
         };
         self.figures.iter().map(object).collect()
@@ -266,6 +285,14 @@ mod tests {
     #[test]
     fn two_rounds_have_their_mean_as_median() {
         assert_eq!(rates(&[2_300.0, 2_301.0]).to_json()[0]["median"], 2_300.5);
+    }
+
+    #[test]
+    fn a_spread_does_not_depend_on_the_order_of_the_rounds() {
+        let expected = Some(Spread { least: 1.0, median: 3.0, most: 11.0 });
+        assert_eq!(Spread::of(&[11.0, 1.0, 3.0]), expected);
+        assert_eq!(Spread::of(&[3.0, 11.0, 1.0]), expected);
+        assert_eq!(Spread::of(&[]), None);
     }
 
     #[test]

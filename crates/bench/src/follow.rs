@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// A subscription that takes longer to catch up is stuck.
-const CATCH_UP_MAX: Duration = Duration::from_secs(120);
+pub(crate) const CATCH_UP_MAX: Duration = Duration::from_secs(120);
 /// Bytes that a stalled subscriber's own side takes before the server must hold on.
 const STALLED_WINDOW_BYTES: u32 = 65_535;
 /// Between two looks at the server's memory.
@@ -29,11 +29,13 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// `SubscribeResponse` for a client that takes events as bytes, such as one that stores or forwards them.
 #[derive(Clone, PartialEq, prost::Message)]
-struct Undecoded {
+pub(crate) struct Undecoded {
+    /// Events as they are stored.
     #[prost(bytes = "bytes", repeated, tag = "1")]
-    events: Vec<Bytes>,
+    pub(crate) events: Vec<Bytes>,
+    /// A notice, when it is one.
     #[prost(enumeration = "StreamNotice", tag = "3")]
-    notice: i32,
+    pub(crate) notice: i32,
 }
 
 /// Registers all entries or fails.
@@ -54,12 +56,17 @@ pub(crate) async fn catch_up(channel: Door) -> Result<(u64, Duration)> {
 /// As [`catch_up`], but leaves each event in its bytes.
 pub(crate) async fn catch_up_undecoded(channel: Door) -> Result<(u64, Duration)> {
     let started = Instant::now();
+    let stream = subscribe_undecoded(channel, SubscribeRequest::default()).await?;
+    counted(stream, started, |message: &Undecoded| (message.events.len(), message.notice())).await
+}
+
+/// Subscribes and leaves each event in its bytes.
+pub(crate) async fn subscribe_undecoded(channel: Door, request: SubscribeRequest) -> Result<Streaming<Undecoded>> {
     let mut client = tonic::client::Grpc::new(channel);
     client.ready().await?;
     let path = PathAndQuery::from_static("/satgas.v1.EventService/Subscribe");
     let codec = ProstCodec::<SubscribeRequest, Undecoded>::default();
-    let stream = client.server_streaming(Request::new(SubscribeRequest::default()), path, codec).await?.into_inner();
-    counted(stream, started, |message: &Undecoded| (message.events.len(), message.notice())).await
+    Ok(client.server_streaming(Request::new(request), path, codec).await?.into_inner())
 }
 
 /// Counts events until the stream says that it caught up.
@@ -110,6 +117,12 @@ pub(crate) async fn append_to_subscriber(
         calls.push((answer.receipt.context("an answer without a receipt")?.position, called));
     }
     let arrivals = tokio::time::timeout(CATCH_UP_MAX, reading).await???;
+    delays(calls, arrivals)
+}
+
+/// From each call to the arrival of what it wrote. Both lists are of positions with moments, in the order of the calls; they must agree.
+pub(crate) fn delays(calls: Vec<(u64, Instant)>, arrivals: Vec<(u64, Instant)>) -> Result<Histogram<u64>> {
+    ensure!(calls.len() == arrivals.len(), "{} were written and {} read", calls.len(), arrivals.len());
     let mut latencies = latencies();
     for ((written, called), (read, arrived)) in calls.into_iter().zip(arrivals) {
         ensure!(written == read, "position {written} was written and {read} read in its place");

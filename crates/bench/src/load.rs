@@ -23,7 +23,7 @@ use crate::{door::Door, served::Served};
 /// A run that takes longer stops where it is, and what was acknowledged until then counts.
 const TIME_MAX: Duration = Duration::from_secs(30);
 /// Empty calls that each caller makes before the time is taken: the stated warm-up.
-const WARM_UP_CALLS: usize = 20;
+pub(crate) const WARM_UP_CALLS: usize = 20;
 /// Messages of a stream that may wait on the client's side.
 const MESSAGES_WAITING: usize = 64;
 
@@ -104,7 +104,7 @@ pub(crate) async fn admitted_calls(channels: Vec<Door>, count: usize) -> Result<
     .await
 }
 
-async fn warm_up(channels: &[Door]) -> Result<()> {
+pub(crate) async fn warm_up(channels: &[Door]) -> Result<()> {
     let clients: Vec<_> = channels.iter().cloned().map(HealthClient::new).collect();
     let calls = vec![HealthCheckRequest::default(); WARM_UP_CALLS * clients.len()];
     callers(clients, calls, |mut client, call| async move {
@@ -116,7 +116,7 @@ async fn warm_up(channels: &[Door]) -> Result<()> {
 }
 
 /// Each caller takes the next request of one common list, calls, waits for the answer and takes the next.
-async fn callers<Client, Request, Call, Answer>(
+pub(crate) async fn callers<Client, Request, Call, Answer>(
     clients: Vec<Client>,
     requests: Vec<Request>,
     call: Call,
@@ -176,6 +176,52 @@ pub(crate) async fn streams(channels: Vec<Door>, visits: Vec<Submission>, per_me
 fn messages(visits: impl Iterator<Item = Submission>, per_message: usize) -> Vec<SubmitBatchRequest> {
     let visits: Vec<Submission> = visits.collect();
     visits.chunks(per_message).map(|chunk| SubmitBatchRequest { submissions: chunk.to_vec() }).collect()
+}
+
+/// Submits the visits in messages of `per_message`: as many writers, each with a stream of its own, on which it waits for all receipts of a
+/// message before it sends the next. Latencies are those of messages.
+pub(crate) async fn batches(channels: Vec<Door>, visits: Vec<Submission>, per_message: usize) -> Result<Achieved> {
+    warm_up(&channels).await?;
+    let share = visits.len().div_ceil(channels.len()).max(1);
+    let mut visits = visits.into_iter();
+    let mut writers = Vec::new();
+    for channel in channels {
+        let messages = messages(visits.by_ref().take(share), per_message);
+        let (send, receive) = tokio::sync::mpsc::channel::<SubmitBatchRequest>(1);
+        let requests = tokio_stream::wrappers::ReceiverStream::new(receive);
+        let answers = SubmissionServiceClient::new(channel).submit_batch(requests).await?.into_inner();
+        writers.push((send, answers, messages));
+    }
+    let started = Instant::now();
+    let mut tasks = JoinSet::new();
+    for (send, mut answers, messages) in writers {
+        tasks.spawn(async move {
+            let (mut count, mut latencies) = (0, latencies());
+            for message in messages {
+                if started.elapsed() > TIME_MAX {
+                    break;
+                }
+                let called = Instant::now();
+                let mut waiting = message.submissions.len();
+                count += waiting as u64;
+                send.send(message).await.ok().context("the stream is broken")?;
+                while waiting > 0 {
+                    let answer = answers.message().await?.context("the stream ended before its last receipt")?;
+                    answer.receipts.iter().try_for_each(accepted)?;
+                    waiting = waiting.checked_sub(answer.receipts.len()).context("more receipts than records")?;
+                }
+                latencies.saturating_record(micros(called.elapsed()));
+            }
+            Ok::<_, anyhow::Error>((count, latencies))
+        });
+    }
+    let (mut count, mut all) = (0, latencies());
+    while let Some(done) = tasks.join_next().await {
+        let (more, latencies) = done??;
+        count += more;
+        all.add(latencies)?;
+    }
+    Ok(Achieved { count, took: started.elapsed(), latencies: all })
 }
 
 /// Sends messages as fast as they are taken and counts the receipts, until all are answered or the time is up.

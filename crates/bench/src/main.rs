@@ -6,6 +6,7 @@
 mod city;
 #[path = "../../../tests/door/mod.rs"]
 mod door;
+mod fan_out;
 mod figures;
 mod fold;
 mod follow;
@@ -13,6 +14,7 @@ mod load;
 mod machine;
 mod nation;
 mod page;
+mod peers;
 mod plan;
 mod round;
 mod served;
@@ -54,6 +56,9 @@ fn run(plan: &Plan) -> Result<()> {
         .enable_all()
         .build()
         .context("the client's threads cannot be started")?;
+    if plan.peers {
+        return runtime.block_on(peers::run(plan, &circumstances));
+    }
     let mut figures = Figures::default();
     let mut scenarios = plan.scenarios();
     let nation = scenarios.contains(&Scenario::Nation);

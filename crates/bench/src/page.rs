@@ -1,4 +1,5 @@
-//! The page of figures, `docs/benchmarks.md`: written anew by each whole run, except for what people noted below its last heading.
+//! The page of figures, `docs/benchmarks.md`: written anew by each whole run, except for the comparison with other
+//! servers, which has a run of its own, and for what people noted below its last heading.
 
 use std::{fs, path::Path};
 
@@ -6,6 +7,8 @@ use anyhow::{Context as _, Result};
 
 use crate::{city::VISIT_BYTES, figures::Figures, plan::Plan};
 
+/// Where the part begins that only a run beside other servers writes, and only when there is something of it.
+const PEERS: &str = "## Beside other servers";
 /// Where the part begins that a run leaves as it is.
 const NOTES: &str = "## Notes";
 
@@ -22,10 +25,29 @@ pub(crate) struct Circumstances {
 
 /// Writes the page. Notes that are there stay.
 pub(crate) fn write(path: &Path, plan: &Plan, circumstances: &Circumstances, figures: &Figures) -> Result<()> {
-    let old = fs::read_to_string(path).unwrap_or_default();
-    let notes = old.find(NOTES).map_or_else(|| format!("{NOTES}\n"), |begin| old[begin..].to_owned());
-    let page = format!("{}\n{notes}", page(plan, circumstances, figures));
-    fs::write(path, page).with_context(|| format!("{} cannot be written", path.display()))
+    let [_, peers, notes] = parts(&fs::read_to_string(path).unwrap_or_default());
+    save(path, [page(plan, circumstances, figures), peers, notes])
+}
+
+/// Writes the part that compares. The rest stays as it is.
+pub(crate) fn write_peers(path: &Path, text: &str) -> Result<()> {
+    let [page, _, notes] = parts(&fs::read_to_string(path).unwrap_or_default());
+    save(path, [page, format!("{PEERS}\n\n{text}\n"), notes])
+}
+
+fn save(path: &Path, parts: [String; 3]) -> Result<()> {
+    let parts = parts.map(|part| part.trim_end().to_owned());
+    let there: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    fs::write(path, there.join("\n\n") + "\n").with_context(|| format!("{} cannot be written", path.display()))
+}
+
+/// The figures of this server, those beside others, and the notes of a page as it is.
+fn parts(page: &str) -> [String; 3] {
+    let begin = |heading: &str| page.find(&format!("\n{heading}\n")).map(|at| at + 1);
+    let notes = begin(NOTES).unwrap_or(page.len());
+    let peers = begin(PEERS).filter(|at| *at < notes).unwrap_or(notes);
+    let kept = if notes < page.len() { &page[notes..] } else { NOTES };
+    [&page[..peers], &page[peers..notes], kept].map(str::to_owned)
 }
 
 fn page(plan: &Plan, circumstances: &Circumstances, figures: &Figures) -> String {
@@ -34,7 +56,7 @@ fn page(plan: &Plan, circumstances: &Circumstances, figures: &Figures) -> String
     format!(
         "# Benchmarks
 
-What the real server does over loopback, measured by `cargo xtask bench`, which writes this page up to \"Notes\". Server and client
+What the real server does over loopback, measured by `cargo xtask bench`, which writes this page up to \"Beside other servers\". Server and client
 share the machine: compare figures only within one run.
 
 - Machine: {machine}; load average before the run {load_average}
@@ -70,6 +92,9 @@ empty calls; there is no other warm-up. Concurrent writers share {connections} c
   checkpoint, and again, for which they are kept.
 - **stalled**: 100 subscribers from the beginning, each on a connection of its own, take nothing for 10 seconds; the most memory
   the server has, less what it had before. Then 100 more: memory that the start left free cannot hide these.
+- **fan-out**: so many live subscribers over connections of 200 streams each, all of which have caught up, while 64 writers submit 1,000 records a
+  second together for 10 seconds; from when a record was due to be submitted to its arrival, at every twentieth subscriber of 5,000 and every second
+  of 500. What has not arrived 10 seconds after the last record counts as a minute late. Events are left as bytes but for the time in them.
 - **nation** (only when chosen, `--only nation --records 1000000,10000000`): each size once, on a log of its own: 514 kabupaten and kota, 7,285
   kecamatan and 83,762 villages, invented or with the codes of a file (`--areas`), a task force each, a school for every second; up to 40 %
   monthly reports, 5 % exposure signals, 0.5 % cases, the rest visits with follow-ups, two years up to now. Records are made while they are streamed
@@ -103,7 +128,28 @@ mod tests {
         };
         write(&path, &Plan::parse_from(["bench"]), &circumstances, &Figures::default()).unwrap();
         let page = fs::read_to_string(&path).unwrap();
-        assert!(page.ends_with("\n## Notes\n\nWhat holds it.\n") && !page.contains("old figures"), "{page}");
+        assert!(page.ends_with("\n\n## Notes\n\nWhat holds it.\n") && !page.contains("old figures"), "{page}");
         assert_eq!(page.matches(NOTES).count(), 1);
+    }
+
+    #[test]
+    fn a_comparison_replaces_the_one_before_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("benchmarks.md");
+        let old = "# Benchmarks\n\nfigures\n\n## Notes\n\nWhat holds it.\n";
+        fs::write(&path, old).unwrap();
+        write_peers(&path, "old ones").unwrap();
+        write_peers(&path, "new ones\n").unwrap();
+        let expected = "# Benchmarks\n\nfigures\n\n## Beside other servers\n\nnew ones\n\n## Notes\n\nWhat holds it.\n";
+        assert_eq!(fs::read_to_string(&path).unwrap(), expected);
+        let circumstances = Circumstances {
+            machine: "2 cores".to_owned(),
+            load_average: "0.01".to_owned(),
+            day: "2026-01-01".to_owned(),
+        };
+        write(&path, &Plan::parse_from(["bench"]), &circumstances, &Figures::default()).unwrap();
+        let page = fs::read_to_string(&path).unwrap();
+        assert!(page.ends_with("\n\n## Beside other servers\n\nnew ones\n\n## Notes\n\nWhat holds it.\n"), "{page}");
+        assert_eq!(page.matches(PEERS).count(), 1);
     }
 }

@@ -25,6 +25,10 @@ pub(crate) struct Plan {
     /// Measure only these; the page of figures stays as it is
     #[arg(long, value_enum, value_delimiter = ',', value_name = "SCENARIO,..")]
     pub(crate) only: Vec<Scenario>,
+    /// Measure UmaDB and PostgreSQL beside this server, and the part of the page of figures that compares them; with --records also on logs of
+    /// these sizes
+    #[arg(long, conflicts_with_all = ["only", "writers", "areas", "keep"])]
+    pub(crate) peers: bool,
     /// Few records: checks that everything runs; its figures mean nothing and the page stays as it is
     #[arg(long)]
     pub(crate) quick: bool,
@@ -37,6 +41,12 @@ pub(crate) struct Plan {
     /// CSV file, plain or .gz, whose first column has the codes of a country's areas; without, they are invented
     #[arg(long, value_name = "FILE")]
     pub(crate) areas: Option<PathBuf>,
+    /// UmaDB's binary, with --peers
+    #[arg(long, value_name = "FILE", default_value = "target/peers/bin/umadb")]
+    pub(crate) umadb: PathBuf,
+    /// Folder of PostgreSQL's programs, with --peers
+    #[arg(long, value_name = "DIR", default_value = "/usr/lib/postgresql/15/bin")]
+    pub(crate) postgres: PathBuf,
     /// HTTP/2 connections that concurrent writers share
     #[arg(long, default_value_t = 4, value_name = "N", value_parser = connections)]
     pub(crate) connections: usize,
@@ -86,6 +96,11 @@ impl Plan {
         self.only.is_empty() && self.records.is_empty() && self.writers.is_empty() && !self.quick && self.rounds >= 3
     }
 
+    /// Whether a run beside other servers says enough to be written down.
+    pub(crate) fn writes_comparison(&self) -> bool {
+        !self.quick && self.rounds >= 3
+    }
+
     /// Whether appends are measured with so many writers.
     pub(crate) fn measures(&self, writers: usize) -> bool {
         self.writers.is_empty() || self.writers.contains(&writers)
@@ -112,6 +127,8 @@ pub(crate) struct Scale {
     pub(crate) paced_records: usize,
     /// How long stalled subscribers are watched.
     pub(crate) stalled_time: Duration,
+    /// How long records are sent to many live subscribers.
+    pub(crate) fan_out_time: Duration,
     /// Calls and submissions are these many parts of a thousand of the full number.
     permille: usize,
 }
@@ -124,6 +141,7 @@ impl Scale {
         log_records: 1_000_000,
         paced_records: 50_000,
         stalled_time: Duration::from_secs(10),
+        fan_out_time: Duration::from_secs(10),
         permille: 1_000,
     };
     const QUICK: Self = Self {
@@ -133,6 +151,7 @@ impl Scale {
         log_records: 20_000,
         paced_records: 2_000,
         stalled_time: Duration::from_millis(500),
+        fan_out_time: Duration::from_millis(500),
         permille: 10,
     };
 
@@ -162,6 +181,22 @@ impl Scale {
         self.part(if per_message == 1 { 100_000 } else { 400_000 }, per_message)
     }
 
+    /// Submissions of so many writers together beside other servers: 3 to 8 seconds of the slowest on two cores.
+    pub(crate) fn compared_appends(&self, writers: usize) -> usize {
+        let full = match writers {
+            0..=1 => 5_000,
+            2..=16 => 40_000,
+            17..=64 => 60_000,
+            _ => 80_000,
+        };
+        self.part(full, writers)
+    }
+
+    /// Records in batches of so many beside other servers, a whole number of batches.
+    pub(crate) fn compared_batched(&self, batch: usize) -> usize {
+        self.part(400_000, batch).next_multiple_of(batch)
+    }
+
     fn part(&self, full: usize, least: usize) -> usize {
         (full * self.permille / 1_000).max(least)
     }
@@ -182,6 +217,14 @@ mod tests {
     fn a_quick_run_still_gives_every_writer_something_to_do() {
         let plan = Plan::parse_from(["bench", "--quick"]);
         assert!([1, 16, 64, 256].iter().all(|writers| plan.scale().appends(*writers) >= *writers));
+    }
+
+    #[test]
+    fn batches_come_out_even_however_few_they_are() {
+        for args in [&["bench"][..], &["bench", "--quick"]] {
+            let records = Plan::parse_from(args).scale().compared_batched(300);
+            assert!(records > 0 && records.is_multiple_of(300), "{records}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use satgas_proto::v1::{EvaluationOrder, ListEvaluationsRequest};
 use crate::{
     city::City,
     door::Door,
+    fan_out,
     figures::{Figures, Goal, Scenario, Unit},
     fold, follow, load, machine,
     plan::{Plan, Scale},
@@ -88,6 +89,7 @@ impl Round<'_> {
             Scenario::Evaluate => self.evaluate().await,
             Scenario::Past => self.past().await,
             Scenario::Stalled => self.stalled().await,
+            Scenario::FanOut => self.fan_out().await,
             Scenario::Nation => anyhow::bail!("a country has a log of its own"),
         }
     }
@@ -335,6 +337,14 @@ impl Round<'_> {
         }
         let most = self.served()?.memory()?.peak as f64 / MIB;
         self.add(Scenario::Past, "server memory, most", Unit::MiB, None, most);
+        Ok(())
+    }
+
+    async fn fan_out(&mut self) -> Result<()> {
+        self.stop().await?;
+        self.start()?;
+        let served = self.served.as_ref().context("the server is stopped")?;
+        self.written += fan_out::measure_all(served, &mut self.city, self.scale.fan_out_time, self.figures).await?;
         Ok(())
     }
 

@@ -18,7 +18,10 @@ use tonic::transport::Endpoint;
 
 use satgas_proto::v1::Role;
 
-use crate::{door::Tokens, machine::Memory};
+use crate::{
+    door::Tokens,
+    machine::{self, Memory},
+};
 
 /// How long a start may take; a start folds the whole log when there is no checkpoint.
 const START_MAX: Duration = Duration::from_secs(600);
@@ -124,7 +127,7 @@ impl House {
         for entry in fs::read_dir(self.data())? {
             let path = entry?.path();
             if path.is_dir() && holds_checkpoints(&path)? {
-                bytes += crate::machine::disk_bytes(&path)?;
+                bytes += machine::disk_bytes(&path)?;
                 fs::remove_dir_all(&path)?;
             }
         }
@@ -186,19 +189,33 @@ impl Served {
 
     /// Asks it to stop and waits until it has.
     pub(crate) async fn stop(mut self) -> Result<()> {
-        let pid =
-            i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("the server has no process id")?;
-        kill_process(pid, Signal::TERM).context("the server cannot be asked to stop")?;
-        let deadline = Instant::now() + STOP_MAX;
-        while Instant::now() < deadline {
-            if let Some(status) = self.child.try_wait()? {
-                ensure!(status.success(), "the server ended with {status}");
-                return Ok(());
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        bail!("the server did not stop within {} s", STOP_MAX.as_secs())
+        stop(&mut self.child, Signal::TERM).await
     }
+
+    /// The processor time that it has taken.
+    pub(crate) fn processor_time(&self) -> Result<Duration> {
+        machine::processor_time(self.child.id())
+    }
+
+    /// The id of its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+/// Asks a server to stop and waits until it has.
+pub(crate) async fn stop(child: &mut Child, signal: Signal) -> Result<()> {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("the server has no process id")?;
+    kill_process(pid, signal).context("the server cannot be asked to stop")?;
+    let deadline = Instant::now() + STOP_MAX;
+    while Instant::now() < deadline {
+        if let Some(status) = child.try_wait()? {
+            ensure!(status.success(), "the server ended with {status}");
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    bail!("the server did not stop within {} s", STOP_MAX.as_secs())
 }
 
 impl Drop for Served {
@@ -208,7 +225,7 @@ impl Drop for Served {
 }
 
 /// Ends a child that may have ended already.
-fn end(child: &mut Child) {
+pub(crate) fn end(child: &mut Child) {
     // Both fail only where the child is gone, which is what is wanted.
     let _ = child.kill();
     let _ = child.wait();

@@ -1,4 +1,5 @@
-//! Tools that do not come with the toolchain, each at one pinned version: `buf` through npm, `cargo-deny` through cargo.
+//! Tools that do not come with the toolchain, each at one pinned version: `buf` through npm, `cargo-deny` and what benchmarks compare with
+//! through cargo.
 //!
 //! An outdated or missing tool is installed; a tool that cannot be installed fails its step, never passes it.
 
@@ -11,6 +12,8 @@ use anyhow::{Context, Result, ensure};
 use crate::workspace::{self, Workspace};
 
 const CARGO_DENY_VERSION: &str = "0.20.2";
+const PROTOX_VERSION: &str = "0.10.0";
+const UMADB_VERSION: &str = "0.7.8";
 
 /// The lock file that node_modules was installed from, kept inside it.
 const INSTALLED_LOCK: &str = "node_modules/.installed-from-package-lock.json";
@@ -51,18 +54,51 @@ fn records_origins(lock: &str) -> bool {
 /// Path of `cargo-deny`, at the pinned version.
 pub(crate) fn cargo_deny(workspace: &Workspace) -> Result<PathBuf> {
     let tool = workspace.tools().join("bin/cargo-deny");
-    let wanted = format!("cargo-deny {CARGO_DENY_VERSION}");
-    let current = workspace::read(workspace.command(&tool).arg("--version"));
-    if current.is_ok_and(|version| version.trim() == wanted) {
+    if is_installed(workspace, &tool, CARGO_DENY_VERSION) {
         return Ok(tool);
     }
     // It runs for seconds, so a debug build without debug information is the quickest way to have it.
-    let mut install = workspace.cargo(["install", "--locked", "--debug", "--force", "cargo-deny", "--version"]);
-    install.arg(CARGO_DENY_VERSION).arg("--root").arg(workspace.tools());
-    install.env("CARGO_PROFILE_DEV_DEBUG", "0").env_remove("CARGO_TARGET_DIR");
+    let mut install = install(workspace, "cargo-deny", CARGO_DENY_VERSION, &workspace.tools());
+    install.args(["--debug", "--force"]).env("CARGO_PROFILE_DEV_DEBUG", "0");
     workspace::run(&mut install)
         .context("cargo-deny could not be installed: the crate registry and a C compiler are needed, once")?;
     Ok(tool)
+}
+
+/// Path of `umadb`, the server that the benchmark compares with, as it is published and built in its own release profile.
+pub(crate) fn umadb(workspace: &Workspace) -> Result<PathBuf> {
+    let root = workspace.target().join("peers");
+    let server = root.join("bin/umadb");
+    if is_installed(workspace, &server, UMADB_VERSION) {
+        return Ok(server);
+    }
+    let mut install = install(workspace, "umadb", UMADB_VERSION, &root);
+    install.arg("--force").env("PROTOC", protox(workspace)?);
+    workspace::run(&mut install)
+        .context("UmaDB could not be installed: the crate registry and a C compiler are needed, once")?;
+    Ok(server)
+}
+
+/// Path of `protox`, which does what a build asks of `protoc` when it is named in `PROTOC`.
+fn protox(workspace: &Workspace) -> Result<PathBuf> {
+    // It does not tell its version: cargo knows whether it is there.
+    let mut install = install(workspace, "protox", PROTOX_VERSION, &workspace.tools());
+    install.args(["--features", "bin", "--debug"]).env("CARGO_PROFILE_DEV_DEBUG", "0");
+    workspace::run(&mut install).context("protox could not be installed: the crate registry is needed, once")?;
+    Ok(workspace.tools().join("bin/protox"))
+}
+
+/// Whether a tool is there that says that it is of this version.
+fn is_installed(workspace: &Workspace, tool: &Path, version: &str) -> bool {
+    let said = workspace::read(workspace.command(tool).arg("--version"));
+    said.is_ok_and(|said| said.split_whitespace().nth(1) == Some(version))
+}
+
+/// Installs a published package below `root`, with the versions that it was published with.
+fn install(workspace: &Workspace, package: &str, version: &str, root: &Path) -> Command {
+    let mut install = workspace.cargo(["install", "--locked", package, "--version", version, "--root"]);
+    install.arg(root).env_remove("CARGO_TARGET_DIR");
+    install
 }
 
 #[cfg(test)]

@@ -12,7 +12,6 @@ mod questions;
 
 use std::{
     fs,
-    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -78,7 +77,7 @@ pub(crate) async fn run(plan: &Plan, figures: &mut Figures) -> Result<Growth> {
     let mut growth = Growth::default();
     for records in plan.sizes() {
         eprintln!("{} records of {}", Unit::Bytes.show(records as f64), country.describe());
-        enough_disk(&plan.scratch, records)?;
+        machine::ensure_free(&plan.scratch, records, DISK_BYTES + records * DISK_BYTES_PER_RECORD)?;
         let mut house = House::new(&plan.satgas, &plan.scratch)?;
         if plan.keep {
             house.keep();
@@ -100,22 +99,6 @@ pub(crate) async fn run(plan: &Plan, figures: &mut Figures) -> Result<Growth> {
         growth.add(nation.row);
     }
     Ok(growth)
-}
-
-/// Refuses what the disk cannot hold, before anything is written.
-fn enough_disk(scratch: &Path, records: u64) -> Result<()> {
-    fs::create_dir_all(scratch).with_context(|| format!("{} cannot be made", scratch.display()))?;
-    let (free, needed) = (machine::free_bytes(scratch)?, DISK_BYTES + records * DISK_BYTES_PER_RECORD);
-    let gib = |bytes: u64| bytes as f64 / (1_u64 << 30) as f64;
-    ensure!(
-        free >= needed,
-        "{records} records need {:.1} GiB of disk and {} has {:.1} GiB free: free some, name another disk with --scratch, or take \
-         fewer --records",
-        gib(needed),
-        scratch.display(),
-        gib(free)
-    );
-    Ok(())
 }
 
 /// One size in progress.
@@ -315,17 +298,5 @@ impl Nation<'_> {
 
     async fn stop(&mut self) -> Result<()> {
         self.served.take().context("the server is stopped")?.stop().await
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_the_disk_cannot_hold_is_refused_with_what_it_would_take() {
-        let folder = tempfile::tempdir().unwrap();
-        let refused = enough_disk(folder.path(), u64::MAX / 10_000).unwrap_err().to_string();
-        assert!(refused.contains("GiB free") && refused.contains("--records"), "{refused}");
     }
 }
