@@ -229,6 +229,30 @@ async fn a_right_that_ended_with_the_key_that_signs_ended_when_that_was_exchange
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_supervisor_does_not_admit_what_they_handed_in_themselves() -> anyhow::Result<()> {
+    let house = House::open().await?;
+    let operator = house.served.operator()?;
+    let channel = house.served.channel().await?;
+    let token = async |role: Role, own: Option<Own>| {
+        let assignment = v1::Assignment { role: role.into(), own };
+        crate::door::issue_to("petugas-17", &channel, &operator, assignment, 3_600).await
+    };
+    let (former, phone) = token(Role::Satgas, Some(Own::AreaCode(OWN.to_owned()))).await?;
+    let record = of_now(visit(&area(OWN)));
+    revoke(&house, former).await?;
+    let kept = submit(&house.with(&phone).await?, &record).await?;
+    let own = house.with(&token(Role::Supervisor, None).await?.1).await?;
+    let alone = refused(decide(&own, kept.position, QuarantineVerdict::Admit).await)?;
+    let reason = alone.get_details_error_info().map(|info| info.reason).unwrap_or_default();
+    ensure!(alone.code() == Code::PermissionDenied && reason == "SAME_PERSON", "{alone:?}");
+    ensure!(visits(&own, None).await? == 0);
+    let another = house.door(Role::Supervisor, None).await?;
+    decide(&another, kept.position, QuarantineVerdict::Admit).await?;
+    ensure!(visits(&another, None).await? == 1);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn ended_tokens_of_others_and_forged_ones_hand_in_nothing() -> anyhow::Result<()> {
     let house = House::open().await?;
     let record = of_now(visit(&area(OWN)));

@@ -5,6 +5,7 @@
 //! Invariants:
 //! - Nothing that was taken in is let go: a record waits, was admitted, was refused, or came again with a right. Each of these is an event.
 //! - What waits is bounded, for each token and for all together, so that somebody who found a phone cannot fill the log.
+//! - Whoever admits a record is another person than who handed it in.
 //! - An admitted record is the next event after its admission, by the ordinary way of a record: nothing else here ever counts.
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Map, event,
     id::{SubmissionId, is_within},
+    sealed::person,
     time::Instant,
     validate::{self, Violations},
 };
@@ -108,6 +110,15 @@ impl Kept {
         self.kept.right.clone().unwrap_or_default()
     }
 
+    /// Whether who decides is who handed it in, or whose right it was: over all tokens of a person.
+    fn is_of_person(&self, by: &Option<v1::Actor>) -> bool {
+        let Some(by) = by else { return false };
+        let right = self.right();
+        let handed_in = right.by.unwrap_or_default();
+        let token_of_right = [&by.id, person(by)].contains(&&*right.token_id);
+        token_of_right || person(&handed_in) == person(by) || handed_in.id == by.id
+    }
+
     fn is_of(&self, token: &str) -> bool {
         let right = self.right();
         token.is_empty() || right.token_id == token || right.by.is_some_and(|by| by.id == token)
@@ -123,6 +134,15 @@ pub struct Quarantine {
     /// What waits, by the token that handed it in.
     waiting: Map<String, Load>,
     waiting_in_all: Load,
+}
+
+/// Why a decision on a record is not taken.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Refusal {
+    /// It is not well-formed, or there is no such record to decide on.
+    Invalid(Vec<v1::Violation>),
+    /// Who handed the record in does not admit it: a second person must.
+    SamePerson,
 }
 
 /// What takes an event back.
@@ -164,9 +184,11 @@ impl Quarantine {
         reports.filter_map(|s| SubmissionId::parse(&s.submission_id).ok())
     }
 
-    /// Decides whether a record can be decided on: the record.
-    pub fn decide(&self, d: &v1::QuarantineDecision) -> Result<&Kept, Vec<v1::Violation>> {
+    /// Decides whether somebody can decide on a record: the record.
+    pub fn decide(&self, decided: &v1::QuarantineDecided) -> Result<&Kept, Refusal> {
         let mut v = Violations::default();
+        let nothing = v1::QuarantineDecision::default();
+        let d = decided.decision.as_ref().unwrap_or(&nothing);
         validate::quarantine_decision(&mut v, d);
         match self.kept.get(&d.quarantined_position) {
             None => v.add("quarantined_position", "is not the position of a quarantined record"),
@@ -174,10 +196,13 @@ impl Quarantine {
                 "quarantined_position",
                 format!("was decided on already, by the event at position {}", decided.position),
             ),
-            Some(kept) if v.is_empty() => return Ok(kept),
+            Some(kept) if v.is_empty() => {
+                let own = d.verdict() == QuarantineVerdict::Admit && kept.is_of_person(&decided.by);
+                return if own { Err(Refusal::SamePerson) } else { Ok(kept) };
+            }
             Some(_) => {}
         }
-        Err(v.into_vec())
+        Err(Refusal::Invalid(v.into_vec()))
     }
 
     /// Folds an event that was decided. `None` when it is not one of these.

@@ -90,6 +90,8 @@ pub enum ResolveError {
         /// Where the id was taken.
         position: u64,
     },
+    /// Who handed a record in cannot admit it: a second person must.
+    SamePerson,
     /// Nothing was written.
     Write(WriteError),
 }
@@ -160,6 +162,8 @@ impl Ticket {
                 }
                 // What came before it in the message is recorded, and gets the same receipt when all of it is sent again.
                 Outcome::QuarantineFull => return Err(WriteError::QuarantineFull),
+                // Of a decision only.
+                Outcome::SamePerson => receipt.set_status(ReceiptStatus::Rejected),
             }
             receipts.push(receipt);
         }
@@ -256,6 +260,8 @@ impl Engine {
             Done::Recorded(status, position) => Ok((position, status == ReceiptStatus::AlreadyKnown)),
             Done::IdTaken(position) => Ok((position, true)),
             Done::Refused(violations) => Err(violations),
+            // Of a decision only.
+            Done::SamePerson => Err(Vec::new()),
         })
     }
 
@@ -294,6 +300,7 @@ impl Engine {
                 Ok(v1::Receipt { submission_id: command_id, status: status.into(), position, ..Default::default() })
             }
             Done::IdTaken(position) => Err(ResolveError::IdTaken { position }),
+            Done::SamePerson => Err(ResolveError::SamePerson),
             Done::Refused(violations) => Err(ResolveError::Refused(violations)),
         }
     }
@@ -336,6 +343,7 @@ impl Engine {
             Done::Recorded(status, position) => (status, position),
             Done::IdTaken(position) => return Err(CaseError::IdTaken { position }),
             Done::Refused(violations) => return Err(CaseError::Refused(Refusal::Invalid(violations))),
+            Done::SamePerson => return Err(CaseError::Refused(Refusal::Invalid(Vec::new()))),
         };
         let receipt = v1::Receipt { submission_id: command_id, status: status.into(), position, ..Default::default() };
         let case = self

@@ -18,6 +18,7 @@ use satgas_domain::{
     decide::{Origin, Undo, WriteState},
     event,
     id::SubmissionId,
+    quarantine,
     registry::{Change, Scope},
     time::{Calendar, Instant},
     views::Missed,
@@ -127,6 +128,8 @@ pub(crate) enum Outcome {
     QuarantineRefused(u64, String),
     /// Nothing was written: too much waits for a supervisor.
     QuarantineFull,
+    /// Nothing was written: a second person must decide.
+    SamePerson,
 }
 
 impl Outcome {
@@ -137,7 +140,16 @@ impl Outcome {
             | Self::Conflict { position, .. }
             | Self::Quarantined(position)
             | Self::QuarantineRefused(position, _) => *position,
-            Self::Rejected(_) | Self::QuarantineFull => 0,
+            Self::Rejected(_) | Self::QuarantineFull | Self::SamePerson => 0,
+        }
+    }
+}
+
+impl From<quarantine::Refusal> for Outcome {
+    fn from(refusal: quarantine::Refusal) -> Self {
+        match refusal {
+            quarantine::Refusal::Invalid(violations) => Self::Rejected(violations),
+            quarantine::Refusal::SamePerson => Self::SamePerson,
         }
     }
 }
@@ -147,6 +159,7 @@ pub(crate) enum Done {
     Recorded(ReceiptStatus, u64),
     IdTaken(u64),
     Refused(Vec<Violation>),
+    SamePerson,
 }
 
 impl From<Outcome> for Done {
@@ -156,6 +169,7 @@ impl From<Outcome> for Done {
             Outcome::Known(position) => Self::Recorded(ReceiptStatus::AlreadyKnown, position),
             Outcome::Conflict { stands, .. } => Self::IdTaken(stands),
             Outcome::Rejected(violations) => Self::Refused(violations),
+            Outcome::SamePerson => Self::SamePerson,
             // Only records are kept apart.
             Outcome::Quarantined(_) | Outcome::QuarantineRefused(..) | Outcome::QuarantineFull => {
                 Self::Refused(Vec::new())
@@ -428,16 +442,17 @@ impl Writer {
         let content = ContentHash::of(&decided.encode_to_vec());
         let decision = decided.decision.clone().unwrap_or_default();
         let Ok(id) = SubmissionId::parse(&decision.command_id) else {
-            return Ok(Outcome::Rejected(self.decided.state.quarantine().decide(&decision).err().unwrap_or_default()));
+            let refused = self.decided.state.quarantine().decide(&decided).err();
+            return Ok(refused.map_or(Outcome::Rejected(Vec::new()), Outcome::from));
         };
         match self.look_up(id, content)? {
             Known::Same(position) => return Ok(Outcome::Known(position)),
             Known::Other(stands) => return Ok(Outcome::Conflict { position: stands, stands }),
             Known::New => {}
         }
-        let kept = match self.decided.state.quarantine().decide(&decision) {
+        let kept = match self.decided.state.quarantine().decide(&decided) {
             Ok(kept) => kept,
-            Err(violations) => return Ok(Outcome::Rejected(violations)),
+            Err(refused) => return Ok(refused.into()),
         };
         let ((area_code, institution_id), submission) = (kept.origin().clone(), kept.submission());
         let admitted = match decision.verdict() {
@@ -663,7 +678,8 @@ impl Writer {
                 }
                 Answer::Record(answer, outcome, _room) => {
                     // A refusal may rest on an event of the same commit.
-                    let rests = |o: &Outcome| o.position() > durable || matches!(o, Outcome::Rejected(_));
+                    let rests =
+                        |o: &Outcome| o.position() > durable || matches!(o, Outcome::Rejected(_) | Outcome::SamePerson);
                     let lost = failed.clone().filter(|_| outcome.as_ref().is_ok_and(rests));
                     drop(answer.send(lost.map_or(outcome, Err)));
                 }

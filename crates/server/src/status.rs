@@ -248,6 +248,7 @@ pub(crate) fn resolution(error: ResolveError) -> Status {
         ResolveError::Write(error) => write(&error),
         ResolveError::Refused(violations) => invalid(violations),
         ResolveError::IdTaken { position } => id_taken(position, "decision"),
+        ResolveError::SamePerson => same_person("who handed the record in cannot admit it"),
     }
 }
 
@@ -277,6 +278,11 @@ pub(crate) fn not_assigned() -> Status {
     with_reason(Code::PermissionDenied, message, "NOT_ASSIGNED", [])
 }
 
+/// A decision that needs a second person.
+fn same_person(what: &str) -> Status {
+    with_reason(Code::PermissionDenied, format!("{what}: a second person must"), "SAME_PERSON", [])
+}
+
 fn seal_refused(refusal: sealed::Refusal) -> Status {
     match refusal {
         sealed::Refusal::UnknownCase => not_found("case"),
@@ -293,10 +299,7 @@ fn seal_refused(refusal: sealed::Refusal) -> Status {
             let message = "the identities of this case were erased, or are being erased".to_owned();
             with_reason(Code::FailedPrecondition, message, "ERASED", [])
         }
-        sealed::Refusal::SamePerson => {
-            let message = "who asked for the erasure cannot approve it: a second person must".to_owned();
-            with_reason(Code::PermissionDenied, message, "SAME_PERSON", [])
-        }
+        sealed::Refusal::SamePerson => same_person("who asked for the erasure cannot approve it"),
         sealed::Refusal::NotAssigned => not_assigned(),
         sealed::Refusal::NotAllowed(why) => with_reason(Code::FailedPrecondition, why.to_owned(), "NOT_ALLOWED", []),
     }

@@ -41,8 +41,22 @@ async fn hand_in(engine: &Engine, submission: v1::Submission) -> v1::Receipt {
 async fn decide(
     engine: &Engine,
     command: u32,
+    position: u64,
+    verdict: QuarantineVerdict,
+) -> Result<v1::Receipt, ResolveError> {
+    decide_as(engine, command, position, verdict, actor("pengawas", "")).await
+}
+
+fn actor(id: &str, subject: &str) -> v1::Actor {
+    v1::Actor { id: id.into(), role: "supervisor".into(), subject: subject.into() }
+}
+
+async fn decide_as(
+    engine: &Engine,
+    command: u32,
     quarantined_position: u64,
     verdict: QuarantineVerdict,
+    by: v1::Actor,
 ) -> Result<v1::Receipt, ResolveError> {
     let decision = v1::QuarantineDecision {
         command_id: id(command),
@@ -50,8 +64,7 @@ async fn decide(
         verdict: verdict.into(),
         reason: "Keputusan contoh".into(),
     };
-    let by = Some(v1::Actor { id: "pengawas".into(), role: "supervisor".into(), ..Default::default() });
-    engine.decide_quarantined(v1::QuarantineDecided { decision: Some(decision), by }).await
+    engine.decide_quarantined(v1::QuarantineDecided { decision: Some(decision), by: Some(by) }).await
 }
 
 /// Visits of the first kelurahan in April, as known at a position or now.
@@ -71,6 +84,36 @@ async fn kept(engine: &Engine, decided_too: bool) -> Vec<u64> {
         records.map(|record| record.position).collect()
     };
     engine.look(engine.head().position, None, look).await.expect("it can be asked")
+}
+
+#[tokio::test]
+async fn nobody_admits_a_late_record_of_their_own_by_whichever_token() {
+    let engine = memory().await;
+    let handed_in = |n, token: &str, subject: &str| {
+        let by = Some(v1::Actor { id: token.into(), role: "satgas".into(), subject: subject.into() });
+        Handed { submission: visit(n, 10), ended: Some(v1::EndedRight { by, ..right() }) }
+    };
+    // By the ended token itself, and by the new one of an officer who moved.
+    let of_token = engine.submit(handed_in(1, "lama", "")).await.unwrap().position;
+    let of_person = engine.submit(handed_in(2, "baru", "petugas-17")).await.unwrap().position;
+    let head = engine.head();
+    for (position, by) in [
+        (of_token, actor("pengawas", "lama")),
+        (of_token, actor("lama", "")),
+        (of_person, actor("pengawas", "petugas-17")),
+        (of_person, actor("petugas-17", "")),
+        (of_person, actor("pengawas", "lama")),
+        (of_person, actor("baru", "petugas-18")),
+    ] {
+        let refused = decide_as(&engine, 50, position, Admit, by.clone()).await;
+        assert!(matches!(refused, Err(ResolveError::SamePerson)), "{by:?}: {refused:?}");
+    }
+    assert_eq!(engine.head(), head, "nothing was written");
+    let another = decide_as(&engine, 50, of_person, Admit, actor("pengawas", "petugas-18")).await.unwrap();
+    assert_eq!(another.status(), Accepted);
+    let own = decide_as(&engine, 51, of_token, Refuse, actor("pengawas", "lama")).await.unwrap();
+    assert_eq!(own.status(), Accepted, "one's own may be given up");
+    stop(engine).await;
 }
 
 #[tokio::test]
