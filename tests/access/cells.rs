@@ -77,6 +77,8 @@ fn request(rpc: Rpc, role: Role, house: &House) -> Vec<u8> {
             let indicator = v1::IndicatorKind::SchoolCoverage.into();
             v1::ExplainIndicatorRequest { subject: Some(subject), indicator, ..Default::default() }.encode_to_vec()
         }
+        // Its own token would have ended for what comes after.
+        Rpc::EndOwnToken => v1::EndOwnTokenRequest { token_id: house.own_case.clone() }.encode_to_vec(),
         // Nothing named: where a role has its own, that is what is meant.
         _ => Vec::new(),
     }

@@ -29,8 +29,13 @@ pub(crate) struct House {
 
 impl House {
     pub(crate) async fn open() -> anyhow::Result<Self> {
+        Self::open_with(&[]).await
+    }
+
+    /// The same with settings of the server.
+    pub(crate) async fn open_with(settings: &[(&str, &str)]) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let served = Served::start(&folder.path().join("data"), &["--sample-data"])?;
+        let served = Served::start_with(&folder.path().join("data"), &["--sample-data"], settings)?;
         let door = served.connect().await?;
         register(&door).await?;
         let own_case = report(&door, &area(OWN)).await?;

@@ -7,6 +7,7 @@ mod connections;
 mod door;
 mod enrolment;
 mod house;
+mod limits;
 mod openid;
 #[path = "../process/mod.rs"]
 mod process;

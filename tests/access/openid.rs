@@ -187,6 +187,11 @@ async fn a_subject_can_be_revoked_here() -> anyhow::Result<()> {
     let served = start(folder.path(), &issuer.url)?;
     let secret = key.sign(&claims(&[]))?;
     let token_id = ask(&served, &secret).await??.token_id;
+    // A sign-out must not shut the account out for ever.
+    let door = Door::with(served.channel().await?, &secret);
+    let ended = IdentityServiceClient::new(door).end_own_token(v1::EndOwnTokenRequest::default()).await;
+    ensure_code(&ended, Code::FailedPrecondition)?;
+    ensure!(ask(&served, &secret).await?.is_ok());
     served.ask(&["token", "revoke", &token_id, "--reason", "contoh"])?.good()?;
     ensure_code(&ask(&served, &secret).await?, Code::Unauthenticated)?;
     let another = key.sign(&claims(&[("sub", json!("orang-contoh-2"))]))?;

@@ -18,9 +18,14 @@ use crate::{
 
 const REASON: &str = "Keputusan contoh";
 
+#[expect(clippy::disallowed_methods, reason = "the server is another process, which reads the wall clock")]
+fn now() -> jiff::Timestamp {
+    jiff::Timestamp::now()
+}
+
 /// A record of this very moment.
 fn of_now(submission: v1::Submission) -> v1::Submission {
-    let now = jiff::Timestamp::now();
+    let now = now();
     let occurred_at = pbjson_types::Timestamp { seconds: now.as_second(), nanos: now.subsec_nanosecond() };
     v1::Submission { occurred_at: Some(occurred_at), ..submission }
 }
@@ -65,7 +70,7 @@ async fn decide(door: &Door, position: u64, verdict: QuarantineVerdict) -> Resul
 /// Visits of the own kelurahan in the present year, as known at a position or now.
 async fn visits(door: &Door, position: Option<u64>) -> anyhow::Result<u64> {
     let zone = jiff::tz::TimeZone::get("Asia/Makassar")?;
-    let period = zone.to_datetime(jiff::Timestamp::now()).year().to_string();
+    let period = zone.to_datetime(now()).year().to_string();
     let as_of = position.map(|position| v1::AsOf { at: Some(v1::as_of::At::Position(position)) });
     let subject = Some(Subject::AreaCode(OWN.to_owned()));
     let request = v1::GetEvaluationRequest { subject, period, as_of, ..Default::default() };

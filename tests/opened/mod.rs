@@ -35,6 +35,13 @@ impl IdentityService for Opened {
         Err(Status::unimplemented("not asked for"))
     }
 
+    async fn end_own_token(
+        &self,
+        _: Request<v1::EndOwnTokenRequest>,
+    ) -> Result<Response<v1::EndOwnTokenResponse>, Status> {
+        Err(Status::unimplemented("not asked for"))
+    }
+
     async fn revoke_token(
         &self,
         _: Request<v1::RevokeTokenRequest>,

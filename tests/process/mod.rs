@@ -38,11 +38,13 @@ impl Served {
         settings: &[(&str, &str)],
         log: impl Into<Stdio>,
     ) -> anyhow::Result<Self> {
-        // Tests make many calls that are meant to be refused.
+        // Tests make many calls that are meant to be refused, and one holder hands in what many do.
         let mut child = satgas(&["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(data)
             .args(flags)
             .env("SATGAS_REFUSALS_PER_MINUTE", "100000")
+            .env("SATGAS_RECORDS_PER_HOUR", "0")
+            .env("SATGAS_READINGS_PER_HOUR", "0")
             .envs(settings.iter().copied())
             .stdout(Stdio::piped())
             .stderr(log)

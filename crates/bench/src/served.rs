@@ -85,6 +85,8 @@ impl House {
         let mut child = Command::new(&self.satgas)
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(self.data())
+            // One holder drives the whole load.
+            .env("SATGAS_RECORDS_PER_HOUR", "0")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(File::options().create(true).append(true).open(&log)?)

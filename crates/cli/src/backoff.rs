@@ -1,4 +1,4 @@
-//! Waiting before a connection is tried again: longer each time, never beyond a cap, and not for ever.
+//! Waiting before a connection is tried again: longer each time, as long as the server asks for, and not for ever.
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ impl Backoff {
         let now = Instant::now();
         let since = *self.failing_since.get_or_insert(now);
         let asked = status.get_details_retry_info().and_then(|retry| retry.retry_delay).unwrap_or_default();
-        let delay = self.next.max(asked.min(LONGEST));
+        let delay = self.next.max(asked);
         if (now + delay).duration_since(since) > self.patience {
             return Err(status);
         }
@@ -68,6 +68,14 @@ mod tests {
     async fn what_cannot_pass_is_not_waited_for() {
         let mut backoff = Backoff::new(Patience { give_up_after_s: 600 });
         assert!(backoff.wait(Status::invalid_argument("no")).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_server_that_asks_for_more_than_the_patience_is_not_asked_again() {
+        let details = tonic_types::ErrorDetails::with_retry_info(Some(Duration::from_secs(3_000)));
+        let status = Status::with_error_details(tonic::Code::ResourceExhausted, "later", details);
+        let mut backoff = Backoff::new(Patience { give_up_after_s: 600 });
+        assert_eq!(backoff.wait(status).await.unwrap_err().message(), "later");
     }
 
     #[tokio::test]

@@ -115,7 +115,7 @@ fn headline(status: &Status) -> String {
         GrpcCode::AlreadyExists => format!("there already: {message}"),
         GrpcCode::PermissionDenied | GrpcCode::Unauthenticated => format!("not allowed: {message}"),
         GrpcCode::Unimplemented => format!("the server is too old for this: {message}"),
-        GrpcCode::ResourceExhausted => format!("the server has too much to do, try again later: {message}"),
+        GrpcCode::ResourceExhausted => format!("not now: {message}"),
         GrpcCode::DeadlineExceeded => format!("the server did not answer in time, try again later: {message}"),
         GrpcCode::Unavailable | GrpcCode::Cancelled => {
             format!("the server cannot answer now, try again later: {message}")

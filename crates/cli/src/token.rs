@@ -15,7 +15,7 @@ use satgas_proto::v1::{self, assignment::Own};
 use satgas_server::SystemClock;
 
 use crate::{
-    connect::{Connection, unary},
+    connect::{Connection, Log, unary},
     print::{self, Align, ListFormat, Table},
     secret::write_secret,
     time::show,
@@ -33,6 +33,8 @@ pub(crate) enum Command {
     List(List),
     /// End a token at once
     Revoke(Revoke),
+    /// End a token of one's own at once: the one in use, or another one of the same subject
+    End(End),
     /// Make a code that one phone may exchange for a token, once and soon
     Enrol(Enrol),
     /// Exchange a code, read from standard input, for a token
@@ -116,6 +118,13 @@ pub(crate) struct Revoke {
 }
 
 #[derive(Debug, clap::Args)]
+pub(crate) struct End {
+    /// Its id, as `token whoami` shows it [default: the token in use]
+    #[arg(value_name = "ID", default_value = "", hide_default_value = true)]
+    id: String,
+}
+
+#[derive(Debug, clap::Args)]
 pub(crate) struct Enrol {
     #[command(flatten)]
     whom: For,
@@ -156,6 +165,9 @@ pub(crate) async fn run(command: Command, server: &Connection, url: &str) -> any
         Command::List(args) => list(&args, server).await?,
         Command::Revoke(Revoke { id, reason }) => {
             server.identity().revoke_token(unary(v1::RevokeTokenRequest { token_id: id, reason })).await?;
+        }
+        Command::End(End { id }) => {
+            server.identity().end_own_token(unary(v1::EndOwnTokenRequest { token_id: id })).await?;
         }
         Command::Enrol(args) => enrol(args, server, url).await?,
         Command::Exchange(args) => exchange(args, server).await?,
@@ -208,10 +220,14 @@ async fn list(args: &List, server: &Connection) -> anyhow::Result<()> {
             break;
         }
     }
+    print::list(args.format, &tokens, &table_of(&tokens, &log), log.sample_data)
+}
+
+fn table_of(tokens: &[v1::Token], log: &Log) -> Table {
     let mut table = Table::new(
         ["token", "role", "own", "subject", "for", "expires", "revoked", "because"].map(|title| (title, Align::Left)),
     );
-    for token in &tokens {
+    for token in tokens {
         let assignment = token.assignment.clone().unwrap_or_default();
         table.row(vec![
             token.token_id.clone(),
@@ -224,7 +240,7 @@ async fn list(args: &List, server: &Connection) -> anyhow::Result<()> {
             token.revoked_reason.clone(),
         ]);
     }
-    print::list(args.format, &tokens, &table, log.sample_data)
+    table
 }
 
 async fn enrol(args: Enrol, server: &Connection, url: &str) -> anyhow::Result<()> {
@@ -259,6 +275,10 @@ async fn whoami(server: &Connection) -> anyhow::Result<()> {
     match &answer.ended_at {
         None => writeln!(out, "expires {}", show(answer.expires_at.as_ref(), &log.zone))?,
         ended => writeln!(out, "ended   {}; {LATE}", show(ended.as_ref(), &log.zone))?,
+    }
+    if answer.tokens.len() > 1 {
+        writeln!(out, "all of this subject that are valid:")?;
+        table_of(&answer.tokens, &log).write(&mut out)?;
     }
     Ok(())
 }

@@ -119,6 +119,7 @@ table! {
     IssueToken         "IdentityService/IssueToken"           [No   No   No     No       No   No   All  No];
     ListTokens         "IdentityService/ListTokens"           [No   No   No     No       No   All  All  No];
     RevokeToken        "IdentityService/RevokeToken"          [No   No   No     No       No   No   All  No];
+    EndOwnToken        "IdentityService/EndOwnToken"          [All  All  All    All      All  All  All  No];
     CreateEnrolment    "IdentityService/CreateEnrolment"      [No   No   No     No       No   No   All  No];
     Enrol              "IdentityService/Enrol"                [Anybody Anybody Anybody Anybody Anybody Anybody Anybody Anybody];
     WhoAmI             "IdentityService/WhoAmI"               [All  All  All    All      All  All  All  No];

@@ -74,6 +74,10 @@ pub struct Config {
     pub request_deadline_s: u64,
     /// Calls of one source address that may be refused in a minute. Beyond that they are told so, and are not in the access log any more.
     pub refusals_per_minute: u32,
+    /// Records that one holder of tokens may hand in within an hour; 0 for any number. Beyond that it is told when to go on.
+    pub records_per_hour: u32,
+    /// Identities that one holder of tokens may read within an hour; 0 for any number.
+    pub readings_per_hour: u32,
     /// OpenID Connect issuers whose tokens are taken besides the server's own; in the file only.
     pub issuers: Vec<Issuer>,
 }
@@ -108,6 +112,8 @@ impl Default for Config {
             connections_per_source_max: 200,
             request_deadline_s: 20,
             refusals_per_minute: 60,
+            records_per_hour: 36_000,
+            readings_per_hour: 60,
             issuers: Vec::new(),
         }
     }

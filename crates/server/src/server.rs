@@ -49,7 +49,7 @@ use crate::{
     evaluation::Evaluations,
     event::Events,
     folder::{Folder, open_journal},
-    identity::{Failures, Identity, IdentityApi, Keys},
+    identity::{Failures, Identity, IdentityApi, Keys, Quotas},
     listen::{Limits, connections},
     master::{self, MasterKeyError},
     registry::RegistryApi,
@@ -193,6 +193,7 @@ impl Server {
             access: Arc::clone(&access),
             identity: Arc::new(Identity::new(Arc::clone(&access), &keys, &config.issuers)?),
             failures: Arc::new(Failures::new(config.refusals_per_minute)),
+            quotas: Arc::new(Quotas::new(config.records_per_hour, config.readings_per_hour)),
             sights: sights(&config, &log)?,
         };
         access.end_streams(engine.head().position).await.map_err(EnsureError::from)?;

@@ -135,6 +135,14 @@ pub(crate) fn token_ended() -> Status {
     with_reason(Code::Unauthenticated, message, "TOKEN_ENDED", [])
 }
 
+/// A holder would end what another issuer's account is known by here.
+pub(crate) fn ended_by_issuer() -> Status {
+    let message =
+        "this token is of another issuer: sign out there; an operator can shut the account out of this server"
+            .to_owned();
+    with_reason(Code::FailedPrecondition, message, "ENDED_BY_ISSUER", [])
+}
+
 /// A code that cannot be exchanged.
 pub(crate) fn bad_code() -> Status {
     let message = "the code cannot be exchanged: it is unknown, was used or is too old; ask for a new one".to_owned();
@@ -157,6 +165,15 @@ pub(crate) fn not_yours() -> Status {
 pub(crate) fn too_many_refusals() -> Status {
     let message = "too many calls from this address were refused: try again in a minute".to_owned();
     retry(Code::ResourceExhausted, message, "TOO_MANY_REFUSALS", RETRY_REFUSED)
+}
+
+/// A holder did as much within the hour as it may.
+pub(crate) fn too_much(wait: Duration) -> Status {
+    let message =
+        "as much was done with this token within the hour as one holder may: keep what is left and go on later; \
+                   an operator can raise the limit"
+            .to_owned();
+    retry(Code::ResourceExhausted, message, "TOO_MUCH", wait)
 }
 
 /// What must be recorded was not, so nothing is answered.

@@ -61,7 +61,7 @@ async fn visits(engine: &Engine, position: Option<u64>) -> u64 {
     let as_of = position.map(satgas_engine::AsOf::Position);
     let head = engine.head().position;
     let look = |known: satgas_domain::views::Known<'_>| known.evaluate(subject, &period).and_then(|e| e.activity);
-    engine.look(head, as_of, look).await.unwrap().expect("it is registered").visits
+    engine.look(head, as_of, look).await.expect("it can be asked").expect("it is registered").visits
 }
 
 /// Positions of what waits, or was ever kept, as known now.
@@ -70,7 +70,7 @@ async fn kept(engine: &Engine, decided_too: bool) -> Vec<u64> {
         let records = known.quarantined("", "", 0).filter(|record| decided_too || record.decided.is_none());
         records.map(|record| record.position).collect()
     };
-    engine.look(engine.head().position, None, look).await.unwrap()
+    engine.look(engine.head().position, None, look).await.expect("it can be asked")
 }
 
 #[tokio::test]

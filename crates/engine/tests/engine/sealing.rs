@@ -56,7 +56,7 @@ impl Keys {
 async fn with_case(journal: Arc<dyn Journal>, keys: &Keys) -> Engine {
     let engine = open_town(journal, &keys.options()).await;
     accepted(&engine, case(1)).await;
-    take(&engine, "satu").await.unwrap();
+    take(&engine, "satu").await.expect("nobody has it");
     engine
 }
 

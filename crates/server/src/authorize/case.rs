@@ -9,7 +9,11 @@ use satgas_proto::v1::{self, AccessRefusal, case_service_server::CaseService};
 use tonic::{Code, Request, Response, Status};
 
 use super::{Authorized, CaseIds, Gate, Pass};
-use crate::{access::State, identity::FOREIGN, status};
+use crate::{
+    access::State,
+    identity::{FOREIGN, Metered},
+    status,
+};
 
 #[tonic::async_trait]
 impl<S: CaseService> CaseService for Authorized<S> {
@@ -20,11 +24,13 @@ impl<S: CaseService> CaseService for Authorized<S> {
         if pass.reports(&submission).await?.is_some() {
             return Err(pass.refuse(AccessRefusal::NotOwn).await);
         }
+        pass.within_limit(Metered::Record).await?;
         let mut response = match self.inner.open_case(request).await {
             Ok(response) => response,
             refused => return pass.told(&submission.submission_id, refused).await,
         };
         let answer = response.get_mut();
+        pass.count_recorded(&answer.receipt);
         // Under an id that was taken the answer would hold the case that stands, whoever reported it.
         answer.case.take_if(|case| !pass.reaches(&case.area_code, &case.institution_id));
         answer.case.iter_mut().for_each(|case| pass.sight().case(case));
@@ -89,6 +95,8 @@ impl<S: CaseService> CaseService for Authorized<S> {
         if !self.gate.is_assigned(&pass, &case_id).await? {
             return Err(pass.refuse_as(AccessRefusal::NotOwn, status::not_assigned()).await);
         }
+        pass.within_limit(Metered::Reading).await?;
+        pass.count(Metered::Reading, 1);
         // The service records the reading in the log of records before it opens the seal; this is the breach's list.
         pass.saw(CaseIds::of([case_id.as_str()])).await?;
         self.inner.unseal_identity(request).await

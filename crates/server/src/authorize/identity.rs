@@ -33,6 +33,14 @@ impl<S: IdentityService> IdentityService for Authorized<S> {
         self.inner.revoke_token(request).await
     }
 
+    async fn end_own_token(
+        &self,
+        request: Request<v1::EndOwnTokenRequest>,
+    ) -> Result<Response<v1::EndOwnTokenResponse>, Status> {
+        self.gate.pass(&request, Rpc::EndOwnToken).permit().await?;
+        self.inner.end_own_token(request).await
+    }
+
     async fn create_enrolment(
         &self,
         request: Request<v1::CreateEnrolmentRequest>,

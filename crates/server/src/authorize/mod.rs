@@ -21,7 +21,7 @@ mod stream;
 mod submission;
 mod warning;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use satgas_domain::{
     id::SubmissionId,
@@ -36,7 +36,7 @@ use tonic::{Code, Request, Status};
 pub(crate) use self::door::door;
 use crate::{
     access::AccessLog,
-    identity::{Failures, Holder, Identity},
+    identity::{Failures, Holder, Identity, Metered, Quotas},
     listen::Peer,
     sight::{Sight, Sights},
     status,
@@ -58,6 +58,7 @@ pub(crate) struct Gate {
     pub(crate) access: Arc<AccessLog>,
     pub(crate) identity: Arc<Identity>,
     pub(crate) failures: Arc<Failures>,
+    pub(crate) quotas: Arc<Quotas>,
     pub(crate) sights: Sights,
 }
 
@@ -166,6 +167,27 @@ impl Pass {
         self.gate.access.record(Body::AccessRecorded(record)).await.map(|_| ()).map_err(|error| status::access(&error))
     }
 
+    /// Refuses the holder of a good token that has done as much within the hour as it may; recorded, and with the time to wait.
+    pub(crate) async fn within_limit(&self, what: Metered) -> Result<(), Status> {
+        match self.gate.quotas.wait(&self.holder.subject, what, std::time::Instant::now()) {
+            None => Ok(()),
+            Some(wait) => Err(self.refuse_as(AccessRefusal::TooMuch, status::too_much(wait)).await),
+        }
+    }
+
+    /// Counts what the holder did, towards its limit.
+    pub(crate) fn count(&self, what: Metered, more: u32) {
+        self.gate.quotas.count(&self.holder.subject, what, more, std::time::Instant::now());
+    }
+
+    /// Counts the records of some receipts that the log has because of this call.
+    pub(crate) fn count_recorded<'a>(&self, receipts: impl IntoIterator<Item = &'a v1::Receipt>) {
+        use v1::ReceiptStatus::{Accepted, Conflict, Quarantined};
+        let recorded = |receipt: &&v1::Receipt| matches!(receipt.status(), Accepted | Conflict | Quarantined);
+        let count = receipts.into_iter().filter(recorded).count();
+        self.count(Metered::Record, u32::try_from(count).unwrap_or(u32::MAX));
+    }
+
     /// Whether the call may be made on an area or institution that it names.
     pub(crate) async fn names(&self, area: Option<&str>, institution: Option<&str>) -> Result<Permit<'_>, Status> {
         let (area, institution) = match (area, institution) {
@@ -229,6 +251,7 @@ impl Pass {
             AccessRefusal::Role => status::not_your_role(),
             AccessRefusal::NotOwn => status::not_yours(),
             AccessRefusal::TokenEnded => status::token_ended(),
+            AccessRefusal::TooMuch => status::too_much(Duration::ZERO),
         };
         self.refuse_as(why, refused).await
     }

@@ -1,6 +1,6 @@
 //! Decisions on `SubmissionService`.
 
-use futures_util::StreamExt as _;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use satgas_domain::policy::Rpc;
 use satgas_engine::Handed;
 use satgas_proto::v1::{
@@ -12,6 +12,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{Authorized, CaseIds, Pass};
 use crate::{
+    identity::Metered,
     status,
     stream::BoxStream,
     submission::{Submissions, receipts},
@@ -25,7 +26,9 @@ impl SubmissionService for Authorized<Submissions> {
             return Err(status::invalid_field("submission", "is missing"));
         };
         let ended = pass.reports(&submission).await?;
+        pass.within_limit(Metered::Record).await?;
         let receipt = self.inner.take(Handed { submission, ended }).await?;
+        pass.count_recorded([&receipt]);
         Ok(Response::new(v1::SubmitResponse { receipt: Some(receipt) }))
     }
 
@@ -49,10 +52,13 @@ impl SubmissionService for Authorized<Submissions> {
                     let ended = pass.reports(&submission).await?;
                     handed.push(Handed { submission, ended });
                 }
+                pass.within_limit(Metered::Record).await?;
                 Ok(handed)
             }
         });
-        let receipts = receipts(self.inner.engine.clone(), &self.inner.streams, decided);
+        let counting = std::sync::Arc::clone(&pass);
+        let receipts = receipts(self.inner.engine.clone(), &self.inner.streams, decided)
+            .inspect_ok(move |answer| counting.count_recorded(&answer.receipts));
         Ok(Response::new(if pass.holder.ended { Box::pin(receipts) } else { pass.until_end(receipts) }))
     }
 

@@ -6,9 +6,9 @@
 //! - What a check found out is kept by the token's hash and holds for the signature alone; expiry and revocation are looked at each time.
 
 mod enrolment;
-mod failures;
 mod fetch;
 mod keys;
+mod limits;
 mod openid;
 mod service;
 mod token;
@@ -19,11 +19,15 @@ use parking_lot::Mutex;
 use satgas_domain::{policy, time::Instant};
 use satgas_proto::v1::{self, access_event::Body};
 
-pub(crate) use self::{failures::Failures, keys::Keys, service::IdentityApi};
 pub use self::{
     fetch::FetchError,
     keys::KeyError,
     openid::{Issuer, IssuerError, RoleRule},
+};
+pub(crate) use self::{
+    keys::Keys,
+    limits::{Failures, Metered, Quotas},
+    service::IdentityApi,
 };
 use crate::access::{AccessError, AccessLog, State, end, ending, person};
 

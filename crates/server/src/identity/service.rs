@@ -9,7 +9,7 @@ use tonic::{Request, Response, Status};
 
 use super::{Holder, Identity, Wanted, enrolment};
 use crate::{
-    access::{AccessError, AccessLog},
+    access::{AccessError, AccessLog, State},
     look::first_index,
     status,
     submission::page_size,
@@ -60,6 +60,15 @@ fn check_assignment(assignment: Option<v1::Assignment>) -> Result<v1::Assignment
 }
 
 impl IdentityApi {
+    /// Valid tokens of the same subject.
+    fn tokens_of(&self, holder: &Holder) -> Vec<v1::Token> {
+        let now = self.engine.now();
+        let valid = |state: &State| {
+            state.tokens_of(&holder.subject).filter(|token| state.is_valid(token, now)).cloned().collect()
+        };
+        self.access.look(valid)
+    }
+
     fn wanted(
         &self,
         assignment: Option<v1::Assignment>,
@@ -129,6 +138,27 @@ impl IdentityService for IdentityApi {
         Ok(Response::new(v1::RevokeTokenResponse {}))
     }
 
+    async fn end_own_token(
+        &self,
+        request: Request<v1::EndOwnTokenRequest>,
+    ) -> Result<Response<v1::EndOwnTokenResponse>, Status> {
+        let holder = holder(&request);
+        let asked = request.into_inner().token_id;
+        let token_id = if asked.is_empty() { holder.token_id.to_string() } else { asked };
+        // It would shut out the account for ever, with all of the issuer's tokens of it.
+        if token_id.starts_with(super::FOREIGN) {
+            return Err(status::ended_by_issuer());
+        }
+        // Whether somebody else's token exists is not told.
+        if token_id != *holder.token_id && !self.tokens_of(&holder).iter().any(|token| token.token_id == token_id) {
+            return Err(status::not_found("token"));
+        }
+        let (reason, revoked_by) = ("ended by its holder".to_owned(), holder.token_id.to_string());
+        let revoked = v1::TokenRevoked { token_id, reason, revoked_by };
+        self.access.record(Body::TokenRevoked(revoked)).await.map_err(|error| status::access(&error))?;
+        Ok(Response::new(v1::EndOwnTokenResponse {}))
+    }
+
     async fn create_enrolment(
         &self,
         request: Request<v1::CreateEnrolmentRequest>,
@@ -196,6 +226,8 @@ impl IdentityService for IdentityApi {
             subject: holder.subject.to_string(),
             expires_at: Some(holder.expires_at.to_proto()),
             ended_at: holder.ended.then(|| holder.expires_at.to_proto()),
+            // A found phone learns of nothing else that its holder has.
+            tokens: if holder.ended { Vec::new() } else { self.tokens_of(&holder) },
             sample_data: self.log.sample_data,
             time_zone: self.log.time_zone.clone(),
             // How much is written meanwhile is nothing for those who are not here any more.
