@@ -126,6 +126,16 @@ impl House {
         Ok(Verified::Damaged(format!("{printed}{error}")))
     }
 
+    /// Salvages the folder into a new one, which must hold everything that was acknowledged, and serves that from now on.
+    pub(crate) fn recover(&mut self, to: PathBuf) -> Result<()> {
+        let mut command = Command::new(&self.satgas);
+        let output = command.args(["recover", "--from"]).arg(&self.data).arg("--to").arg(&to).output()?;
+        let (printed, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        ensure!(output.status.success(), "satgas recover ended with {}: {printed}{error}", output.status);
+        self.data = to;
+        Ok(())
+    }
+
     /// Fails when sled put values where they are not synced.
     pub(crate) fn ensure_no_blobs(&self) -> Result<()> {
         for log in ["journal", "access"] {
