@@ -114,6 +114,11 @@ impl Door {
     pub(crate) fn with(channel: Channel, secret: &str) -> Self {
         Self { channel, tokens: Pick::Fixed(secret.into()) }
     }
+
+    /// The same connection, always with this token.
+    pub(crate) fn instead(self, secret: &str) -> Self {
+        Self::with(self.channel, secret)
+    }
 }
 
 /// A role that may make a call.

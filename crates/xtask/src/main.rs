@@ -1,4 +1,4 @@
-//! Everything a developer runs: `cargo xtask test | demo | bench | forms | access`.
+//! Everything a developer runs: `cargo xtask test | demo | bench | torture | forms | access`.
 //!
 //! `test` is the whole gate: what passes here passes in CI, because CI runs nothing else. Only cargo and npm are expected
 //! on the machine; every other tool is installed by the step that needs it, at a pinned version.
@@ -10,6 +10,7 @@ mod layers;
 mod report;
 mod steps;
 mod tools;
+mod torture;
 mod workspace;
 
 use std::process::ExitCode;
@@ -48,6 +49,13 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<std::ffi::OsString>,
     },
+    /// Build the release binary and torture it; `--help` is the driver's
+    #[command(disable_help_flag = true)]
+    Torture {
+        /// Passed on to the driver
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<std::ffi::OsString>,
+    },
     /// Write the XLSX files in docs/forms from their sources
     Forms,
     /// Write the table of roles in docs/access.md from the policy
@@ -67,6 +75,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::Test { only } => Ok(test(&workspace, &only)),
         Task::Demo { args } => demo::become_demo(&workspace, &args),
         Task::Bench { args } => bench::become_driver(&workspace, &args),
+        Task::Torture { args } => torture::become_driver(&workspace, &args),
         Task::Forms => forms::write(&workspace).map(|()| ExitCode::SUCCESS),
         Task::Access => access(&workspace).map(|()| ExitCode::SUCCESS),
     }
