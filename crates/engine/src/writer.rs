@@ -272,18 +272,25 @@ impl Writer {
 
     /// Works until the queue is closed and empty.
     pub(crate) fn run(mut self, mut queue: Receiver) {
-        while let Some(mut lot) = queue.take() {
-            while let Some(job) = lot.pop_front() {
-                self.serve(job, &mut lot, &mut queue);
-            }
-            if self.head.position - self.checkpointed >= self.checkpoint_every {
-                self.checkpoint();
-            }
+        while let Some(lot) = queue.take() {
+            self.turn(lot, &mut queue);
         }
+        self.end();
+    }
+
+    /// Decides, commits and answers a lot.
+    pub(crate) fn turn(&mut self, mut lot: VecDeque<Job>, queue: &mut Receiver) {
+        while let Some(job) = lot.pop_front() {
+            self.serve(job, &mut lot, queue);
+        }
+        if self.head.position - self.checkpointed >= self.checkpoint_every {
+            self.checkpoint();
+        }
+    }
+
+    /// What is left to do when there is no more.
+    pub(crate) fn end(&mut self) {
         self.checkpoint();
-        if self.folds.send(Message::Stop).is_err() {
-            tracing::error!("the fold has stopped before the writer");
-        }
     }
 
     /// Makes one commit of the first job and what follows it in the lot, as far as that fits.
