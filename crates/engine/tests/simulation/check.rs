@@ -81,18 +81,23 @@ struct Known<'a> {
     /// Where each content stands.
     places: BTreeMap<Key, u64>,
     attempts: BTreeMap<Key, Vec<&'a Attempt>>,
+    /// Where each id of a record was taken first.
+    taken: BTreeMap<String, u64>,
     /// Positions at which a case came to its versions, from 1 on.
     versions: BTreeMap<String, Vec<u64>>,
 }
 
 impl<'a> Known<'a> {
     fn of(history: &'a History, log: &'a [v1::Event], before: u64) -> Self {
-        let (mut places, mut versions) = (BTreeMap::new(), BTreeMap::<_, Vec<u64>>::new());
+        let (mut places, mut taken, mut versions) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::<_, Vec<u64>>::new());
         for (event, position) in log.iter().zip(1..) {
             assert_eq!(event.position, position, "positions have no gaps");
             let Some(sent) = (position > before).then(|| held(event)).flatten() else { continue };
             if let Some(first) = places.insert(key(&sent), position) {
                 panic!("the same is in the log twice, at {first} and {position}: {sent:?}");
+            }
+            if let Sent::Record(record) = &sent {
+                taken.entry(record.submission_id.clone()).or_insert(position);
             }
             match event.body.as_ref() {
                 Some(Body::Submitted(v1::Submission {
@@ -111,7 +116,7 @@ impl<'a> Known<'a> {
         for attempt in &history.attempts {
             attempts.entry(key(&attempt.what)).or_default().push(attempt);
         }
-        Self { history, log, before, places, attempts, versions }
+        Self { history, log, before, places, attempts, taken, versions }
     }
 
     fn at(&self, position: u64) -> &v1::Event {
@@ -201,6 +206,8 @@ impl<'a> Known<'a> {
                     _ => panic!("{}", whole()),
                 }
                 self.status_fits(receipt, stamp.head);
+                let may_wait = || self.may_wait(&attempt.what, attempt.sent.head);
+                assert!(!receipt.held || may_wait(), "held, though what it waits for was there: {}", whole());
             }
             Answer::Stepped(receipt, version) => {
                 match receipt.status() {
@@ -237,6 +244,14 @@ impl<'a> Known<'a> {
             },
             _ => {}
         }
+    }
+
+    /// Whether a correction may wait at a position: not when it corrects a record that was there. (What corrects a correction waits until
+    /// that one is in effect, which may be never.)
+    fn may_wait(&self, correction: &Sent, position: u64) -> bool {
+        let Some(target) = corrects(correction) else { return false };
+        let there = self.taken.get(target).filter(|at| **at <= position);
+        there.and_then(|at| held(self.at(*at))).is_none_or(|target| corrects(&target).is_some())
     }
 
     fn refusal_holds(&self, attempt: &Attempt, stamp: Stamp, refusal: &Refusal) {
@@ -364,6 +379,19 @@ fn new_position(answer: &Answer) -> Option<u64> {
         _ => false,
     };
     position(answer).filter(|_| is_new)
+}
+
+/// The id of what a record corrects.
+fn corrects(what: &Sent) -> Option<&str> {
+    match what {
+        Sent::Record(v1::Submission { content: Some(Content::Amendment(amendment)), .. }) => {
+            Some(&amendment.corrects_id)
+        }
+        Sent::Record(v1::Submission { content: Some(Content::Retraction(retraction)), .. }) => {
+            Some(&retraction.retracts_id)
+        }
+        _ => None,
+    }
 }
 
 /// A record that must be refused, however the log stands.

@@ -8,6 +8,7 @@ use crate::world::World;
 
 /// What is sent to be recorded.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "a history is short")]
 pub(crate) enum Sent {
     Record(v1::Submission),
     Step(v1::CaseCommand),
