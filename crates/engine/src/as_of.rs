@@ -8,7 +8,7 @@ use satgas_domain::{
 use satgas_journal::{Hash, Journal};
 use tokio::sync::oneshot;
 
-use crate::{Engine, Folded, QueryError, writer::Job};
+use crate::{Engine, Folded, QueryError, blocking, writer::Job};
 
 /// A moment of the log's past.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,8 +60,8 @@ impl Engine {
         }
         let engine = self.clone();
         // Reading the log may wait for the disk.
-        let found = tokio::task::spawn_blocking(move || find(engine.shared.journal.as_ref(), at)).await;
-        found.map_err(|_| QueryError::Unreadable)?
+        let found = blocking::run(move || find(engine.shared.journal.as_ref(), at)).await;
+        found.ok_or(QueryError::Unreadable)?
     }
 
     /// Waits until every commit that was begun is in the log or refused: what is recorded from here on is recorded later than now.

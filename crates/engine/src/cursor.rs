@@ -10,7 +10,7 @@ use bytes::{Buf as _, Bytes};
 use satgas_domain::{event, id::is_within};
 
 use crate::{
-    ReadError, Shared,
+    ReadError, Shared, blocking,
     lens::{Lens, Piece},
 };
 
@@ -116,8 +116,8 @@ impl Cursor {
             return Ok(chunks.into_iter().map(Piece::from).collect());
         }
         let (journal, after) = (Arc::clone(&self.shared.journal), self.position);
-        let read = tokio::task::spawn_blocking(move || journal.read(after, bytes_max)).await;
-        Ok(vec![read.map_err(|_| ReadError::Closed)??.into()])
+        let read = blocking::run(move || journal.read(after, bytes_max)).await;
+        Ok(vec![read.ok_or(ReadError::Closed)??.into()])
     }
 
     /// Takes what follows the page from a piece. False when a limit was reached.

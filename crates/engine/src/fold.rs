@@ -18,8 +18,6 @@ pub(crate) enum Message {
     Commit { events: Vec<v1::Event>, head: Head },
     /// The writer's state, to be written as a checkpoint.
     WriterState { state: Vec<u8>, head: Head },
-    /// There is no more.
-    Stop,
 }
 
 pub(crate) struct Fold {
@@ -32,29 +30,39 @@ pub(crate) struct Fold {
 }
 
 impl Fold {
+    /// Works until the writer has ended.
     pub(crate) fn run(mut self, messages: &Receiver<Message>) {
         for message in messages {
-            match message {
-                Message::Commit { events, head } => {
-                    let mut folded = self.views.write();
-                    for event in &events {
-                        folded.views.apply(event);
-                    }
-                    folded.head = head;
-                    drop(folded);
-                    self.published.send_replace(head.position);
-                    if head.position - self.checkpointed >= self.checkpoint_every {
-                        self.checkpoint();
-                    }
+            self.turn(message);
+        }
+        self.end();
+    }
+
+    /// Takes a commit into the views, or writes the writer's state.
+    pub(crate) fn turn(&mut self, message: Message) {
+        match message {
+            Message::Commit { events, head } => {
+                let mut folded = self.views.write();
+                for event in &events {
+                    folded.views.apply(event);
                 }
-                Message::WriterState { state, head } => {
-                    if let Some((_, writer)) = &self.checkpoints {
-                        report(writer.write_encoded(head, &state));
-                    }
+                folded.head = head;
+                drop(folded);
+                self.published.send_replace(head.position);
+                if head.position - self.checkpointed >= self.checkpoint_every {
+                    self.checkpoint();
                 }
-                Message::Stop => break,
+            }
+            Message::WriterState { state, head } => {
+                if let Some((_, writer)) = &self.checkpoints {
+                    report(writer.write_encoded(head, &state));
+                }
             }
         }
+    }
+
+    /// What is left to do when there is no more.
+    pub(crate) fn end(&mut self) {
         self.checkpoint();
     }
 

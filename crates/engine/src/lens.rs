@@ -17,7 +17,7 @@ use satgas_domain::event::Malformed;
 use satgas_journal::{Chunk, Journal};
 use tokio::sync::OnceCell;
 
-use crate::{ReadError, Shared};
+use crate::{ReadError, Shared, blocking};
 
 /// Events in a block of history. Large enough for reading it to be worth it, small enough to be let go of.
 const BLOCK_EVENTS: u64 = 128;
@@ -96,7 +96,7 @@ impl Lens {
         work: impl FnOnce(&Self) -> Result<Piece, ReadError> + Send + 'static,
     ) -> Result<Piece, ReadError> {
         let lens = self.clone();
-        tokio::task::spawn_blocking(move || work(&lens)).await.map_err(|_| ReadError::Closed)?
+        blocking::run(move || work(&lens)).await.ok_or(ReadError::Closed)?
     }
 
     fn shape(&self, chunks: &[Chunk], first: u64, last: u64) -> Result<Piece, ReadError> {

@@ -6,12 +6,14 @@
 //!
 //! Invariants:
 //! - What was acknowledged is durable; what readers and views see was committed before.
-//! - One thread decides and appends. One thread folds. Both are joined by [`Engine::shutdown`].
+//! - One thread decides and appends. One thread folds. Both are joined by [`Engine::shutdown`]. Each works in turns, and in an engine that
+//!   is [`Stepped`] these are given from outside.
 //! - Everything that waits is bounded: the queue by [`Options::queue_bytes_max`], a commit by its bytes, the tail kept in memory by
 //!   [`Options::tail_bytes_max`], and what was shaped by each [`Lens`]. A subscriber holds a position and nothing else.
 //! - Views and indexes are folds of the log: deleting their checkpoints changes nothing but the time that opening takes.
 
 mod as_of;
+mod blocking;
 mod checkpoint;
 pub mod clock;
 mod cursor;
@@ -23,6 +25,7 @@ mod lens;
 mod open;
 mod queue;
 mod sealed;
+mod stepped;
 mod submit;
 mod tail;
 pub mod vault;
@@ -43,6 +46,7 @@ pub use self::{
     error::{OpenError, QueryError, ReadError, WriteError},
     lens::Lens,
     sealed::{SealError, Unsealed},
+    stepped::Stepped,
     submit::{CaseError, Handed, Registered, ResolveError},
     writer::Writable,
 };

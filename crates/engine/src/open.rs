@@ -1,6 +1,9 @@
-//! Opening: restore the newest checkpoints that fit the log, fold what came after them, start the threads.
+//! Opening: restore the newest checkpoints that fit the log, fold what came after them, start the threads that work on.
 
-use std::sync::{Arc, mpsc::sync_channel};
+use std::sync::{
+    Arc,
+    mpsc::{self, sync_channel},
+};
 
 use parking_lot::{Mutex, RwLock};
 use prost::Message as _;
@@ -16,8 +19,8 @@ use tokio::sync::{Semaphore, watch};
 use crate::{
     Clock, Engine, Folded, OpenError, Options, Shared,
     checkpoint::Checkpoints,
-    fold::{self, Fold},
-    queue::queue,
+    fold::{self, Fold, Message},
+    queue::{Receiver, queue},
     tail::Tail,
     vault::Vault,
     writer::{self, Decided, Writable, Writer},
@@ -28,7 +31,29 @@ const REPLAY_BYTES: usize = 64 * 1024;
 /// Chunks that may wait, decoded, to be folded.
 const CHUNKS_WAITING: usize = 16;
 
+/// What works for an engine: each on a thread of its own, or in turns.
+pub(crate) struct Workers {
+    pub(crate) writer: Writer,
+    pub(crate) queue: Receiver,
+    pub(crate) fold: Fold,
+}
+
 pub(crate) fn open(journal: Arc<dyn Journal>, clock: Arc<dyn Clock>, options: &Options) -> Result<Engine, OpenError> {
+    let (engine, Workers { writer, queue, fold }, messages) = prepare(journal, clock, options)?;
+    let spawn = |name: &str| std::thread::Builder::new().name(format!("satgas-{name}"));
+    let folding = spawn("fold").spawn(move || fold.run(&messages)).map_err(OpenError::Thread)?;
+    let writing = spawn("writer").spawn(move || writer.run(queue)).map_err(OpenError::Thread)?;
+    engine.shared.threads.lock().extend([folding, writing]);
+    engine.finish_erasures();
+    Ok(engine)
+}
+
+/// An engine for which nobody works yet, its workers, and what the writer will hand to the fold.
+pub(crate) fn prepare(
+    journal: Arc<dyn Journal>,
+    clock: Arc<dyn Clock>,
+    options: &Options,
+) -> Result<(Engine, Workers, mpsc::Receiver<Message>), OpenError> {
     if journal.head().position == 0 {
         begin_log(journal.as_ref(), clock.as_ref(), options)?;
     }
@@ -54,9 +79,7 @@ pub(crate) fn open(journal: Arc<dyn Journal>, clock: Arc<dyn Clock>, options: &O
     let vault = options.vault.clone().map(Vault::open).transpose()?.map(Arc::new);
     let sealed = (opened.log_id, vault);
     let folded = ((views_head.position, views), (writer_head.position, decided));
-    let engine = start(journal, clock, options, checkpoints, calendar, sealed, folded)?;
-    engine.finish_erasures();
-    Ok(engine)
+    Ok(assemble(journal, clock, options, checkpoints, calendar, sealed, folded))
 }
 
 fn begin_log(journal: &dyn Journal, clock: &dyn Clock, options: &Options) -> Result<(), OpenError> {
@@ -130,7 +153,7 @@ fn decode(journal: &dyn Journal, after: &mut u64) -> Result<Vec<v1::Event>, Open
     Ok(events)
 }
 
-fn start(
+fn assemble(
     journal: Arc<dyn Journal>,
     clock: Arc<dyn Clock>,
     options: &Options,
@@ -138,7 +161,7 @@ fn start(
     calendar: Calendar,
     (log_id, vault): (String, Option<Arc<Vault>>),
     ((views_at, views), (writer_at, decided)): ((u64, Views), (u64, Decided)),
-) -> Result<Engine, OpenError> {
+) -> (Engine, Workers, mpsc::Receiver<Message>) {
     let head = journal.head();
     let checkpoint_every = if checkpoints.is_some() { options.checkpoint_every.max(1) } else { u64::MAX };
     let queue_bytes_max = u32::try_from(options.queue_bytes_max.min(Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX);
@@ -169,27 +192,21 @@ fn start(
         checkpoint_every,
         checkpointed: views_at,
     };
-    let spawn = |name: &str| std::thread::Builder::new().name(format!("satgas-{name}"));
-    let threads = vec![
-        spawn("fold").spawn(move || fold.run(&messages)).map_err(OpenError::Thread)?,
-        spawn("writer").spawn(move || writer.run(queue)).map_err(OpenError::Thread)?,
-    ];
-    Ok(Engine {
-        shared: Arc::new(Shared {
-            journal,
-            clock,
-            jobs,
-            room: Arc::new(Semaphore::new(queue_bytes_max as usize)),
-            queue_bytes_max,
-            head: head_receiver,
-            writable: writable_receiver,
-            tail,
-            views,
-            log_id,
-            vault,
-            judged: tokio::sync::Mutex::default(),
-            folded: folded_receiver,
-            threads: Mutex::new(threads),
-        }),
-    })
+    let shared = Shared {
+        journal,
+        clock,
+        jobs,
+        room: Arc::new(Semaphore::new(queue_bytes_max as usize)),
+        queue_bytes_max,
+        head: head_receiver,
+        writable: writable_receiver,
+        tail,
+        views,
+        log_id,
+        vault,
+        judged: tokio::sync::Mutex::default(),
+        folded: folded_receiver,
+        threads: Mutex::default(),
+    };
+    (Engine { shared: Arc::new(shared) }, Workers { writer, queue, fold }, messages)
 }

@@ -112,6 +112,12 @@ impl Receiver {
         Some(std::mem::take(&mut waiting.jobs))
     }
 
+    /// What waits now, without waiting for more. `None` when that is nothing.
+    pub(crate) fn try_take(&mut self) -> Option<VecDeque<Job>> {
+        let jobs = std::mem::take(&mut self.queue.waiting.lock().jobs);
+        (!jobs.is_empty()).then_some(jobs)
+    }
+
     /// Says that so many callers are about to be answered: they may come back beside those that wait now.
     pub(crate) fn answering(&mut self, callers: usize) {
         self.expected = callers + self.queue.waiting.lock().jobs.len();

@@ -19,7 +19,7 @@ use satgas_proto::v1::{self, ReceiptStatus, event::Body};
 use tokio::sync::oneshot;
 
 use crate::{
-    Engine, QueryError, WriteError,
+    Engine, QueryError, WriteError, blocking,
     ids::ContentHash,
     vault::{self, CaseKey, Clear, NotOpened, Of, Vault, VaultError},
     writer::{Job, Outcome},
@@ -150,8 +150,8 @@ impl Engine {
         let position = read.sealed_position;
         let outcome = self.record(Body::IdentityRead(read), 0).await?;
         let (engine, vault) = (self.clone(), self.vault()?);
-        let opened = tokio::task::spawn_blocking(move || engine.open_seal(&vault, case, kind, position)).await;
-        let unsealed = opened.map_err(|_| SealError::Unreadable)??;
+        let opened = blocking::run(move || engine.open_seal(&vault, case, kind, position)).await;
+        let unsealed = opened.ok_or(SealError::Unreadable)??;
         Ok(Unsealed { read_position: outcome.position(), ..unsealed })
     }
 
@@ -190,8 +190,8 @@ impl Engine {
     /// Destroys the key of a case whose erasure was approved, and then records that it is gone.
     async fn carry_out_erasure(&self, case: SubmissionId) -> Result<(), SealError> {
         let vault = self.vault()?;
-        let destroyed = tokio::task::spawn_blocking(move || vault.destroy(case)).await;
-        destroyed.map_err(|_| WriteError::Closed)??;
+        let destroyed = blocking::run(move || vault.destroy(case)).await;
+        destroyed.ok_or(WriteError::Closed)??;
         let seals = self.standing(case, 0).await?.seals;
         let erased = v1::IdentityErased { case_id: case.to_string(), seals };
         match self.record(Body::IdentityErased(erased), 0).await {
@@ -277,12 +277,12 @@ impl Engine {
     /// The key of a case: the one that its identities are sealed under, or a new one when none is.
     async fn case_key(&self, case: SubmissionId, known: Option<sealed::KeyId>) -> Result<CaseKey, SealError> {
         let vault = self.vault()?;
-        let found = tokio::task::spawn_blocking(move || match known {
+        let found = blocking::run(move || match known {
             // Never a new one: what is sealed could not be read again, and nobody would notice.
             Some(_) => vault.key(case),
             None => vault.key_or_new(case),
         });
-        let key = found.await.map_err(|_| WriteError::Closed)??;
+        let key = found.await.ok_or(WriteError::Closed)??;
         if vault::fits(&key, known) {
             return Ok(key);
         }

@@ -133,14 +133,15 @@ impl Ticket {
                 Outcome::Accepted(position) => {
                     receipt.position = position;
                     receipt.set_status(ReceiptStatus::Accepted);
-                    if corrects && self.engine.mark_fate(&mut receipt).await? {
+                    if corrects && self.engine.mark_fate(&mut receipt, position).await? {
                         receipt.set_status(ReceiptStatus::Conflict);
                     }
                 }
                 Outcome::Known(position) => {
                     receipt.position = position;
                     receipt.set_status(ReceiptStatus::AlreadyKnown);
-                    self.engine.mark_fate(&mut receipt).await?;
+                    // What was acknowledged since may have decided what becomes of it.
+                    self.engine.mark_fate(&mut receipt, self.engine.head().position).await?;
                 }
                 Outcome::Conflict { position, stands } => {
                     receipt.position = position;
@@ -216,9 +217,9 @@ impl Engine {
         self.shared.jobs.push(job).map_err(|_| WriteError::Closed)
     }
 
-    /// Adds to a receipt what the fold made of its submission. True if it is in conflict.
-    async fn mark_fate(&self, receipt: &mut v1::Receipt) -> Result<bool, WriteError> {
-        let fate = self.query(receipt.position, |folded| folded.views.fate(receipt.position)).await?;
+    /// Adds to a receipt what the fold made of its submission, up to `min_position` at least. True if it is in conflict.
+    async fn mark_fate(&self, receipt: &mut v1::Receipt, min_position: u64) -> Result<bool, WriteError> {
+        let fate = self.query(min_position, |folded| folded.views.fate(receipt.position)).await?;
         match fate {
             Fate::InEffect | Fate::Resolved => Ok(false),
             Fate::Held => {

@@ -196,7 +196,16 @@ impl Decided {
         }
         self.recorded = event.recorded_at.as_ref().and_then(Instant::from_proto).max(self.recorded);
     }
+
+    /// Takes back the last events that were pending.
+    fn take_back(&mut self, undo: impl DoubleEndedIterator<Item = Undo>, ids: impl Iterator<Item = TakenId>) {
+        undo.rev().for_each(|undo| self.state.undo(undo));
+        ids.for_each(|(position, id, _)| self.ids.remove(id, position));
+    }
 }
+
+/// An id that a pending event takes: the event's position, and what the id stands for.
+type TakenId = (u64, SubmissionId, ContentHash);
 
 /// A record that was kept apart and fits what is known now.
 struct Admissible {
@@ -211,7 +220,7 @@ struct Pending {
     records: Records,
     events: Vec<v1::Event>,
     undo: Vec<Undo>,
-    ids: Vec<(u64, SubmissionId, ContentHash)>,
+    ids: Vec<TakenId>,
 }
 
 impl Pending {
@@ -286,18 +295,25 @@ impl Writer {
 
     /// Works until the queue is closed and empty.
     pub(crate) fn run(mut self, mut queue: Receiver) {
-        while let Some(mut lot) = queue.take() {
-            while let Some(job) = lot.pop_front() {
-                self.serve(job, &mut lot, &mut queue);
-            }
-            if self.head.position - self.checkpointed >= self.checkpoint_every {
-                self.checkpoint();
-            }
+        while let Some(lot) = queue.take() {
+            self.turn(lot, &mut queue);
         }
+        self.end();
+    }
+
+    /// Decides, commits and answers a lot.
+    pub(crate) fn turn(&mut self, mut lot: VecDeque<Job>, queue: &mut Receiver) {
+        while let Some(job) = lot.pop_front() {
+            self.serve(job, &mut lot, queue);
+        }
+        if self.head.position - self.checkpointed >= self.checkpoint_every {
+            self.checkpoint();
+        }
+    }
+
+    /// What is left to do when there is no more.
+    pub(crate) fn end(&mut self) {
         self.checkpoint();
-        if self.folds.send(Message::Stop).is_err() {
-            tracing::error!("the fold has stopped before the writer");
-        }
     }
 
     /// Makes one commit of the first job and what follows it in the lot, as far as that fits.
@@ -308,7 +324,7 @@ impl Writer {
         while let Some(job) = next.take() {
             match job {
                 Job::Submit { submissions, room, answer } => {
-                    let outcomes: Reply<_> = submissions.into_iter().map(|s| self.submit(s)).collect();
+                    let outcomes = self.submit_all(submissions);
                     answers.push(Answer::Submit(answer, outcomes, room));
                 }
                 Job::RecordRules { recorded, room, answer } => {
@@ -359,6 +375,19 @@ impl Writer {
 
     fn next_position(&self) -> u64 {
         self.head.position + self.pending.events.len() as u64 + 1
+    }
+
+    /// Decides the records of one message. When one of them cannot be decided, none of them is written.
+    fn submit_all(&mut self, submissions: Vec<Prepared>) -> Reply<Vec<Outcome>> {
+        let before = &self.pending;
+        let (events, undo, ids) = (before.events.len(), before.undo.len(), before.ids.len());
+        let outcomes: Reply<_> = submissions.into_iter().map(|s| self.submit(s)).collect();
+        if outcomes.is_err() {
+            self.pending.records.truncate(events);
+            self.pending.events.truncate(events);
+            self.decided.take_back(self.pending.undo.drain(undo..), self.pending.ids.drain(ids..));
+        }
+        outcomes
     }
 
     fn submit(&mut self, prepared: Prepared) -> Reply<Outcome> {
@@ -721,12 +750,7 @@ impl Writer {
                 Ok(Some(Message::Commit { events, head }))
             }
             Err(error) => {
-                for undo in undo.into_iter().rev() {
-                    self.decided.state.undo(undo);
-                }
-                for (position, id, _) in ids {
-                    self.decided.ids.remove(id, position);
-                }
+                self.decided.take_back(undo.into_iter(), ids.into_iter());
                 tracing::debug!(%error, "a commit was refused");
                 match error {
                     AppendError::TooLarge { .. } => {}

@@ -52,6 +52,12 @@ impl Records {
         self.ends.clear();
     }
 
+    /// Takes the records behind the first `len` out again.
+    pub fn truncate(&mut self, len: usize) {
+        self.ends.truncate(len);
+        self.body.truncate(self.ends.last().copied().unwrap_or_default());
+    }
+
     /// How many records there are.
     pub fn len(&self) -> usize {
         self.ends.len()

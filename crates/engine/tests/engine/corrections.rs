@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use satgas_engine::Options;
+use satgas_engine::{Options, Stepped};
 use satgas_journal::MemoryJournal;
 use satgas_proto::v1::{self, ReceiptStatus, submission::Content};
 
@@ -73,6 +73,27 @@ async fn a_held_correction_that_lost_its_race_is_told_as_a_conflict_when_it_is_s
     let again = submit(&engine, amends_visit(3, 1, 30)).await;
     assert_eq!((again.status(), again.held, again.conflicts_with), (ReceiptStatus::AlreadyKnown, false, first));
     stop(engine).await;
+}
+
+#[tokio::test]
+async fn a_held_correction_that_is_sent_again_is_told_what_all_that_was_acknowledged_made_of_it() {
+    let journal = Arc::new(MemoryJournal::new());
+    stop(open_town(Arc::clone(&journal) as _, &Options::default()).await).await;
+    let mut stepped = Stepped::open(journal, noon(), &Options::default()).expect("the log opens");
+    for (submission, held) in [(amends_visit(2, 1, 20), true), (visit(1, 10), false), (amends_visit(2, 1, 20), false)] {
+        let engine = stepped.engine().clone();
+        let answer = tokio::spawn(async move { submit(&engine, submission).await });
+        tokio::task::yield_now().await;
+        // The fold is slow: the record is acknowledged before the views have it.
+        stepped.write();
+        tokio::task::yield_now().await;
+        if !answer.is_finished() {
+            while stepped.fold() {}
+        }
+        let receipt = answer.await.unwrap();
+        assert_eq!(receipt.held, held, "{receipt:?}");
+    }
+    stepped.shutdown();
 }
 
 #[tokio::test]

@@ -62,6 +62,27 @@ async fn what_cannot_be_looked_up_in_the_log_is_neither_taken_nor_refused_and_it
 }
 
 #[tokio::test]
+async fn of_a_message_with_a_record_that_cannot_be_looked_up_nothing_is_written() {
+    let plan = Plan { lost_reads: Some(3..=3), ..Plan::default() };
+    let options = Options { tail_bytes_max: 0, ..Options::default() };
+    let engine = open_town(Arc::new(FaultyJournal::new(MemoryJournal::new(), plan)), &options).await;
+    let first = accepted(&engine, visit(1, 10)).await;
+    let message = || vec![case(2), visit(3, 30), visit(1, 10), visit(4, 40)];
+    let neighbour = engine.submit(visit(5, 50));
+    let (unknown, neighbour) =
+        tokio::join!(async { engine.enqueue(message()).await.expect("there is room").receipts().await }, neighbour);
+    assert!(matches!(unknown, Err(WriteError::Unreadable { position, .. }) if position == first), "{unknown:?}");
+    let next = neighbour.unwrap().position;
+    assert_eq!((next, submitted(&log(&engine).await)), (first + 1, vec![id(1), id(5)]));
+    let none = engine.advance(command(50, 2, 1, assess(v1::Risk::Tinggi))).await;
+    assert!(matches!(none, Err(CaseError::Refused(Refusal::UnknownCase))), "{none:?}");
+    let again = engine.enqueue(message()).await.expect("there is room").receipts().await.unwrap();
+    let fates = [(2, next + 1), (3, next + 2), (1, first), (4, next + 3)].map(|(n, position)| (id(n), position));
+    assert_eq!(again.into_iter().map(|receipt| (receipt.submission_id, receipt.position)).collect::<Vec<_>>(), fates);
+    stop(engine).await;
+}
+
+#[tokio::test]
 async fn what_was_taken_back_is_no_conflict_for_other_content() {
     let (engine, _) = disk_full(1, 1).await;
     is_full(engine.submit(visit(1, 10)).await);

@@ -1,0 +1,294 @@
+//! One seed, from an empty town to a log that is checked.
+
+use std::{fs, path::Path, sync::Arc};
+
+use prost::Message as _;
+use satgas_domain::{
+    id::Level,
+    time::{Instant, Period},
+    views::{EvaluatedBody, ListQuery, Moment, Views},
+};
+use satgas_engine::{Engine, Options, Stepped, Writable};
+use satgas_journal::{Head, Journal as _};
+use satgas_proto::v1;
+
+use crate::{check, client, disk::Disk, make, reader, tasks::drive, world::World};
+
+/// Turns after which a history must have come to its end.
+const TURNS_MAX: usize = 20_000;
+
+/// How a seed was played.
+#[derive(Clone, Debug)]
+pub(crate) struct Played {
+    pub(crate) trace: String,
+    pub(crate) events: usize,
+    pub(crate) turns: usize,
+    pub(crate) restarts: usize,
+}
+
+/// Why an engine's life ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// Everybody has done what they wanted, and everybody knows.
+    Done,
+    Crash,
+    Shutdown,
+}
+
+/// Plays a seed and checks it; panics where something does not hold.
+pub(crate) fn play(seed: u64, printed: bool) -> Played {
+    let world = World::new(seed, printed);
+    let before = world.durable();
+    let folder = world.plan.checkpoint_every.map(|_| tempfile::tempdir().expect("a folder"));
+    let options = options(&world, folder.as_ref().map(tempfile::TempDir::path));
+    let (mut turns, mut restarts) = (0, 0);
+    let mut stepped = open(&world, &options);
+    loop {
+        let end = live(&world, &mut stepped, &mut turns, restarts);
+        world.note(format_args!("{end:?} at {}", world.durable()));
+        match end {
+            End::Done => break,
+            End::Crash => {
+                world.tasks.clear();
+                drop(stepped);
+                let reached = world.chance(0.5);
+                world.platter.lock().crash(reached);
+                options.checkpoints.iter().for_each(|folder| damage(&world, folder));
+            }
+            End::Shutdown => {
+                stepped.shutdown();
+                // Those who wait are answered before the machine stops.
+                while !world.tasks.runnable().is_empty() {
+                    world.poll_one();
+                }
+                world.tasks.clear();
+                let reached = world.chance(0.5);
+                world.platter.lock().crash(reached);
+            }
+        }
+        restarts += 1;
+        stepped = open(&world, &options);
+        let expected = rebuilt(&log(&world), stepped.engine().head());
+        assert_eq!(shown(stepped.engine()), expected, "views after opening, against those rebuilt");
+    }
+    let events = wind_up(&world, stepped, &options, before);
+    Played { trace: world.trace(), events, turns, restarts }
+}
+
+fn options(world: &World, checkpoints: Option<&Path>) -> Options {
+    Options {
+        checkpoints: checkpoints.map(Path::to_owned),
+        checkpoint_every: world.plan.checkpoint_every.unwrap_or(1),
+        queue_bytes_max: world.plan.queue_bytes_max,
+        tail_bytes_max: world.plan.tail_bytes_max,
+        ..Options::default()
+    }
+}
+
+/// Opens an engine on the world's disk, and has its clients and subscribers come back.
+fn open(world: &Arc<World>, options: &Options) -> Stepped {
+    world.platter.lock().faulty = false;
+    let stepped = Stepped::open(Disk::of(world), Arc::clone(&world.time) as _, options).expect("the log opens");
+    let head = stepped.engine().head();
+    world.note(format_args!("opened at {}", head.position));
+    let clients = world.clients.lock().count();
+    for me in 0..clients {
+        world.tasks.spawn(client::name(me), client::live(Arc::clone(world), stepped.engine().clone(), me));
+    }
+    let readers = world.readers.lock().all().len();
+    for me in 0..readers {
+        let reading = reader::live(Arc::clone(world), stepped.engine().clone(), me);
+        world.tasks.spawn(format!("reader {me}"), reading);
+    }
+    stepped
+}
+
+/// Gives turns until all is done or something stops the engine.
+fn live(world: &Arc<World>, stepped: &mut Stepped, turns: &mut usize, restarts: usize) -> End {
+    let calm = restarts >= world.plan.restarts;
+    world.platter.lock().faulty = !calm;
+    loop {
+        *turns += 1;
+        assert!(*turns < TURNS_MAX, "it does not come to an end");
+        if world.platter.lock().crashed || (!calm && world.chance(world.plan.crash)) {
+            return End::Crash;
+        }
+        if !calm && world.chance(world.plan.stop) {
+            return End::Shutdown;
+        }
+        if world.chance(0.1) {
+            world.pass_time();
+        }
+        if world.chance(0.02) && !world.tasks.is_there("judge") {
+            world.tasks.spawn("judge".into(), judge(Arc::clone(world), stepped.engine().clone()));
+        }
+        if turn(world, stepped) {
+            continue;
+        }
+        if !world.platter.lock().is_poisoned() {
+            assert!(world.clients.lock().are_done() && !world.tasks.is_there("judge"), "somebody waits for ever");
+            return End::Done;
+        }
+        assert_eq!(
+            *stepped.engine().writable().borrow(),
+            Writable::Failed,
+            "nothing more is taken, and nobody is told"
+        );
+        return if world.chance(0.5) { End::Crash } else { End::Shutdown };
+    }
+}
+
+/// One turn of somebody. False when nobody has anything to do.
+fn turn(world: &World, stepped: &mut Stepped) -> bool {
+    let (tasks, plan) = (world.tasks.runnable().len(), &world.plan);
+    let chosen = world.below(tasks + plan.writer + plan.fold);
+    if chosen < tasks {
+        world.poll_one();
+        return true;
+    }
+    let (write, fold) = (Stepped::write as fn(&mut Stepped) -> bool, Stepped::fold as fn(&mut Stepped) -> bool);
+    let order = if chosen < tasks + plan.writer {
+        [("writer", write), ("fold", fold)]
+    } else {
+        [("fold", fold), ("writer", write)]
+    };
+    for (name, step) in order {
+        if step(stepped) {
+            world.note(format_args!("{name}: head {}", stepped.engine().head().position));
+            return true;
+        }
+    }
+    if tasks > 0 {
+        world.poll_one();
+    }
+    tasks > 0
+}
+
+async fn judge(world: Arc<World>, engine: Engine) {
+    match engine.judge_deadlines().await {
+        Ok(missed) => world.note(format_args!("{missed} deadlines were missed")),
+        Err(error) => world.note(format_args!("deadlines were not judged: {error}")),
+    }
+}
+
+/// What a crash may do to checkpoints: the newest is cut short, or one that was being written is left.
+fn damage(world: &World, folder: &Path) {
+    let mut paths: Vec<_> =
+        fs::read_dir(folder).expect("the folder").map(|entry| entry.expect("an entry").path()).collect();
+    paths.sort();
+    if paths.is_empty() || !world.chance(0.3) {
+        return;
+    }
+    let path = world.pick(&paths);
+    let bytes = fs::read(&path).expect("a checkpoint");
+    let cut = bytes.len() * world.below(8) / 8;
+    let path = if world.chance(0.5) { path } else { path.with_extension("draft") };
+    world.note(format_args!("a checkpoint is cut to {cut} bytes"));
+    fs::write(path, &bytes[..cut]).expect("it is written");
+}
+
+/// Nothing fails any more: deadlines are judged, the engine is shut down and opened again, everything is sent once more, and all is checked.
+fn wind_up(world: &Arc<World>, mut stepped: Stepped, options: &Options, before: u64) -> usize {
+    world.platter.lock().faulty = false;
+    let engine = stepped.engine().clone();
+    let judged = drive(engine.judge_deadlines(), || stepped.write() || stepped.fold());
+    let again = drive(engine.judge_deadlines(), || stepped.write() || stepped.fold());
+    assert!(judged.is_ok() && matches!(again, Ok(0)), "what was judged is judged: {judged:?}, {again:?}");
+    // Poisoned engines have been restarted by now: everything moves on.
+    while turn(world, &mut stepped) {}
+    let head = engine.head();
+    let (live, log) = (shown(&engine), log(world));
+    assert_eq!(live, rebuilt(&log, head), "live views against those rebuilt");
+    for reader in world.readers.lock().all() {
+        assert_eq!(reader.position, head.position, "a subscriber is left behind");
+    }
+    world.tasks.clear();
+    drop(engine);
+    stepped.shutdown();
+
+    let mut stepped = open(world, options);
+    world.tasks.clear();
+    assert_eq!(shown(stepped.engine()), live, "views after a restart against those before");
+    send_again(&log, &mut stepped);
+    assert_eq!(stepped.engine().head(), head, "what was sent again wrote nothing");
+    stepped.engine().verify(&mut |_| ()).expect("the chain is whole");
+    check::check(&world.history.lock(), world.readers.lock().all(), &log, before);
+    world.note(format_args!("ends at {}", head.position));
+    log.len()
+}
+
+/// Everything that is in the log, once more: it is known, where it stands.
+fn send_again(log: &[v1::Event], stepped: &mut Stepped) {
+    use v1::event::Body;
+    let sent = |event: &v1::Event| match event.body.clone()? {
+        Body::Submitted(record) => Some((event.position, record)),
+        Body::Conflicting(conflict) => Some((event.position, conflict.submission?)),
+        _ => None,
+    };
+    let (positions, records): (Vec<u64>, Vec<_>) = log.iter().filter_map(sent).unzip();
+    let engine = stepped.engine().clone();
+    let again = async { engine.enqueue(records).await?.receipts().await };
+    let receipts = drive(again, || stepped.write() || stepped.fold()).expect("it is answered");
+    assert!(receipts.iter().all(|receipt| receipt.status() == v1::ReceiptStatus::AlreadyKnown), "{receipts:?}");
+    assert!(receipts.iter().map(|receipt| receipt.position).eq(positions), "known elsewhere: {receipts:?}");
+}
+
+fn log(world: &World) -> Vec<v1::Event> {
+    let log = world.platter.lock().log();
+    let all = log.read(0, usize::MAX).expect("it is read");
+    all.records().map(|(_, record)| v1::Event::decode(record).expect("an event")).collect()
+}
+
+/// What views show, in so far as it says what they hold.
+#[derive(Debug, PartialEq)]
+struct Shown {
+    position: u64,
+    records: usize,
+    evaluations: Vec<v1::Evaluation>,
+    warnings: Vec<v1::Warning>,
+    cases: Vec<(u32, v1::Case)>,
+    conflicts: Vec<v1::Conflict>,
+    held: Vec<v1::Held>,
+    changed: Vec<(String, u64)>,
+}
+
+fn show(views: &Views, head: Head) -> Shown {
+    let now = Instant::from_jiff(make::time("2028-05-01T12:00:00"));
+    let known = views.at(Moment { position: head.position, now, head_hash: head.hash });
+    let query = ListQuery {
+        period: Period::parse("2028-04").expect("a period"),
+        prefix: "",
+        level: Some(Level::Kelurahan),
+        body: EvaluatedBody::Kelurahan,
+        draft: None,
+    };
+    let mut changed: Vec<_> = views.changed_after(0, "").map(|(code, at)| (code.to_owned(), at)).collect();
+    changed.sort_unstable();
+    Shown {
+        position: views.position(),
+        records: views.record_count(),
+        evaluations: known.evaluations(&query, &known.listed(&query)),
+        warnings: known.warnings(""),
+        cases: known.cases_from(0, "", None).collect(),
+        conflicts: known.conflicts("", 0).collect(),
+        held: known.held("", 0).collect(),
+        changed,
+    }
+}
+
+/// What the engine's views show; they must stand at the head.
+fn shown(engine: &Engine) -> Shown {
+    let head = engine.head();
+    let look = engine.query(head.position, |folded| {
+        assert_eq!(folded.head, head);
+        show(&folded.views, head)
+    });
+    drive(look, || false).expect("the head is reached")
+}
+
+/// What views show that are folded from the log, from its beginning.
+fn rebuilt(log: &[v1::Event], head: Head) -> Shown {
+    let mut views = Views::new("Asia/Makassar").expect("the zone is bundled");
+    log.iter().for_each(|event| views.apply(event));
+    show(&views, head)
+}
