@@ -247,6 +247,13 @@ async fn an_identity_is_read_with_a_purpose_over_restarts_and_lies_nowhere_in_th
         "what is not sealed is found, so the search works"
     );
     ensure!(fs::metadata(place.log())?.len() > 10_000, "the server's own log is searched, too");
+    let lines = fs::read_to_string(place.log())?;
+    ensure!(lines.contains("TRACE"), "it is at its most talkative");
+    let as_numbers = format!("{:?}", PURPOSE.as_bytes());
+    for form in [PURPOSE, as_numbers.trim_matches(['[', ']'])] {
+        let line = lines.lines().find(|line| line.contains(form)).unwrap_or_default();
+        ensure!(line.is_empty(), "the server's log tells what is stored: {}", &line[..line.len().min(200)]);
+    }
     for part in ["Kenanga", "Flamboyan", "Cempaka", "0000-contoh"] {
         ensure!(place.holding(part)?.is_empty(), "{part} lies in {:?}", place.holding(part)?);
     }

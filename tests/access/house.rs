@@ -2,7 +2,8 @@
 
 use anyhow::{Context as _, ensure};
 use satgas_proto::v1::{
-    self, Role, assignment::Own, case_service_client::CaseServiceClient, registry_entry::Entry,
+    self, Role, assignment::Own, case_service_client::CaseServiceClient,
+    identity_service_client::IdentityServiceClient, registry_entry::Entry,
     registry_service_client::RegistryServiceClient, submission::Content, submission::Reporter,
 };
 use tonic::{Code, Status};
@@ -58,6 +59,12 @@ impl House {
     pub(crate) async fn door(&self, role: Role, own: Option<Own>) -> anyhow::Result<Door> {
         let (_, secret) = self.token(role, own, 3_600).await?;
         self.with(&secret).await
+    }
+
+    /// Position of the last record.
+    pub(crate) async fn head(&self) -> anyhow::Result<u64> {
+        let mut identity = IdentityServiceClient::new(self.served.connect().await?);
+        Ok(identity.who_am_i(v1::WhoAmIRequest {}).await?.into_inner().head_position)
     }
 
     /// The task force of the own kelurahan.

@@ -9,6 +9,7 @@ mod enrolment;
 mod house;
 mod limits;
 mod openid;
+mod persons;
 #[path = "../process/mod.rs"]
 mod process;
 mod quarantine;

@@ -192,7 +192,22 @@ async fn a_subject_can_be_revoked_here() -> anyhow::Result<()> {
     let ended = IdentityServiceClient::new(door).end_own_token(v1::EndOwnTokenRequest::default()).await;
     ensure_code(&ended, Code::FailedPrecondition)?;
     ensure!(ask(&served, &secret).await?.is_ok());
-    served.ask(&["token", "revoke", &token_id, "--reason", "contoh"])?.good()?;
+    // Tokens of this server that the same person has are named, and go on.
+    let issue = async |subject: &str| {
+        let assignment = v1::Assignment { role: Role::Supervisor.into(), own: None };
+        crate::door::issue_to(subject, &served.channel().await?, &served.operator()?, assignment, 3_600).await
+    };
+    let (first, _) = issue(&token_id).await?;
+    let (second, secret_here) = issue(&first).await?;
+    let (another, _) = issue("petugas-18").await?;
+    ensure!(ask(&served, &secret_here).await??.subject == token_id, "the account, however long the chain");
+    let told = served.ask(&["token", "revoke", &first, "--reason", "contoh"])?.good()?;
+    ensure!(told.contains("still valid") && told.contains(&second) && !told.contains(&another), "{told}");
+    let told = served.ask(&["token", "revoke", &token_id, "--reason", "contoh"])?.good()?;
+    ensure!(told.contains("still valid") && told.contains(&second) && !told.contains(&another), "{told}");
+    ensure!(ask(&served, &secret_here).await?.is_ok());
+    let told = served.ask(&["token", "revoke", &second, "--reason", "contoh"])?.good()?;
+    ensure!(told.is_empty(), "{told}");
     ensure_code(&ask(&served, &secret).await?, Code::Unauthenticated)?;
     let another = key.sign(&claims(&[("sub", json!("orang-contoh-2"))]))?;
     ensure!(ask(&served, &another).await?.is_ok());

@@ -14,6 +14,7 @@ use crate::{
     door::Door,
     house::{House, NEIGHBOUR, OWN, area, case_report, ensure_code, refused, visit},
     process::{self, Served},
+    recovery::recover,
 };
 
 const REASON: &str = "Keputusan contoh";
@@ -125,6 +126,18 @@ async fn a_refused_record_never_counts_and_the_receipt_says_why() -> anyhow::Res
     ensure!(visits(&supervisor, None).await? == 0);
     let twice = refused(decide(&supervisor, kept.position, QuarantineVerdict::Admit).await)?;
     ensure!(twice.code() == Code::InvalidArgument && twice.message().contains("already"), "{twice:?}");
+    // Who has the right hears the same, also with an identity, which is not sealed for a case that there is not.
+    let (_, phone, _, report) = ended(&house).await?;
+    let kept = submit(&phone, &report).await?;
+    decide(&supervisor, kept.position, QuarantineVerdict::Refuse).await?;
+    let identity = Some(v1::PersonIdentity { full_name: "Anak Contoh".to_owned(), ..Default::default() });
+    let (command_id, kind) = (uuid::Uuid::now_v7().to_string(), v1::IdentityKind::Victim.into());
+    let identities = vec![v1::IdentityToSeal { command_id, kind, identity }];
+    let open = v1::OpenCaseRequest { submission: Some(report), identities };
+    let opened = CaseServiceClient::new(house.satgas().await?).open_case(open).await?.into_inner();
+    let receipt = opened.receipt.unwrap_or_default();
+    ensure!(receipt.status() == ReceiptStatus::QuarantineRefused && opened.case.is_none(), "{receipt:?}");
+    ensure!(receipt.refused_because == REASON, "{receipt:?}");
     let no_verdict = decide(&supervisor, kept.position, QuarantineVerdict::Resent).await;
     ensure_code(&no_verdict, Code::InvalidArgument)
 }
@@ -205,6 +218,37 @@ async fn a_supervisor_does_not_admit_what_they_handed_in_themselves() -> anyhow:
     let another = house.door(Role::Supervisor, None).await?;
     decide(&another, kept.position, QuarantineVerdict::Admit).await?;
     ensure!(visits(&another, None).await? == 1);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_right_that_ended_with_the_key_that_signs_ended_when_that_was_exchanged() -> anyhow::Result<()> {
+    let House { served, folder, .. } = House::open().await?;
+    let data = folder.path().join("data");
+    let token = async |served: &Served, code: &str| {
+        let assignment = v1::Assignment { role: Role::Satgas.into(), own: Some(Own::AreaCode(code.to_owned())) };
+        crate::door::issue_to("petugas-17", &served.channel().await?, &served.operator()?, assignment, 3_600).await
+    };
+    let (former, _) = token(&served, OWN).await?;
+    let record = of_now(visit(&area(OWN)));
+    ensure!(served.terminate()? == Some(0));
+    let (code, error) = recover(&data, &["--new-key"])?;
+    ensure!(code == Some(0), "{error}");
+    let exchanged = now();
+
+    let served = Served::start(&data, &[])?;
+    let moved = Door::with(served.channel().await?, &token(&served, NEIGHBOUR).await?.1);
+    let after = refused(submit(&moved, &of_now(visit(&area(OWN)))).await)?;
+    ensure!(after.code() == Code::InvalidArgument && after.message().contains("after"), "{after:?}");
+    let kept = submit(&moved, &record).await?;
+    ensure!(kept.status() == ReceiptStatus::Quarantined, "{kept:?}");
+    let records = quarantined(&served.connect().await?).await?;
+    let right = records[0].right.clone().context("a right")?;
+    ensure!(records.len() == 1 && right.token_id == former, "{records:?}");
+    let ended_at = right.ended_at.context("its end")?;
+    ensure!(right.end() == v1::RightEnd::KeyExchanged && ended_at.seconds <= exchanged.as_second(), "{right:?}");
+    let listed = served.ask(&["quarantine", "list"])?.good()?;
+    ensure!(listed.contains("key exchanged"), "{listed}");
     Ok(())
 }
 

@@ -27,7 +27,7 @@ async fn is_operators(served: &Served, secret: &str) -> anyhow::Result<bool> {
     Ok(ask(served, secret).await??.assignment.is_some_and(|assignment| assignment.role() == Role::Operator))
 }
 
-fn recover(data: &Path, more: &[&str]) -> anyhow::Result<(Option<i32>, String)> {
+pub(crate) fn recover(data: &Path, more: &[&str]) -> anyhow::Result<(Option<i32>, String)> {
     let answer = satgas(&["token", "recover", "--data"]).arg(data).args(more).output()?;
     Ok((answer.status.code(), String::from_utf8_lossy(&answer.stderr).into_owned()))
 }

@@ -45,6 +45,7 @@ impl Served {
             .env("SATGAS_REFUSALS_PER_MINUTE", "100000")
             .env("SATGAS_RECORDS_PER_HOUR", "0")
             .env("SATGAS_READINGS_PER_HOUR", "0")
+            .env("SATGAS_CASE_ANSWERS_PER_HOUR", "0")
             .envs(settings.iter().copied())
             .stdout(Stdio::piped())
             .stderr(log)

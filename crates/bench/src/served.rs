@@ -87,6 +87,7 @@ impl House {
             .arg(self.data())
             // One holder drives the whole load.
             .env("SATGAS_RECORDS_PER_HOUR", "0")
+            .env("SATGAS_CASE_ANSWERS_PER_HOUR", "0")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(File::options().create(true).append(true).open(&log)?)

@@ -163,9 +163,7 @@ pub(crate) async fn run(command: Command, server: &Connection, url: &str) -> any
     match command {
         Command::Issue(args) => issue(args, server).await?,
         Command::List(args) => list(&args, server).await?,
-        Command::Revoke(Revoke { id, reason }) => {
-            server.identity().revoke_token(unary(v1::RevokeTokenRequest { token_id: id, reason })).await?;
-        }
+        Command::Revoke(args) => revoke(args, server).await?,
         Command::End(End { id }) => {
             server.identity().end_own_token(unary(v1::EndOwnTokenRequest { token_id: id })).await?;
         }
@@ -221,6 +219,21 @@ async fn list(args: &List, server: &Connection) -> anyhow::Result<()> {
         }
     }
     print::list(args.format, &tokens, &table_of(&tokens, &log), log.sample_data)
+}
+
+async fn revoke(Revoke { id, reason }: Revoke, server: &Connection) -> anyhow::Result<()> {
+    // Asked first: the token in use may be the one that ends.
+    let log = server.log().await?;
+    let request = v1::RevokeTokenRequest { token_id: id, reason };
+    let still_valid = server.identity().revoke_token(unary(request)).await?.into_inner().still_valid;
+    if still_valid.is_empty() {
+        return Ok(());
+    }
+    let mut out = io::stdout().lock();
+    print::banner(&mut out, log.sample_data)?;
+    writeln!(out, "still valid, of the same subject:")?;
+    table_of(&still_valid, &log).write(&mut out)?;
+    Ok(())
 }
 
 fn table_of(tokens: &[v1::Token], log: &Log) -> Table {

@@ -40,10 +40,13 @@ pub fn append(journal: &dyn Journal, lengths: &[usize]) -> Head {
     journal.append(at, &records).expect("an append at the head succeeds")
 }
 
-/// The record of `len` bytes that [`append`] puts at `position`.
+/// The record of `len` bytes that [`append`] puts at `position`: every other one is such that it can be compressed.
 pub fn content(position: u64, len: usize) -> Vec<u8> {
-    let seed = blake3::hash(&position.to_le_bytes());
-    seed.as_bytes().iter().copied().cycle().take(len).collect()
+    let mut seed = blake3::Hasher::new();
+    seed.update(&position.to_le_bytes());
+    let mut content = vec![0; if position.is_multiple_of(2) { len } else { len.min(32) }];
+    seed.finalize_xof().fill(&mut content);
+    content.into_iter().cycle().take(len).collect()
 }
 
 /// Checks that the journal holds records of exactly these `lengths`, as [`append`] makes them, reading `max_bytes` at a time.
@@ -181,7 +184,7 @@ fn verify_counts_what_was_appended(journal: &dyn Journal) {
     append(journal, &[1]);
     let mut reported = Vec::new();
     let verified = journal.verify(&mut |position| reported.push(position)).expect("the log is sound");
-    assert_eq!((verified.records, verified.commits, verified.frames), (61, 2, 4));
+    assert_eq!((verified.records, verified.commits, verified.frames), (61, 2, 3));
     assert_eq!(verified.head, journal.head());
     assert_eq!(reported.last(), Some(&61));
 }

@@ -13,7 +13,7 @@
 //! | 16      | 4     | count: how many records **end** in this frame |
 //! | 20      | 4     | n, the body's length |
 //! | 24      | 32    | chain hash of the frame before, zeros in the first frame of a log |
-//! | 56      | n     | body: records in wire framing, or a piece of that |
+//! | 56      | n     | body: the content, or what the codec made of it |
 //! | 56 + n  | 32    | chain hash: BLAKE3 of everything before it |
 //! | 88 + n  | 4     | CRC-32C of everything before it, so that a reader need not hash |
 //!
@@ -22,8 +22,10 @@
 //! | bit 0 | last frame of its commit |
 //! | bit 1 | the record goes on in the next frame |
 //! | bit 2 | the body begins inside a record |
-//! | bits 4-5 | codec of the body; 0 is raw, others are not known yet |
+//! | bits 4-5 | codec of the body: 0 is none, 1 is one Zstandard frame that tells its content's length; 2 and 3 are not known yet |
 //! | others | zero |
+//!
+//! The content is records in wire framing, or a piece of that. Pieces are never compressed.
 //!
 //! A record that does not fit one body has its frames to itself: part 0 with bit 1, parts with bits 1 and 2, a last part with
 //! bit 2; the count is 1 in the last part and 0 in those before. The key of a frame is its first position and its part, both
@@ -32,12 +34,16 @@
 //! The whole frame takes at most [`FRAME_BYTES_MAX`]: a leaf of the storage engine with sixteen of them is still written into
 //! its synced file and not as a blob beside it.
 
-use crate::Hash;
+use std::borrow::Cow;
+
+use crate::{Hash, codec};
 
 /// The longest frame.
 pub const FRAME_BYTES_MAX: usize = 7 * 1024;
 /// The longest body.
 pub const BODY_BYTES_MAX: usize = FRAME_BYTES_MAX - HEADER_BYTES - TRAILER_BYTES;
+/// The longest content of a frame, however short its body is. Bounds what a reader allocates for one.
+pub const CONTENT_BYTES_MAX: usize = 64 * 1024;
 /// The newest version this program reads, and the one it writes.
 pub const VERSION: u8 = 1;
 /// The four bytes every frame begins with.
@@ -49,6 +55,7 @@ const TRAILER_BYTES: usize = 36;
 const LAST: u8 = 1 << 0;
 const CONTINUES: u8 = 1 << 1;
 const CONTINUED: u8 = 1 << 2;
+const ZSTD: u8 = 1 << 4;
 
 /// Where a frame stands in the log. Keys sort in log order.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -93,7 +100,9 @@ pub struct Frame<'a> {
     pub count: u32,
     /// Chain hash of the frame before.
     pub previous: Hash,
-    /// Records in wire framing, or a piece of that.
+    /// Whether the body is compressed.
+    pub compressed: bool,
+    /// The content as it is stored; [`Frame::content`] tells what it is.
     pub body: &'a [u8],
 }
 
@@ -115,6 +124,9 @@ pub enum Damage {
     /// The CRC does not match.
     #[error("its CRC does not match")]
     Crc,
+    /// Its body is no Zstandard frame, or holds more than a frame may.
+    #[error("its body cannot be decompressed")]
+    Codec,
     /// The CRC matches but the hash does not: somebody edited the frame.
     #[error("its hash does not match its content")]
     Hash,
@@ -126,6 +138,11 @@ impl<'a> Frame<'a> {
         (self.key.first + u64::from(self.count)).saturating_sub(1)
     }
 
+    /// Records in wire framing, or a piece of that: the body, or what it was before it was compressed.
+    pub fn content(&self) -> Result<Cow<'a, [u8]>, Damage> {
+        if self.compressed { codec::decompress(self.body).map(Cow::Owned) } else { Ok(Cow::Borrowed(self.body)) }
+    }
+
     /// Writes the frame to `out`, replacing what was there, and returns its chain hash.
     ///
     /// # Panics
@@ -134,7 +151,10 @@ impl<'a> Frame<'a> {
         assert!(self.body.len() <= BODY_BYTES_MAX, "a frame's body is cut to fit");
         let body_len = u32::try_from(self.body.len()).expect("bounded by BODY_BYTES_MAX");
         let flag = |set: bool, bit: u8| if set { bit } else { 0 };
-        let flags = flag(self.last, LAST) | flag(self.continues, CONTINUES) | flag(self.continued, CONTINUED);
+        let flags = flag(self.last, LAST)
+            | flag(self.continues, CONTINUES)
+            | flag(self.continued, CONTINUED)
+            | flag(self.compressed, ZSTD);
         out.clear();
         out.extend_from_slice(&MAGIC);
         out.extend_from_slice(&[VERSION, flags]);
@@ -161,7 +181,8 @@ impl<'a> Frame<'a> {
             return Err(Damage::Crc);
         }
         let flags = bytes[5];
-        if flags & !(LAST | CONTINUES | CONTINUED) != 0 {
+        let pieces_and_codec = flags & (CONTINUES | CONTINUED) != 0 && flags & ZSTD != 0;
+        if flags & !(LAST | CONTINUES | CONTINUED | ZSTD) != 0 || pieces_and_codec {
             return Err(Damage::Flags(flags));
         }
         Ok(Frame {
@@ -171,6 +192,7 @@ impl<'a> Frame<'a> {
             continued: flags & CONTINUED != 0,
             count: u32::from_le_bytes(array(bytes, 16)),
             previous: array(bytes, 24),
+            compressed: flags & ZSTD != 0,
             body: &bytes[HEADER_BYTES..len - TRAILER_BYTES],
         })
     }
@@ -252,6 +274,7 @@ mod tests {
             continued: false,
             count: 1,
             previous: [3; 32],
+            compressed: false,
             body: &[0x0A, 1, b'x'],
         };
         let mut bytes = Vec::new();

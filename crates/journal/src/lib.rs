@@ -13,6 +13,7 @@
 //! [`disk::SledJournal`] is the real one, [`memory::MemoryJournal`] the one for tests and trials, and
 //! [`faulty::FaultyJournal`] wraps either to fail on purpose. [`conformance`] is the one suite all of them pass.
 
+mod codec;
 mod commit;
 pub mod conformance;
 pub mod disk;

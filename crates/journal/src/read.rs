@@ -37,7 +37,7 @@ impl Request {
 /// Joins `frames`, of which the first one holds the first record asked for, until the request is filled.
 ///
 /// Frames are joined whole; only a first frame that alone exceeds the limit is cut between records. A chunk made of one
-/// frame shares that frame's bytes. Damage behind records that can be given is reported to the next read, which begins there.
+/// frame that is not compressed shares that frame's bytes. Damage behind records that can be given is reported to the next read, which begins there.
 pub(crate) fn join<I>(request: Request, frames: I) -> Result<Chunk, ReadError>
 where
     I: IntoIterator<Item = Result<(Key, Bytes), String>>,
@@ -83,7 +83,10 @@ impl Joined {
         if frame.key != key || !(key == wanted || inside) {
             return Err(fault("another frame stands in its place".into()).into());
         }
-        let body = bytes.slice(body_range(&bytes));
+        let body = match frame.compressed {
+            true => frame.content().map_err(|damage| fault(damage.to_string()))?.into_owned().into(),
+            false => bytes.slice(body_range(&bytes)),
+        };
         if frame.continues || frame.continued {
             if !frame.continued && !self.fits_record(&body, max_bytes) {
                 return Ok(false);

@@ -97,7 +97,8 @@ impl Walk {
             return Err(self.fault("a long record's pieces do not follow each other"));
         }
         if !split {
-            let whole = frame.count > 0 && skip(frame.body, frame.count) == Some(frame.body.len());
+            let content = frame.content().map_err(|damage| self.fault(damage.to_string()))?;
+            let whole = frame.count > 0 && skip(&content, frame.count) == Some(content.len());
             return if whole { Ok(0) } else { Err(wrong()) };
         }
         let total = match frame.continued {
@@ -155,7 +156,10 @@ mod tests {
         [b"a", b"b", b"c"].iter().for_each(|record| records.push(*record));
         let head = cut(Head::EMPTY, &records, |key, frame| frames.push((key, frame.to_vec())));
         records.clear();
-        records.push(&vec![1; 2 * BODY_BYTES_MAX]);
+        // What no codec makes shorter.
+        let mut long = vec![0; 2 * BODY_BYTES_MAX];
+        blake3::Hasher::new().finalize_xof().fill(&mut long);
+        records.push(&long);
         records.push(b"d");
         let head = cut(head, &records, |key, frame| frames.push((key, frame.to_vec())));
         (head, frames)
@@ -214,6 +218,9 @@ mod tests {
         assert_eq!(check(&frames, head).unwrap_err().position, 1);
         frames[0] = forged(&Frame { continued: true, ..frame });
         assert_eq!(check(&frames, head).unwrap_err().position, 1);
+        frames[0] = forged(&Frame { compressed: true, ..frame });
+        let fault = check(&frames, head).unwrap_err();
+        assert_eq!((fault.position, fault.what.as_str()), (1, "its body cannot be decompressed"));
     }
 
     #[test]

@@ -244,7 +244,7 @@ fn a_log_of_a_newer_program_is_refused_by_its_version() {
 fn with_last_frame(change: impl FnOnce(&mut Vec<u8>) -> bool) -> OpenError {
     let folder = tempfile::tempdir().unwrap();
     let journal = open(folder.path()).unwrap();
-    append(&journal, &[8]);
+    append(&journal, &[8, 8]);
     append(&journal, &[8, 9000]);
     drop(journal);
     let db = behind_its_back(folder.path());
@@ -260,7 +260,7 @@ fn with_last_frame(change: impl FnOnce(&mut Vec<u8>) -> bool) -> OpenError {
 #[test]
 fn a_last_commit_that_is_not_whole_is_refused() {
     let refused = with_last_frame(|_| false);
-    assert!(matches!(refused, OpenError::TailDamaged { position: 2, .. }), "{refused}");
+    assert!(matches!(refused, OpenError::TailDamaged { position: 3, .. }), "{refused}");
 }
 
 #[test]
@@ -269,7 +269,7 @@ fn a_damaged_last_frame_is_refused() {
         frame[60] ^= 1;
         true
     });
-    assert!(matches!(refused, OpenError::TailDamaged { position: 3, .. }), "{refused}");
+    assert!(matches!(refused, OpenError::TailDamaged { position: 4, .. }), "{refused}");
 }
 
 #[test]
@@ -281,7 +281,7 @@ fn an_edited_last_frame_is_refused_even_if_its_checksums_are_right() {
         frame::Frame { body: &body, ..frame }.encode(bytes);
         true
     });
-    assert!(matches!(refused, OpenError::AcknowledgedMissing { missing: 3, .. }), "{refused}");
+    assert!(matches!(refused, OpenError::AcknowledgedMissing { missing: 4, .. }), "{refused}");
 }
 
 #[test]

@@ -30,8 +30,9 @@ impl CaseService for CaseApi {
         }
         let id = submission.submission_id.clone();
         let receipt = submit(&self.engine, submission).await?;
-        // Under an id that stands for another report, these would be sealed with a case that is not theirs.
-        if receipt.status() != v1::ReceiptStatus::Conflict {
+        // Under an id that stands for another report, these would be sealed with a case that is not theirs; a report that a supervisor
+        // refused is no case.
+        if matches!(receipt.status(), v1::ReceiptStatus::Accepted | v1::ReceiptStatus::AlreadyKnown) {
             let is_new = receipt.status() == v1::ReceiptStatus::Accepted;
             identities.record(&self.engine, &by, is_new).await?;
         }

@@ -78,6 +78,8 @@ pub struct Config {
     pub records_per_hour: u32,
     /// Identities that one holder of tokens may read within an hour; 0 for any number.
     pub readings_per_hour: u32,
+    /// Answers with data of single cases that one holder of tokens may have within an hour; 0 for any number.
+    pub case_answers_per_hour: u32,
     /// OpenID Connect issuers whose tokens are taken besides the server's own; in the file only.
     pub issuers: Vec<Issuer>,
 }
@@ -114,6 +116,7 @@ impl Default for Config {
             refusals_per_minute: 60,
             records_per_hour: 36_000,
             readings_per_hour: 60,
+            case_answers_per_hour: 10_000,
             issuers: Vec::new(),
         }
     }

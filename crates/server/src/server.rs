@@ -193,7 +193,11 @@ impl Server {
             access: Arc::clone(&access),
             identity: Arc::new(Identity::new(Arc::clone(&access), &keys, &config.issuers)?),
             failures: Arc::new(Failures::new(config.refusals_per_minute)),
-            quotas: Arc::new(Quotas::new(config.records_per_hour, config.readings_per_hour)),
+            quotas: Arc::new(Quotas::new(
+                config.records_per_hour,
+                config.readings_per_hour,
+                config.case_answers_per_hour,
+            )),
             sights: sights(&config, &log)?,
         };
         access.end_streams(engine.head().position).await.map_err(EnsureError::from)?;

@@ -7,7 +7,7 @@ use satgas_proto::v1::{self, ReceiptStatus};
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
-use crate::{look::look_within, sealed::caller, status, stream::Streams};
+use crate::{identity::Reserved, look::look_within, sealed::caller, status, stream::Streams};
 
 /// Records that one message of a batch may have.
 const BATCH_MAX: usize = 1_000;
@@ -116,7 +116,7 @@ pub(crate) fn receipts<B>(
     batch: B,
 ) -> impl Stream<Item = Result<v1::SubmitBatchResponse, Status>> + Send + use<B>
 where
-    B: Stream<Item = Result<Vec<Handed>, Status>> + Send,
+    B: Stream<Item = Result<(Vec<Handed>, Reserved), Status>> + Send,
 {
     let (stop, call) = (streams.stop.clone(), streams.tasks.token());
     batch
@@ -124,15 +124,25 @@ where
         .then(move |message| {
             let engine = engine.clone();
             async move {
-                let records = message.map_err(status::unreadable)?;
-                if records.is_empty() || records.len() > BATCH_MAX {
-                    return Err(status::invalid_field("submissions", "is not 1 to 1000 records"));
+                let (records, reserved) = message.map_err(status::unreadable)?;
+                let enqueued = if records.is_empty() || records.len() > BATCH_MAX {
+                    Err(status::invalid_field("submissions", "is not 1 to 1000 records"))
+                } else {
+                    engine.enqueue(records).await.map_err(|error| status::write(&error))
+                };
+                match enqueued {
+                    Ok(ticket) => Ok((ticket, reserved)),
+                    Err(refused) => {
+                        reserved.used(0, std::time::Instant::now());
+                        Err(refused)
+                    }
                 }
-                engine.enqueue(records).await.map_err(|error| status::write(&error))
             }
         })
-        .map(|ticket| async move {
-            let receipts = ticket?.receipts().await.map_err(|error| status::write(&error))?;
+        .map(|enqueued| async move {
+            let (ticket, reserved) = enqueued?;
+            let receipts = ticket.receipts().await.map_err(|error| status::write(&error))?;
+            reserved.used(recorded(&receipts), std::time::Instant::now());
             Ok(v1::SubmitBatchResponse { receipts })
         })
         .buffered(IN_FLIGHT)
@@ -140,6 +150,13 @@ where
             // A batch that the server cut short must not look complete.
             stopped.then(|| Err(status::stopping()))
         }))
+}
+
+/// How many of some records went into the log.
+pub(crate) fn recorded<'a>(receipts: impl IntoIterator<Item = &'a v1::Receipt>) -> u32 {
+    use ReceiptStatus::{Accepted, Conflict, Quarantined};
+    let recorded = |receipt: &&v1::Receipt| matches!(receipt.status(), Accepted | Conflict | Quarantined);
+    u32::try_from(receipts.into_iter().filter(recorded).count()).unwrap_or(u32::MAX)
 }
 
 /// Checks a page size: 0 is the default.

@@ -155,6 +155,9 @@ async fn open(args: Open, server: &Connection, log: &Log) -> anyhow::Result<Exit
             for v1::Violation { field, reason } in receipt.violations {
                 eprintln!("satgas: {field}: {reason}");
             }
+            if !receipt.refused_because.is_empty() {
+                eprintln!("satgas: a supervisor refused this report: {}", receipt.refused_because);
+            }
             ExitCode::from(EXIT_PARTLY)
         }
     })

@@ -21,7 +21,7 @@ use satgas_journal::{AppendError, Journal, OpenError, ReadError, Records, SledJo
 use satgas_proto::v1::{self, access_event::Body};
 use tokio::sync::{mpsc, oneshot, watch};
 
-pub(crate) use self::state::{State, end, ending, person};
+pub(crate) use self::state::{State, end, person};
 
 /// Calls that may wait for the writer.
 const WAITING_MAX: usize = 4_096;

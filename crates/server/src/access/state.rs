@@ -10,6 +10,9 @@ use satgas_proto::v1::{self, access_event::Body};
 pub(crate) struct State {
     /// The key that signs tokens now: those of another one have ended.
     key_id: String,
+    /// The one that the log says signs, and when those ended that did so before.
+    last_key_id: String,
+    keys_ended: HashMap<String, Instant>,
     /// In the order in which they were issued.
     tokens: Vec<v1::Token>,
     by_id: HashMap<String, usize>,
@@ -55,6 +58,7 @@ impl State {
                     self.issue(token, at);
                 }
             }
+            Some(Body::KeyExchanged(exchanged)) => self.sign_with(&exchanged.key_id, at),
             Some(Body::AccessRecorded(v1::AccessRecorded { range: Some(range), .. })) if range.up_to_position == 0 => {
                 self.open_streams.insert(event.position);
             }
@@ -65,7 +69,18 @@ impl State {
         }
     }
 
+    /// From a moment on, tokens are signed by this key.
+    fn sign_with(&mut self, key_id: &str, at: pbjson_types::Timestamp) {
+        if self.last_key_id != key_id {
+            let former = std::mem::replace(&mut self.last_key_id, key_id.to_owned());
+            self.keys_ended.insert(former, end(Some(&at)));
+            self.keys_ended.remove(key_id);
+        }
+    }
+
     fn issue(&mut self, issued: &v1::TokenIssued, at: pbjson_types::Timestamp) {
+        // In logs of before exchanges were recorded, the first token of a key tells of it.
+        self.sign_with(&issued.key_id, at);
         self.by_id.insert(issued.token_id.clone(), self.tokens.len());
         let token = v1::Token {
             token_id: issued.token_id.clone(),
@@ -76,7 +91,8 @@ impl State {
             revoked_at: None,
             issued_by: issued.issued_by.clone(),
             key_id: issued.key_id.clone(),
-            subject: issued.subject.clone(),
+            // In logs of before it stands as it was given.
+            subject: self.stands_for(&issued.subject).to_owned(),
             revoked_reason: String::new(),
         };
         self.by_person.entry(person(&token).to_owned()).or_default().push(self.tokens.len());
@@ -86,6 +102,11 @@ impl State {
     /// All tokens of one person, whether they have ended or not, in the order in which they were issued.
     pub(crate) fn tokens_of(&self, person: &str) -> impl Iterator<Item = &v1::Token> {
         self.by_person.get(person).into_iter().flatten().map(|index| &self.tokens[*index])
+    }
+
+    /// Whom a subject stands for: the id of any of a person's tokens stands for that person.
+    pub(crate) fn stands_for<'a>(&'a self, subject: &'a str) -> &'a str {
+        self.token(subject).map_or(subject, person)
     }
 
     /// A token that was issued here.
@@ -109,6 +130,21 @@ impl State {
         token.revoked_at.is_none() && token.key_id == self.key_id && end(token.expires_at.as_ref()) > now
     }
 
+    /// When a token ended or will end, and how.
+    pub(crate) fn ending(&self, token: &v1::Token) -> (Instant, v1::RightEnd) {
+        let expired = (end(token.expires_at.as_ref()), v1::RightEnd::Expired);
+        let revoked = token.revoked_at.as_ref().map(|at| (end(Some(at)), v1::RightEnd::Revoked));
+        // Of a key whose end is not recorded nothing is known to have been signed in time.
+        let key_ended = || self.keys_ended.get(&token.key_id).copied().unwrap_or(Instant(i64::MIN));
+        let exchanged = (token.key_id != self.key_id).then(|| (key_ended(), v1::RightEnd::KeyExchanged));
+        revoked.into_iter().chain(exchanged).fold(expired, |first, other| if other.0 < first.0 { other } else { first })
+    }
+
+    /// Whether tokens were signed by another key than now when the log was last written.
+    pub(crate) fn is_key_new(&self) -> bool {
+        !self.last_key_id.is_empty() && self.last_key_id != self.key_id
+    }
+
     /// Streams whose end is not recorded, by the positions of the records of their beginnings.
     pub(crate) fn open_streams(&self) -> Vec<u64> {
         self.open_streams.iter().copied().collect()
@@ -123,15 +159,6 @@ impl State {
 /// Who holds a token: its subject, and its own id where it has none.
 pub(crate) fn person(token: &v1::Token) -> &str {
     if token.subject.is_empty() { &token.token_id } else { &token.subject }
-}
-
-/// When a token ended or will end, and how.
-pub(crate) fn ending(token: &v1::Token) -> (Instant, v1::RightEnd) {
-    let expires = end(token.expires_at.as_ref());
-    match token.revoked_at.as_ref().and_then(Instant::from_proto) {
-        Some(revoked) if revoked < expires => (revoked, v1::RightEnd::Revoked),
-        _ => (expires, v1::RightEnd::Expired),
-    }
 }
 
 /// When something ends; what names no end has ended, and none is ever issued so.

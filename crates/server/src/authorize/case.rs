@@ -13,6 +13,7 @@ use crate::{
     access::State,
     identity::{FOREIGN, Metered},
     status,
+    submission::recorded,
 };
 
 #[tonic::async_trait]
@@ -24,17 +25,19 @@ impl<S: CaseService> CaseService for Authorized<S> {
         if pass.reports(&submission).await?.is_some() {
             return Err(pass.refuse(AccessRefusal::NotOwn).await);
         }
-        pass.within_limit(Metered::Record).await?;
+        let identities = request.get_ref().identities.len();
+        let reserved = pass.reserve(1 + identities).await?;
         let mut response = match self.inner.open_case(request).await {
             Ok(response) => response,
             refused => return sealed(&pass, &submission.submission_id, refused).await,
         };
         let answer = response.get_mut();
-        pass.count_recorded(&answer.receipt);
+        let written = recorded(&answer.receipt) + u32::try_from(identities).unwrap_or(u32::MAX);
+        reserved.used(written, std::time::Instant::now());
         // Under an id that was taken the answer would hold the case that stands, whoever reported it.
         answer.case.take_if(|case| !pass.reaches(&case.area_code, &case.institution_id));
         answer.case.iter_mut().for_each(|case| pass.sight().case(case));
-        pass.saw(CaseIds::of(answer.case.iter().map(|case| case.case_id.as_str()))).await?;
+        pass.was_told(CaseIds::of(answer.case.iter().map(|case| case.case_id.as_str()))).await?;
         Ok(response)
     }
 
@@ -45,7 +48,7 @@ impl<S: CaseService> CaseService for Authorized<S> {
         let pass = self.gate.pass(&request, Rpc::AdvanceCase);
         pass.permit().await?;
         let case_id = request.get_ref().command.as_ref().map(|command| command.case_id.clone()).unwrap_or_default();
-        pass.told(&case_id, self.inner.advance_case(request).await).await
+        pass.told(&case_id, pass.writes(1, self.inner.advance_case(request)).await).await
     }
 
     async fn get_case(&self, request: Request<v1::GetCaseRequest>) -> Result<Response<v1::GetCaseResponse>, Status> {
@@ -78,7 +81,7 @@ impl<S: CaseService> CaseService for Authorized<S> {
         if *pass.permit().await?.reach != Reach::Everywhere && !self.gate.is_own(&pass, &case_id).await? {
             return Err(not_there(&pass).await);
         }
-        let mut outcome = self.inner.record_identity(request).await;
+        let mut outcome = pass.writes(1, self.inner.record_identity(request)).await;
         if let Ok(response) = &mut outcome {
             response.get_mut().sealing.iter_mut().for_each(|sealing| pass.sight().sealing(sealing));
         }
@@ -95,10 +98,9 @@ impl<S: CaseService> CaseService for Authorized<S> {
         if !self.gate.is_assigned(&pass, &case_id).await? {
             return Err(pass.refuse_as(AccessRefusal::NotOwn, status::not_assigned()).await);
         }
-        pass.within_limit(Metered::Reading).await?;
-        pass.count(Metered::Reading, 1);
+        pass.meter(Metered::Reading).await?;
         // The service records the reading in the log of records before it opens the seal; this is the breach's list.
-        pass.saw(CaseIds::of([case_id.as_str()])).await?;
+        pass.was_told(CaseIds::of([case_id.as_str()])).await?;
         self.inner.unseal_identity(request).await
     }
 
@@ -114,7 +116,7 @@ impl<S: CaseService> CaseService for Authorized<S> {
             return Err(status::invalid_field("subject", reason));
         }
         let case_id = request.get_ref().case_id.clone();
-        pass.told(&case_id, self.inner.assign_case(request).await).await
+        pass.told(&case_id, pass.writes(1, self.inner.assign_case(request)).await).await
     }
 
     async fn unassign_case(
@@ -124,7 +126,7 @@ impl<S: CaseService> CaseService for Authorized<S> {
         let pass = self.gate.pass(&request, Rpc::UnassignCase);
         pass.permit().await?;
         let case_id = request.get_ref().case_id.clone();
-        pass.told(&case_id, self.inner.unassign_case(request).await).await
+        pass.told(&case_id, pass.writes(1, self.inner.unassign_case(request)).await).await
     }
 
     async fn list_cases(

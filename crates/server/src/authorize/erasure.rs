@@ -14,7 +14,7 @@ macro_rules! erasures {
                 let pass = self.gate.pass(&request, Rpc::$rpc);
                 pass.permit().await?;
                 let case_id = request.get_ref().case_id.clone();
-                pass.told(&case_id, self.inner.$name(request).await).await
+                pass.told(&case_id, pass.writes(1, self.inner.$name(request)).await).await
             })*
         }
     };

@@ -36,7 +36,7 @@ use tonic::{Code, Request, Status};
 pub(crate) use self::door::door;
 use crate::{
     access::AccessLog,
-    identity::{Failures, Holder, Identity, Metered, Quotas},
+    identity::{Failures, Holder, Identity, Metered, Quotas, Reserved, Wait},
     listen::Peer,
     sight::{Sight, Sights},
     status,
@@ -167,25 +167,41 @@ impl Pass {
         self.gate.access.record(Body::AccessRecorded(record)).await.map(|_| ()).map_err(|error| status::access(&error))
     }
 
-    /// Refuses the holder of a good token that has done as much within the hour as it may; recorded, and with the time to wait.
-    pub(crate) async fn within_limit(&self, what: Metered) -> Result<(), Status> {
-        match self.gate.quotas.wait(&self.holder.subject, what, std::time::Instant::now()) {
-            None => Ok(()),
-            Some(wait) => Err(self.refuse_as(AccessRefusal::TooMuch, status::too_much(wait)).await),
+    /// Counts what the holder of a good token does, or refuses it when it has done as much within the hour as it may.
+    pub(crate) async fn meter(&self, what: Metered) -> Result<(), Status> {
+        match self.gate.quotas.take(&self.holder.subject, what, 1, std::time::Instant::now()) {
+            Ok(()) => Ok(()),
+            Err(wait) => Err(self.must_wait(wait).await),
         }
     }
 
-    /// Counts what the holder did, towards its limit.
-    pub(crate) fn count(&self, what: Metered, more: u32) {
-        self.gate.quotas.count(&self.holder.subject, what, more, std::time::Instant::now());
+    /// Counts records before they are on their way to the log, where a call that is broken off cannot hold them back.
+    pub(crate) async fn reserve(&self, count: usize) -> Result<Reserved, Status> {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        match Reserved::new(&self.gate.quotas, &self.holder.subject, count, std::time::Instant::now()) {
+            Ok(reserved) => Ok(reserved),
+            Err(wait) => Err(self.must_wait(wait).await),
+        }
     }
 
-    /// Counts the records of some receipts that the log has because of this call.
-    pub(crate) fn count_recorded<'a>(&self, receipts: impl IntoIterator<Item = &'a v1::Receipt>) {
-        use v1::ReceiptStatus::{Accepted, Conflict, Quarantined};
-        let recorded = |receipt: &&v1::Receipt| matches!(receipt.status(), Accepted | Conflict | Quarantined);
-        let count = receipts.into_iter().filter(recorded).count();
-        self.count(Metered::Record, u32::try_from(count).unwrap_or(u32::MAX));
+    /// Makes a call that writes so many records when it succeeds, and none otherwise.
+    pub(crate) async fn writes<T>(
+        &self,
+        count: usize,
+        call: impl Future<Output = Result<T, Status>>,
+    ) -> Result<T, Status> {
+        let reserved = self.reserve(count).await?;
+        let outcome = call.await;
+        if outcome.is_err() {
+            reserved.used(0, std::time::Instant::now());
+        }
+        outcome
+    }
+
+    /// The refusal of a holder that has reached a limit. It is no guess: its address may go on.
+    async fn must_wait(&self, wait: Wait) -> Status {
+        let refused = status::too_much(wait.time);
+        if wait.record { self.record_refusal(AccessRefusal::TooMuch, refused).await } else { refused }
     }
 
     /// Whether the call may be made on an area or institution that it names.
@@ -207,11 +223,17 @@ impl Pass {
         policy::decide(&self.holder.caller, self.rpc, Resource::Of { area, institution }).is_ok()
     }
 
-    /// Records cases in an answer before it goes out.
+    /// Records cases in an answer before it goes out, as far as the holder may have as many answers.
     pub(crate) async fn saw(&self, cases: CaseIds) -> Result<(), Status> {
         if cases.0.is_empty() {
             return Ok(());
         }
+        self.meter(Metered::Answer).await?;
+        self.was_told(cases).await
+    }
+
+    /// Records cases that the answer to a step tells of. The step was taken, so that it is answered however many answers there were.
+    pub(crate) async fn was_told(&self, cases: CaseIds) -> Result<(), Status> {
         let record = v1::AccessRecorded { case_ids: cases.0.into(), ..self.access() };
         self.gate.access.record(Body::AccessRecorded(record)).await.map(|_| ()).map_err(|error| status::access(&error))
     }
@@ -221,13 +243,14 @@ impl Pass {
     pub(crate) async fn told<T>(&self, case_id: &str, outcome: Result<T, Status>) -> Result<T, Status> {
         match &outcome {
             Err(refused) if matches!(refused.code(), Code::NotFound | Code::InvalidArgument) => {}
-            _ => self.saw(CaseIds::of([case_id])).await?,
+            _ => self.was_told(CaseIds::of([case_id])).await?,
         }
         outcome
     }
 
     /// Records which events are sent; the position of the record.
     pub(crate) async fn saw_events(&self, range: v1::EventRange) -> Result<u64, Status> {
+        self.meter(Metered::Answer).await?;
         let record = v1::AccessRecorded { range: Some(range), ..self.access() };
         self.gate.access.record(Body::AccessRecorded(record)).await.map_err(|error| status::access(&error))
     }
@@ -262,6 +285,10 @@ impl Pass {
         if !self.gate.failures.note(self.source, std::time::Instant::now()) {
             return status::too_many_refusals();
         }
+        self.record_refusal(why, refused).await
+    }
+
+    async fn record_refusal(&self, why: AccessRefusal, refused: Status) -> Status {
         let record = v1::AccessRecorded { refusal: why.into(), ..self.access() };
         match self.gate.access.record(Body::AccessRecorded(record)).await {
             Ok(_) => refused,

@@ -12,8 +12,9 @@ impl<S: RuleService> RuleService for Authorized<S> {
         &self,
         request: Request<v1::RecordRuleSetRequest>,
     ) -> Result<Response<v1::RecordRuleSetResponse>, Status> {
-        self.gate.pass(&request, Rpc::RecordRuleSet).permit().await?;
-        self.inner.record_rule_set(request).await
+        let pass = self.gate.pass(&request, Rpc::RecordRuleSet);
+        pass.permit().await?;
+        pass.writes(1, self.inner.record_rule_set(request)).await
     }
 
     async fn list_rule_sets(

@@ -1,6 +1,6 @@
 //! Decisions on `SubmissionService`.
 
-use futures_util::{StreamExt as _, TryStreamExt as _};
+use futures_util::StreamExt as _;
 use satgas_domain::policy::Rpc;
 use satgas_engine::Handed;
 use satgas_proto::v1::{
@@ -12,10 +12,9 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{Authorized, CaseIds, Pass};
 use crate::{
-    identity::Metered,
     status,
     stream::BoxStream,
-    submission::{Submissions, receipts},
+    submission::{Submissions, receipts, recorded},
 };
 
 #[tonic::async_trait]
@@ -26,9 +25,10 @@ impl SubmissionService for Authorized<Submissions> {
             return Err(status::invalid_field("submission", "is missing"));
         };
         let ended = pass.reports(&submission).await?;
-        pass.within_limit(Metered::Record).await?;
-        let receipt = self.inner.take(Handed { submission, ended }).await?;
-        pass.count_recorded([&receipt]);
+        let reserved = pass.reserve(1).await?;
+        let outcome = self.inner.take(Handed { submission, ended }).await;
+        reserved.used(outcome.as_ref().map_or(0, |receipt| recorded([receipt])), std::time::Instant::now());
+        let receipt = outcome?;
         Ok(Response::new(v1::SubmitResponse { receipt: Some(receipt) }))
     }
 
@@ -52,13 +52,11 @@ impl SubmissionService for Authorized<Submissions> {
                     let ended = pass.reports(&submission).await?;
                     handed.push(Handed { submission, ended });
                 }
-                pass.within_limit(Metered::Record).await?;
-                Ok(handed)
+                let reserved = pass.reserve(handed.len()).await?;
+                Ok((handed, reserved))
             }
         });
-        let counting = std::sync::Arc::clone(&pass);
-        let receipts = receipts(self.inner.engine.clone(), &self.inner.streams, decided)
-            .inspect_ok(move |answer| counting.count_recorded(&answer.receipts));
+        let receipts = receipts(self.inner.engine.clone(), &self.inner.streams, decided);
         Ok(Response::new(if pass.holder.ended { Box::pin(receipts) } else { pass.until_end(receipts) }))
     }
 
@@ -80,7 +78,7 @@ impl SubmissionService for Authorized<Submissions> {
     ) -> Result<Response<v1::DecideQuarantinedResponse>, Status> {
         let pass = self.gate.pass(&request, Rpc::DecideQuarantined);
         pass.permit().await?;
-        self.inner.decide_quarantined(request).await
+        pass.writes(1, self.inner.decide_quarantined(request)).await
     }
 
     async fn list_conflicts(
@@ -103,7 +101,7 @@ impl SubmissionService for Authorized<Submissions> {
     ) -> Result<Response<v1::ResolveConflictResponse>, Status> {
         let pass = self.gate.pass(&request, Rpc::ResolveConflict);
         pass.permit().await?;
-        self.inner.resolve_conflict(request).await
+        pass.writes(1, self.inner.resolve_conflict(request)).await
     }
 
     async fn list_held(

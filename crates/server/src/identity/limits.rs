@@ -20,6 +20,7 @@ use crate::listen::Peer;
 const KEYS_MAX: usize = 65_536;
 /// How many of them are forgotten at once, so that a flood does not look through all of them for each call.
 const FORGOTTEN: usize = KEYS_MAX / 8;
+const TELL_EVERY: Duration = Duration::from_secs(60);
 
 /// What was done by each key since its window began.
 struct Limit<K> {
@@ -32,6 +33,17 @@ struct Limit<K> {
 struct Done {
     since: Instant,
     count: u32,
+    /// When a refusal was last worth a record.
+    told: Option<Instant>,
+}
+
+/// Who has reached a limit waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wait {
+    /// How long.
+    pub(crate) time: Duration,
+    /// Whether the refusal is to be recorded: once a minute of each key, so that the record of refusals does not grow with them.
+    pub(crate) record: bool,
 }
 
 impl<K: Clone + Eq + Hash> Limit<K> {
@@ -39,24 +51,45 @@ impl<K: Clone + Eq + Hash> Limit<K> {
         Self { max, window, done: Mutex::default() }
     }
 
-    /// Counts `more` of a key.
-    fn count(&self, key: &K, more: u32, now: Instant) {
+    /// Looks at what a key did within its window.
+    fn with<T>(&self, key: &K, now: Instant, look: impl FnOnce(&mut Done) -> T) -> T {
         let mut all = self.done.lock();
         if all.len() >= KEYS_MAX && !all.contains_key(key) {
             make_room(&mut all, self.window, now);
         }
-        let done = all.entry(key.clone()).or_insert(Done { since: now, count: 0 });
+        let fresh = Done { since: now, count: 0, told: None };
+        let done = all.entry(key.clone()).or_insert(fresh);
         if done.is_past(self.window, now) {
-            *done = Done { since: now, count: 0 };
+            *done = fresh;
         }
-        done.count = done.count.saturating_add(more);
+        look(done)
     }
 
-    /// How long a key that has reached the limit must wait.
-    fn wait(&self, key: &K, now: Instant) -> Option<Duration> {
+    /// Counts `more` of a key that has not reached the limit; the last ones may go beyond it.
+    fn take(&self, key: &K, more: u32, now: Instant) -> Result<(), Wait> {
+        self.with(key, now, |done| {
+            if done.count < self.max {
+                done.count = done.count.saturating_add(more);
+                return Ok(());
+            }
+            let time = self.window.saturating_sub(now.duration_since(done.since));
+            let record = done.told.is_none_or(|told| now.duration_since(told) >= TELL_EVERY);
+            if record {
+                done.told = Some(now);
+            }
+            Err(Wait { time, record })
+        })
+    }
+
+    /// Takes back what was counted and did not happen.
+    fn give_back(&self, key: &K, less: u32, now: Instant) {
+        self.with(key, now, |done| done.count = done.count.saturating_sub(less));
+    }
+
+    /// Whether a key has reached the limit.
+    fn is_reached(&self, key: &K, now: Instant) -> bool {
         let all = self.done.lock();
-        let done = all.get(key).filter(|done| done.count >= self.max && !done.is_past(self.window, now))?;
-        Some(self.window.saturating_sub(now.duration_since(done.since)))
+        all.get(key).is_some_and(|done| done.count >= self.max && !done.is_past(self.window, now))
     }
 }
 
@@ -89,55 +122,73 @@ impl Failures {
 
     /// Counts a refused call. False when the source had had as many in this minute as it may.
     pub(crate) fn note(&self, source: IpAddr, now: Instant) -> bool {
-        let over = self.is_over(source, now);
-        self.0.count(&Peer(source).network(), 1, now);
-        !over
+        self.0.take(&Peer(source).network(), 1, now).is_ok()
     }
 
     /// Whether a source has had as many refused calls in this minute as it may.
     pub(crate) fn is_over(&self, source: IpAddr, now: Instant) -> bool {
-        self.0.wait(&Peer(source).network(), now).is_some()
+        self.0.is_reached(&Peer(source).network(), now)
     }
 }
 
 /// What a holder of tokens may do only so often within an hour.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Metered {
-    /// Records that went into the log; what was known already costs nothing, so that a file can be sent again from its beginning.
+    /// Records that go into the log: of task forces, and steps and orders of all others.
     Record,
-    /// Identities that were asked for.
+    /// Identities that are asked for.
     Reading,
+    /// Answers with data of single cases, each of which is recorded.
+    Answer,
 }
 
 /// What each holder, by its subject, did within the hour.
 pub(crate) struct Quotas {
     records: Option<Limit<Arc<str>>>,
     readings: Option<Limit<Arc<str>>>,
+    answers: Option<Limit<Arc<str>>>,
 }
 
 impl Quotas {
     /// So many within an hour; 0 for any number.
-    pub(crate) fn new(records_per_hour: u32, readings_per_hour: u32) -> Self {
+    pub(crate) fn new(records: u32, readings: u32, answers: u32) -> Self {
         let limit = |max: u32| (max > 0).then(|| Limit::new(max, Duration::from_secs(3_600)));
-        Self { records: limit(records_per_hour), readings: limit(readings_per_hour) }
+        Self { records: limit(records), readings: limit(readings), answers: limit(answers) }
     }
 
     fn limit(&self, what: Metered) -> Option<&Limit<Arc<str>>> {
         match what {
             Metered::Record => self.records.as_ref(),
             Metered::Reading => self.readings.as_ref(),
+            Metered::Answer => self.answers.as_ref(),
         }
     }
 
-    /// How long a holder must wait that has done as much as it may.
-    pub(crate) fn wait(&self, subject: &Arc<str>, what: Metered, now: Instant) -> Option<Duration> {
-        self.limit(what)?.wait(subject, now)
+    /// Counts what a holder is about to do, or says how long it must wait.
+    pub(crate) fn take(&self, subject: &Arc<str>, what: Metered, more: u32, now: Instant) -> Result<(), Wait> {
+        self.limit(what).map_or(Ok(()), |limit| limit.take(subject, more, now))
+    }
+}
+
+/// Records that a holder is about to hand in. They count until it is known that they did not go into the log: a call that is broken off
+/// does not take them back, as nobody knows what became of it.
+#[must_use]
+pub(crate) struct Reserved {
+    quotas: Arc<Quotas>,
+    subject: Arc<str>,
+    count: u32,
+}
+
+impl Reserved {
+    pub(crate) fn new(quotas: &Arc<Quotas>, subject: &Arc<str>, count: u32, now: Instant) -> Result<Self, Wait> {
+        quotas.take(subject, Metered::Record, count, now)?;
+        Ok(Self { quotas: Arc::clone(quotas), subject: Arc::clone(subject), count })
     }
 
-    /// Counts what a holder did.
-    pub(crate) fn count(&self, subject: &Arc<str>, what: Metered, more: u32, now: Instant) {
-        if let Some(limit) = self.limit(what) {
-            limit.count(subject, more, now);
+    /// So many of them went into the log.
+    pub(crate) fn used(self, count: u32, now: Instant) {
+        if let Some(limit) = &self.quotas.records {
+            limit.give_back(&self.subject, self.count.saturating_sub(count), now);
         }
     }
 }
@@ -175,21 +226,22 @@ mod tests {
 
     #[test]
     fn a_holder_may_do_so_much_an_hour_whichever_token_it_uses_and_then_is_told_how_long_to_wait() {
-        let quotas = Quotas::new(10, 1);
+        let quotas = Arc::new(Quotas::new(10, 1, 0));
         let [one, other]: [Arc<str>; 2] = ["petugas-1", "petugas-2"].map(Into::into);
         let now = Instant::now();
-        quotas.count(&one, Metered::Record, 9, now);
-        assert_eq!(quotas.wait(&one, Metered::Record, now), None);
-        quotas.count(&one, Metered::Record, 1_000, now);
+        let take = |subject, what, at| quotas.take(subject, what, 1, at);
+        let wait = |minutes: u32, record| Err(Wait { time: minutes * MINUTE, record });
+        let known = Reserved::new(&quotas, &one, 1_000, now).unwrap();
+        assert_eq!(take(&one, Metered::Record, now), wait(60, true));
+        known.used(9, now);
+        assert_eq!(take(&one, Metered::Record, now), Ok(()), "what was known already costs nothing");
         let later = now + MINUTE;
-        assert_eq!(quotas.wait(&one, Metered::Record, later), Some(59 * MINUTE));
-        assert_eq!(quotas.wait(&one, Metered::Reading, later), None, "readings are counted apart");
-        quotas.count(&one, Metered::Reading, 1, later);
-        assert_eq!(quotas.wait(&one, Metered::Reading, later), Some(60 * MINUTE));
-        assert_eq!(quotas.wait(&other, Metered::Record, later), None);
-        assert_eq!(quotas.wait(&one, Metered::Record, now + 60 * MINUTE), None);
-        let unlimited = Quotas::new(0, 0);
-        unlimited.count(&one, Metered::Record, u32::MAX, now);
-        assert_eq!(unlimited.wait(&one, Metered::Record, now), None);
+        assert_eq!(take(&one, Metered::Record, later), wait(59, true));
+        assert_eq!(take(&one, Metered::Record, later), wait(59, false), "not each refusal is worth a record");
+        assert_eq!(take(&one, Metered::Reading, later), Ok(()), "readings are counted apart");
+        assert_eq!(take(&one, Metered::Reading, later), wait(60, true));
+        assert_eq!(take(&other, Metered::Record, later), Ok(()));
+        assert_eq!(take(&one, Metered::Record, now + 60 * MINUTE), Ok(()));
+        assert!((0..1_000).all(|_| take(&one, Metered::Answer, now).is_ok()));
     }
 }

@@ -26,10 +26,10 @@ pub use self::{
 };
 pub(crate) use self::{
     keys::Keys,
-    limits::{Failures, Metered, Quotas},
+    limits::{Failures, Metered, Quotas, Reserved, Wait},
     service::IdentityApi,
 };
-use crate::access::{AccessError, AccessLog, State, end, ending, person};
+use crate::access::{AccessError, AccessLog, State, end, person};
 
 /// Bytes of the longest token that is looked at.
 const SECRET_BYTES_MAX: usize = 4 * 1024;
@@ -125,9 +125,12 @@ impl Identity {
 
     fn own_holder(&self, secret: &str, now: Instant) -> Option<Holder> {
         let (token_id, ends) = self.checked(secret)?;
-        let token = self.access.look(|state| state.token(&token_id).cloned())?;
-        let expires_at = ending(&token).0.min(ends);
-        let ended = self.access.look(|state| !state.is_valid(&token, now)) || expires_at <= now;
+        let (token, ending, is_valid) = self.access.look(|state| {
+            let token = state.token(&token_id)?;
+            Some((token.clone(), state.ending(token).0, state.is_valid(token, now)))
+        })?;
+        let expires_at = ending.min(ends);
+        let ended = !is_valid || expires_at <= now;
         let subject = person(&token).into();
         let caller = policy::Caller::of(&token.assignment?).ok()?;
         Some(Holder { token_id, subject, caller, expires_at, ended })
@@ -147,16 +150,17 @@ impl Identity {
             let caller = token.assignment.as_ref().and_then(|assignment| policy::Caller::of(assignment).ok());
             caller.is_some_and(|caller| speaks(&caller))
         };
-        let fits = |token: &v1::Token| {
+        let fits = |token: &v1::Token, ended: Instant| {
             let began = token.issued_at.as_ref().and_then(Instant::from_proto);
-            occurred.is_some_and(|at| began.is_some_and(|began| began <= at) && at < ending(token).0)
+            occurred.is_some_and(|at| began.is_some_and(|began| began <= at) && at < ended)
         };
-        let token = self.access.look(|state| {
+        let (token, (ended_at, how)) = self.access.look(|state| {
             let tokens = state.tokens_of(&holder.subject);
             let ended = tokens.filter(|token| !state.is_valid(token, now) && gave(token));
-            ended.max_by_key(|token| (fits(token), ending(token).0)).cloned()
+            let endings = ended.map(|token| (token, state.ending(token)));
+            let last = endings.max_by_key(|(token, (ended, _))| (fits(token, *ended), *ended));
+            last.map(|(token, ending)| (token.clone(), ending))
         })?;
-        let (ended_at, how) = ending(&token);
         Some(v1::EndedRight {
             token_id: token.token_id,
             began_at: token.issued_at,
@@ -201,9 +205,19 @@ impl Identity {
         (token, secret)
     }
 
+    /// Records that another key signs tokens than before, if so: with that, those of before have ended.
+    async fn record_exchange(&self) -> Result<(), AccessError> {
+        let exchanged = Body::KeyExchanged(v1::KeyExchanged { key_id: self.key_id() });
+        match self.access.decide(|state, _| state.is_key_new().then_some(exchanged)).await {
+            Ok(_) | Err(AccessError::Refused) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Makes sure that there is an operator: writes a token for one when no valid one is known. Whoever owns the folder may start the
     /// server, so this is also the way back in.
     pub(crate) async fn ensure_operator(&self, keys: &Keys, now: Instant) -> Result<bool, EnsureError> {
+        self.record_exchange().await?;
         let has_operator =
             |state: &State| state.tokens_from(0).any(|(_, token)| is_operators(token) && state.is_valid(token, now));
         if self.access.look(has_operator) {
@@ -216,6 +230,7 @@ impl Identity {
     /// Writes a new token for the operator in the place of the one that the server wrote before, and ends that one: whoever found it has
     /// nothing. Its id.
     pub(crate) async fn recover_operator(&self, keys: &Keys, now: Instant) -> Result<String, EnsureError> {
+        self.record_exchange().await?;
         let of_server = |state: &State| -> Vec<String> {
             let written = state.tokens_from(0).filter(|(_, token)| token.issued_by.is_empty() && is_operators(token));
             written.filter(|(_, token)| state.is_valid(token, now)).map(|(_, token)| token.token_id.clone()).collect()
@@ -289,5 +304,48 @@ impl Wanted {
             subject: self.subject,
             key_id,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use satgas_engine::{Clock as _, ManualClock};
+
+    use super::*;
+
+    fn instant(time: &str) -> Instant {
+        Instant::from_jiff(time.parse().unwrap())
+    }
+
+    /// What a server knows, that starts at a time, of when each token ends and how.
+    async fn endings(folder: &Path, time: &str) -> Vec<(Instant, v1::RightEnd)> {
+        let clock = Arc::new(ManualClock::new(time.parse().unwrap()));
+        let keys = Keys::open(folder.join("keys")).unwrap();
+        let now = Instant::from_jiff(clock.now());
+        let access = Arc::new(AccessLog::open(&folder.join("access"), keys.id(), clock).unwrap());
+        Identity::of_server(Arc::clone(&access), &keys).ensure_operator(&keys, now).await.unwrap();
+        let endings = access.look(|state| state.tokens_from(0).map(|(_, token)| state.ending(token)).collect());
+        tokio::task::spawn_blocking(move || access.shutdown()).await.unwrap();
+        endings
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn tokens_end_when_their_key_is_exchanged_also_for_one_that_comes_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let signing = folder.path().join("keys/signing.pem");
+        endings(folder.path(), "2026-03-10T00:00:00Z").await;
+        let first = fs::read(&signing).unwrap();
+        fs::remove_file(&signing).unwrap();
+        endings(folder.path(), "2026-03-11T00:00:00Z").await;
+        let second = fs::read(&signing).unwrap();
+        let years = ["2027-03-10T00:00:00Z", "2027-03-11T00:00:00Z"].map(|end| (instant(end), v1::RightEnd::Expired));
+        fs::write(&signing, first).unwrap();
+        let exchanged = (instant("2026-03-12T00:00:00Z"), v1::RightEnd::KeyExchanged);
+        assert_eq!(endings(folder.path(), "2026-03-12T00:00:00Z").await, [years[0], exchanged]);
+        fs::write(&signing, second).unwrap();
+        let exchanged = (instant("2026-03-13T00:00:00Z"), v1::RightEnd::KeyExchanged);
+        assert_eq!(endings(folder.path(), "2026-03-13T00:00:00Z").await, [exchanged, years[1]]);
     }
 }

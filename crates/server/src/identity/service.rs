@@ -60,11 +60,12 @@ fn check_assignment(assignment: Option<v1::Assignment>) -> Result<v1::Assignment
 }
 
 impl IdentityApi {
-    /// Valid tokens of the same subject.
-    fn tokens_of(&self, holder: &Holder) -> Vec<v1::Token> {
+    /// Valid tokens of a subject, or of whom a token's id stands for.
+    fn tokens_of(&self, subject: &str) -> Vec<v1::Token> {
         let now = self.engine.now();
         let valid = |state: &State| {
-            state.tokens_of(&holder.subject).filter(|token| state.is_valid(token, now)).cloned().collect()
+            let tokens = state.tokens_of(state.stands_for(subject));
+            tokens.filter(|token| state.is_valid(token, now)).cloned().collect()
         };
         self.access.look(valid)
     }
@@ -83,6 +84,7 @@ impl IdentityApi {
             let taken = "is not 1 to 64 of the characters a-z, A-Z, 0-9, '.', '_' and '-'";
             return Err(status::invalid_field("subject", taken));
         }
+        let subject = self.access.look(|state| state.stands_for(&subject).to_owned());
         let lifetime_ns = lifetime("lifetime", asked, 90 * DAY_NS, 400 * DAY_NS)?;
         Ok(Wanted { assignment, purpose, subject, lifetime_ns, issued_by: issued_by.to_owned() })
     }
@@ -133,9 +135,9 @@ impl IdentityService for IdentityApi {
         if !known && !foreign {
             return Err(status::not_found("token"));
         }
-        let revoked = v1::TokenRevoked { token_id, reason, revoked_by };
+        let revoked = v1::TokenRevoked { token_id: token_id.clone(), reason, revoked_by };
         self.access.record(Body::TokenRevoked(revoked)).await.map_err(|error| status::access(&error))?;
-        Ok(Response::new(v1::RevokeTokenResponse {}))
+        Ok(Response::new(v1::RevokeTokenResponse { still_valid: self.tokens_of(&token_id) }))
     }
 
     async fn end_own_token(
@@ -150,7 +152,9 @@ impl IdentityService for IdentityApi {
             return Err(status::ended_by_issuer());
         }
         // Whether somebody else's token exists is not told.
-        if token_id != *holder.token_id && !self.tokens_of(&holder).iter().any(|token| token.token_id == token_id) {
+        if token_id != *holder.token_id
+            && !self.tokens_of(&holder.subject).iter().any(|token| token.token_id == token_id)
+        {
             return Err(status::not_found("token"));
         }
         let (reason, revoked_by) = ("ended by its holder".to_owned(), holder.token_id.to_string());
@@ -227,7 +231,7 @@ impl IdentityService for IdentityApi {
             expires_at: Some(holder.expires_at.to_proto()),
             ended_at: holder.ended.then(|| holder.expires_at.to_proto()),
             // A found phone learns of nothing else that its holder has.
-            tokens: if holder.ended { Vec::new() } else { self.tokens_of(&holder) },
+            tokens: if holder.ended { Vec::new() } else { self.tokens_of(&holder.subject) },
             sample_data: self.log.sample_data,
             time_zone: self.log.time_zone.clone(),
             // How much is written meanwhile is nothing for those who are not here any more.

@@ -45,7 +45,7 @@ impl Services {
             access: Arc::clone(&access),
             identity: Arc::clone(&identity),
             failures: Arc::new(Failures::new(1_000)),
-            quotas: Arc::new(Quotas::new(0, 0)),
+            quotas: Arc::new(Quotas::new(0, 0, 0)),
             sights: sights(&Config::default(), &log).unwrap(),
         };
         let streams = Streams {
