@@ -249,8 +249,10 @@ async fn an_identity_is_read_with_a_purpose_over_restarts_and_lies_nowhere_in_th
     ensure!(fs::metadata(place.log())?.len() > 10_000, "the server's own log is searched, too");
     let lines = fs::read_to_string(place.log())?;
     ensure!(lines.contains("TRACE"), "it is at its most talkative");
+    // As text, as numbers, and compressed: then the frame that it lies in begins like all.
     let as_numbers = format!("{:?}", PURPOSE.as_bytes());
-    for form in [PURPOSE, as_numbers.trim_matches(['[', ']'])] {
+    let frame = format!("{:?}", [0xF5, b'S', b'G', b'J']);
+    for form in [PURPOSE, as_numbers.trim_matches(['[', ']']), frame.trim_matches(['[', ']'])] {
         let line = lines.lines().find(|line| line.contains(form)).unwrap_or_default();
         ensure!(line.is_empty(), "the server's log tells what is stored: {}", &line[..line.len().min(200)]);
     }
