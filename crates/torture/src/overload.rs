@@ -43,7 +43,7 @@ const QUEUE_MIB: u64 = 1;
 const NOTES_CHARS: usize = 2_000;
 /// How much longer each sync takes. The disk has to be what the server waits for: driver and server share the processors of one machine, and
 /// where these are the limit, a driver that offers more only takes them away from the server.
-const SYNC_MICROS: i64 = 100_000;
+const SYNC_MICROS: i64 = 150_000;
 /// The same in a build without optimisation.
 const SYNC_MICROS_SHORT: i64 = 250_000;
 const MIB: f64 = 1_048_576.0;
