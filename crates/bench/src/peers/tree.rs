@@ -84,10 +84,9 @@ mod tests {
 
     #[test]
     fn what_this_process_takes_is_there() {
-        let before = memory(process::id()).unwrap();
-        let taken = vec![1_u8; 8 << 20];
-        let after = memory(process::id()).unwrap();
-        // Other tests of this process may free some meanwhile, but not all of that.
-        assert!(after > before + (4 << 20), "{before} {after} {}", taken.len());
+        // Told as a whole: what other tests of this process take and free meanwhile cannot make it less.
+        let taken = vec![1_u8; 64 << 20];
+        let memory = memory(process::id()).unwrap();
+        assert!(memory >= taken.len() as u64, "{memory}");
     }
 }
