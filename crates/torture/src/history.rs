@@ -133,8 +133,11 @@ impl History {
     }
 }
 
-/// An event as the checker looks at it: id, bytes and place of what a client sent.
-fn of_client(event: &Event) -> Result<Option<(&str, Vec<u8>, Place)>, String> {
+/// Id, bytes and place of what a client sent.
+type OfClient<'a> = (&'a str, Vec<u8>, Place);
+
+/// An event as the checker looks at it; `None` for one that is no client's.
+fn of_client(event: &Event) -> Result<Option<OfClient<'_>>, String> {
     Ok(match &event.body {
         Some(Body::Submitted(s)) => Some((s.submission_id.as_str(), s.encode_to_vec(), Place::Stands)),
         Some(Body::Conflicting(c)) => {

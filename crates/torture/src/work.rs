@@ -145,7 +145,7 @@ impl Author {
 
     fn record(&mut self) -> Submission {
         let known = self.known.choose(&mut self.random).cloned();
-        let submission = match (self.random.random_range(0..20), known) {
+        match (self.random.random_range(0..20), known) {
             (0, Some(known)) => {
                 // Other content under an id that is known.
                 let content = self.visit_content();
@@ -186,8 +186,7 @@ impl Author {
                 self.known.push(visit.submission_id.clone());
                 visit
             }
-        };
-        submission
+        }
     }
 
     fn submission(&mut self, content: Content) -> Submission {
