@@ -17,7 +17,7 @@ use satgas_engine::{
     vault::{self, Clear, MasterKey, Masters, Of, Vault},
 };
 use satgas_journal::{SledJournal, disk};
-use satgas_proto::v1::{self, registry_entry::Entry, submission::Content, submission::Reporter};
+use satgas_proto::v1::{self, event::Body, registry_entry::Entry, submission::Content, submission::Reporter};
 
 const AREA: &str = "53.71.04.1001";
 const CALLS: usize = 300;
@@ -103,6 +103,7 @@ async fn calls(engine: &Engine) {
         }
     }
     for case in &cases {
+        take(engine, case).await;
         let started = Instant::now();
         unseal(engine, case).await;
         record(&mut read, started.elapsed());
@@ -181,6 +182,15 @@ async fn seal(engine: &Engine, case: &str, version: u64) {
 
 fn case_worker() -> v1::Actor {
     v1::Actor { id: "contoh".into(), role: "case_worker".into(), ..Default::default() }
+}
+
+/// Only who has a case reads who its people are.
+async fn take(engine: &Engine, case: &str) {
+    let by = case_worker();
+    let subject = by.id.clone();
+    let taken =
+        v1::CaseAssigned { command_id: id(), case_id: case.to_owned(), subject, by: Some(by), ..Default::default() };
+    engine.record_about_seals(Body::CaseAssigned(taken)).await.expect("nobody has it");
 }
 
 async fn unseal(engine: &Engine, case: &str) {
