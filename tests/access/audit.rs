@@ -12,7 +12,7 @@ use crate::{
     process::Served,
 };
 
-async fn seen(house: &House, token_id: &str) -> anyhow::Result<v1::ListAccessResponse> {
+pub(crate) async fn seen(house: &House, token_id: &str) -> anyhow::Result<v1::ListAccessResponse> {
     let request = v1::ListAccessRequest { token_id: token_id.to_owned(), ..Default::default() };
     let supervisor = house.door(Role::Supervisor, None).await?;
     Ok(AuditServiceClient::new(supervisor).list_access(request).await?.into_inner())

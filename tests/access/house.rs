@@ -5,6 +5,7 @@ use satgas_proto::v1::{
     self, Role, assignment::Own, case_service_client::CaseServiceClient,
     identity_service_client::IdentityServiceClient, registry_entry::Entry,
     registry_service_client::RegistryServiceClient, submission::Content, submission::Reporter,
+    submission_service_client::SubmissionServiceClient,
 };
 use tonic::{Code, Status};
 
@@ -150,6 +151,12 @@ async fn report(door: &Door, reporter: &Reporter) -> anyhow::Result<String> {
     let request = v1::OpenCaseRequest { submission: Some(case_report(reporter)), identities: Vec::new() };
     let opened = CaseServiceClient::new(door.clone()).open_case(request).await?.into_inner();
     Ok(opened.case.context("the case")?.case_id)
+}
+
+pub(crate) async fn submit(door: &Door, submission: &v1::Submission) -> Result<v1::Receipt, Status> {
+    let request = v1::SubmitRequest { submission: Some(submission.clone()) };
+    let answer = SubmissionServiceClient::new(door.clone()).submit(request).await?.into_inner();
+    Ok(answer.receipt.unwrap_or_default())
 }
 
 /// The refusal of a call that must be refused.

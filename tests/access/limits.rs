@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use satgas_proto::v1::{
-    self, IdentityKind, ReceiptStatus, Role, assignment::Own, audit_service_client::AuditServiceClient,
-    case_service_client::CaseServiceClient, identity_service_client::IdentityServiceClient,
-    submission_service_client::SubmissionServiceClient,
+    self, IdentityKind, ReceiptStatus, Role, assignment::Own, case_service_client::CaseServiceClient,
+    identity_service_client::IdentityServiceClient, submission_service_client::SubmissionServiceClient,
 };
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use crate::{
+    audit::seen,
     door::{self, Door},
-    house::{House, OWN, area, case_report, ensure_code, refused, visit},
+    house::{House, OWN, area, case_report, ensure_code, refused, submit, visit},
     process::ask,
 };
 
@@ -29,12 +29,6 @@ async fn token_of(house: &House, subject: &str, assignment: v1::Assignment) -> a
     let channel = house.served.channel().await?;
     let (id, secret) = door::issue_to(subject, &channel, &house.served.operator()?, assignment, 3_600).await?;
     Ok((id, house.with(&secret).await?))
-}
-
-async fn submit(door: &Door, submission: v1::Submission) -> Result<v1::Receipt, Status> {
-    let request = v1::SubmitRequest { submission: Some(submission) };
-    let answer = SubmissionServiceClient::new(door.clone()).submit(request).await?;
-    Ok(answer.into_inner().receipt.unwrap_or_default())
 }
 
 async fn batch(door: &Door, submissions: Vec<v1::Submission>) -> Result<Vec<v1::Receipt>, Status> {
@@ -57,12 +51,9 @@ fn ensure_too_much<T>(answer: Result<T, Status>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Refusals for a cause that the access log has of a token.
+/// Refusals that the access log has of a token.
 async fn refusals(house: &House, token_id: &str) -> anyhow::Result<u64> {
-    let request = v1::ListAccessRequest { token_id: token_id.to_owned(), ..Default::default() };
-    let supervisor = house.door(Role::Supervisor, None).await?;
-    let answer = AuditServiceClient::new(supervisor).list_access(request).await?.into_inner();
-    Ok(answer.rpcs.iter().map(|access| access.refused).sum())
+    Ok(seen(house, token_id).await?.rpcs.iter().map(|access| access.refused).sum())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -72,7 +63,7 @@ async fn a_holder_hands_in_so_many_records_an_hour_and_is_told_when_to_go_on() -
     let (second_id, second) = token_of(&house, "petugas-7", satgas()).await?;
     let (_, colleague) = token_of(&house, "petugas-8", satgas()).await?;
 
-    submit(&first, visit(&area(OWN))).await?;
+    submit(&first, &visit(&area(OWN))).await?;
     let request = v1::OpenCaseRequest { submission: Some(case_report(&area(OWN))), identities: Vec::new() };
     CaseServiceClient::new(first.clone()).open_case(request.clone()).await?;
     // A batch that begins below the limit is taken whole: a phone need not know how much is left.
@@ -80,13 +71,13 @@ async fn a_holder_hands_in_so_many_records_an_hour_and_is_told_when_to_go_on() -
     ensure!(receipts.iter().all(|receipt| receipt.status() == ReceiptStatus::Accepted) && receipts.len() == 2);
 
     let next = visit(&area(OWN));
-    ensure_too_much(submit(&first, next.clone()).await)?;
-    ensure_too_much(submit(&second, next.clone()).await)?;
+    ensure_too_much(submit(&first, &next).await)?;
+    ensure_too_much(submit(&second, &next).await)?;
     ensure_too_much(batch(&second, vec![next.clone()]).await)?;
     ensure_too_much(CaseServiceClient::new(first.clone()).open_case(request).await)?;
     // However often it tries: one record a minute of the holder, and its address goes on.
     ensure!(refusals(&house, &first_id).await? + refusals(&house, &second_id).await? == 1);
-    ensure!(submit(&colleague, next).await?.status() == ReceiptStatus::Accepted, "nobody else is held up");
+    ensure!(submit(&colleague, &next).await?.status() == ReceiptStatus::Accepted, "nobody else is held up");
     Ok(())
 }
 
@@ -123,7 +114,7 @@ async fn calls_that_are_broken_off_and_messages_on_their_way_count() -> anyhow::
     let visits = |count: usize| (0..count).map(|_| visit(&area(OWN))).collect::<Vec<_>>();
     // Sent, and gone before the receipts: until the limit holds, whatever of them was written.
     let mut tries = 0;
-    while submit(&door, visit(&area(OWN))).await.is_ok() {
+    while submit(&door, &visit(&area(OWN))).await.is_ok() {
         let sent = batch(&door, visits(10));
         drop(tokio::time::timeout(Duration::from_millis(2), sent).await);
         tries += 1;

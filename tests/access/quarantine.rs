@@ -12,7 +12,7 @@ use tonic_types::StatusExt as _;
 
 use crate::{
     door::Door,
-    house::{House, NEIGHBOUR, OWN, area, case_report, ensure_code, refused, visit},
+    house::{House, NEIGHBOUR, OWN, area, case_report, ensure_code, refused, submit, visit},
     process::{self, Served},
     recovery::recover,
 };
@@ -43,12 +43,6 @@ async fn ended(house: &House) -> anyhow::Result<(String, Door, v1::Submission, v
     let records = (of_now(visit(&area(OWN))), of_now(case_report(&area(OWN))));
     revoke(house, id.clone()).await?;
     Ok((id, house.with(&secret).await?, records.0, records.1))
-}
-
-async fn submit(door: &Door, submission: &v1::Submission) -> Result<v1::Receipt, Status> {
-    let request = v1::SubmitRequest { submission: Some(submission.clone()) };
-    let answer = SubmissionServiceClient::new(door.clone()).submit(request).await?.into_inner();
-    Ok(answer.receipt.unwrap_or_default())
 }
 
 async fn quarantined(door: &Door) -> Result<Vec<v1::QuarantinedRecord>, Status> {

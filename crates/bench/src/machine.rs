@@ -111,8 +111,7 @@ fn share(all: Processors, own: u64) -> f64 {
 
 /// Ticks of this process and of those that it started and waited for, for themselves and in the kernel.
 fn own_ticks(stat: &str) -> Option<u64> {
-    let fields = stat.get(stat.rfind(')')? + 1..)?.split_whitespace().skip(11).take(4);
-    fields.map(|ticks| ticks.parse::<u64>().ok()).sum()
+    ticks(stat, 4)
 }
 
 /// The memory of a process, in bytes, from its status file.
@@ -147,10 +146,16 @@ pub(crate) fn processor_time(pid: u32) -> Result<Duration> {
     Ok(Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64))
 }
 
-/// For itself and in the kernel. The name before it stands in parentheses and may have any character.
+/// Ticks of a process for itself and in the kernel.
 fn processor_ticks(stat: &str) -> Option<u64> {
-    let mut fields = stat.get(stat.rfind(')')? + 1..)?.split_whitespace().skip(11);
-    Some(fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?)
+    ticks(stat, 2)
+}
+
+/// The first of a process's ticks in its status line, summed: its own, in the kernel, and the same two of its children. The name before them
+/// stands in parentheses and may have any character.
+fn ticks(stat: &str, fields: usize) -> Option<u64> {
+    let all: Vec<&str> = stat.get(stat.rfind(')')? + 1..)?.split_whitespace().skip(11).collect();
+    all.get(..fields)?.iter().map(|ticks| ticks.parse::<u64>().ok()).sum()
 }
 
 /// Refuses what the disk cannot hold, before anything is written.

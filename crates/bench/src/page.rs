@@ -116,17 +116,16 @@ mod tests {
 
     use super::*;
 
+    fn circumstances() -> Circumstances {
+        Circumstances { machine: "2 cores".to_owned(), load_average: "0.01".to_owned(), day: "2026-01-01".to_owned() }
+    }
+
     #[test]
     fn a_new_run_replaces_the_figures_and_keeps_the_notes() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("benchmarks.md");
         fs::write(&path, "# Benchmarks\n\nold figures\n\n## Notes\n\nWhat holds it.\n").unwrap();
-        let circumstances = Circumstances {
-            machine: "2 cores".to_owned(),
-            load_average: "0.01".to_owned(),
-            day: "2026-01-01".to_owned(),
-        };
-        write(&path, &Plan::parse_from(["bench"]), &circumstances, &Figures::default()).unwrap();
+        write(&path, &Plan::parse_from(["bench"]), &circumstances(), &Figures::default()).unwrap();
         let page = fs::read_to_string(&path).unwrap();
         assert!(page.ends_with("\n\n## Notes\n\nWhat holds it.\n") && !page.contains("old figures"), "{page}");
         assert_eq!(page.matches(NOTES).count(), 1);
@@ -142,12 +141,7 @@ mod tests {
         write_peers(&path, "new ones\n").unwrap();
         let expected = "# Benchmarks\n\nfigures\n\n## Beside other servers\n\nnew ones\n\n## Notes\n\nWhat holds it.\n";
         assert_eq!(fs::read_to_string(&path).unwrap(), expected);
-        let circumstances = Circumstances {
-            machine: "2 cores".to_owned(),
-            load_average: "0.01".to_owned(),
-            day: "2026-01-01".to_owned(),
-        };
-        write(&path, &Plan::parse_from(["bench"]), &circumstances, &Figures::default()).unwrap();
+        write(&path, &Plan::parse_from(["bench"]), &circumstances(), &Figures::default()).unwrap();
         let page = fs::read_to_string(&path).unwrap();
         assert!(page.ends_with("\n\n## Beside other servers\n\nnew ones\n\n## Notes\n\nWhat holds it.\n"), "{page}");
         assert_eq!(page.matches(PEERS).count(), 1);

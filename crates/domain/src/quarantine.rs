@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Map, event,
     id::{SubmissionId, is_within},
-    sealed::person,
+    sealed::{is_same_person, person},
     time::Instant,
     validate::{self, Violations},
 };
@@ -114,9 +114,8 @@ impl Kept {
     fn is_of_person(&self, by: &Option<v1::Actor>) -> bool {
         let Some(by) = by else { return false };
         let right = self.right();
-        let handed_in = right.by.unwrap_or_default();
         let token_of_right = [&by.id, person(by)].contains(&&*right.token_id);
-        token_of_right || person(&handed_in) == person(by) || handed_in.id == by.id
+        token_of_right || is_same_person(&right.by.unwrap_or_default(), by)
     }
 
     fn is_of(&self, token: &str) -> bool {

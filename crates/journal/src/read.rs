@@ -37,7 +37,8 @@ impl Request {
 /// Joins `frames`, of which the first one holds the first record asked for, until the request is filled.
 ///
 /// Frames are joined whole; only a first frame that alone exceeds the limit is cut between records. A chunk made of one
-/// frame that is not compressed shares that frame's bytes. Damage behind records that can be given is reported to the next read, which begins there.
+/// frame that is not compressed shares that frame's bytes. Damage behind records that can be given is reported to the next
+/// read, which begins there.
 pub(crate) fn join<I>(request: Request, frames: I) -> Result<Chunk, ReadError>
 where
     I: IntoIterator<Item = Result<(Key, Bytes), String>>,

@@ -133,7 +133,7 @@ where
                 match enqueued {
                     Ok(ticket) => Ok((ticket, reserved)),
                     Err(refused) => {
-                        reserved.used(0, std::time::Instant::now());
+                        reserved.used(0);
                         Err(refused)
                     }
                 }
@@ -142,7 +142,7 @@ where
         .map(|enqueued| async move {
             let (ticket, reserved) = enqueued?;
             let receipts = ticket.receipts().await.map_err(|error| status::write(&error))?;
-            reserved.used(recorded(&receipts), std::time::Instant::now());
+            reserved.used(recorded(&receipts));
             Ok(v1::SubmitBatchResponse { receipts })
         })
         .buffered(IN_FLIGHT)

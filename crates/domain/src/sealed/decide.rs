@@ -2,7 +2,7 @@
 
 use satgas_proto::v1::{self, Violation, event::Body};
 
-use super::{Hold, Sealed, Sealing, Sealings, case_of, person};
+use super::{Sealed, Sealing, Sealings, case_of, is_same_person, person};
 use crate::{
     case::{Case, Cases},
     id::{SubmissionId, is_token},
@@ -156,15 +156,16 @@ impl Ask<'_> {
 
     /// A hold follows its case into the one that it is merged with, and back: what a court asks for may lie under the key of either.
     fn not_held(&self, case: SubmissionId, cases: &Cases, sealings: &Sealings) -> Result<(), Refusal> {
-        let standing =
-            |(id, sealing): (SubmissionId, &Sealing)| Some((id, sealing.standing(self.now, u64::MAX).next()?.clone()));
-        let of_the_same = |(id, _): &(SubmissionId, Hold)| cases.goes_on_in(*id) == cases.goes_on_in(case);
-        let held = sealings.all().filter_map(standing).filter(of_the_same);
+        let goes_on_in = cases.goes_on_in(case);
+        let held = sealings.all().filter_map(|(id, sealing)| Some((id, sealing.standing(self.now, u64::MAX).next()?)));
+        let held = held.filter(|(id, _)| cases.goes_on_in(*id) == goes_on_in);
         // Its own before another's, and else the oldest.
         match held.min_by_key(|(id, hold)| (*id != case, hold.placed.position)) {
-            Some((id, hold)) => {
-                Err(Refusal::Held { case_id: id.to_string(), hold_id: hold.id.to_string(), reason: hold.reason })
-            }
+            Some((id, hold)) => Err(Refusal::Held {
+                case_id: id.to_string(),
+                hold_id: hold.id.to_string(),
+                reason: hold.reason.clone(),
+            }),
             None => Ok(()),
         }
     }
@@ -188,7 +189,7 @@ fn approve(
     // The hold first: whoever is told of one need not send for a second person.
     not_held()?;
     match &approved.by {
-        Some(by) if !by.id.is_empty() && by.id != request.by.id && person(by) != person(&request.by) => Ok(()),
+        Some(by) if !by.id.is_empty() && !is_same_person(by, &request.by) => Ok(()),
         _ => Err(Refusal::SamePerson),
     }
 }

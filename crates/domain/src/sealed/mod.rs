@@ -235,6 +235,12 @@ pub fn person(actor: &v1::Actor) -> &str {
     if actor.subject.is_empty() { &actor.id } else { &actor.subject }
 }
 
+/// Whether two actors are one: the same token, or tokens of the same person.
+#[must_use]
+pub fn is_same_person(one: &v1::Actor, other: &v1::Actor) -> bool {
+    one.id == other.id || person(one) == person(other)
+}
+
 /// The case that one of these events is about; `None` for any other event.
 #[must_use]
 pub fn case_of(body: &Body) -> Option<&str> {

@@ -33,7 +33,7 @@ impl<S: CaseService> CaseService for Authorized<S> {
         };
         let answer = response.get_mut();
         let written = recorded(&answer.receipt) + u32::try_from(identities).unwrap_or(u32::MAX);
-        reserved.used(written, std::time::Instant::now());
+        reserved.used(written);
         // Under an id that was taken the answer would hold the case that stands, whoever reported it.
         answer.case.take_if(|case| !pass.reaches(&case.area_code, &case.institution_id));
         answer.case.iter_mut().for_each(|case| pass.sight().case(case));

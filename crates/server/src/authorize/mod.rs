@@ -193,7 +193,7 @@ impl Pass {
         let reserved = self.reserve(count).await?;
         let outcome = call.await;
         if outcome.is_err() {
-            reserved.used(0, std::time::Instant::now());
+            reserved.used(0);
         }
         outcome
     }

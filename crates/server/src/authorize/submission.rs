@@ -27,7 +27,7 @@ impl SubmissionService for Authorized<Submissions> {
         let ended = pass.reports(&submission).await?;
         let reserved = pass.reserve(1).await?;
         let outcome = self.inner.take(Handed { submission, ended }).await;
-        reserved.used(outcome.as_ref().map_or(0, |receipt| recorded([receipt])), std::time::Instant::now());
+        reserved.used(outcome.as_ref().map_or(0, |receipt| recorded([receipt])));
         let receipt = outcome?;
         Ok(Response::new(v1::SubmitResponse { receipt: Some(receipt) }))
     }

@@ -82,8 +82,10 @@ impl<K: Clone + Eq + Hash> Limit<K> {
     }
 
     /// Takes back what was counted and did not happen.
-    fn give_back(&self, key: &K, less: u32, now: Instant) {
-        self.with(key, now, |done| done.count = done.count.saturating_sub(less));
+    fn give_back(&self, key: &K, less: u32) {
+        if let Some(done) = self.done.lock().get_mut(key) {
+            done.count = done.count.saturating_sub(less);
+        }
     }
 
     /// Whether a key has reached the limit.
@@ -186,9 +188,9 @@ impl Reserved {
     }
 
     /// So many of them went into the log.
-    pub(crate) fn used(self, count: u32, now: Instant) {
+    pub(crate) fn used(self, count: u32) {
         if let Some(limit) = &self.quotas.records {
-            limit.give_back(&self.subject, self.count.saturating_sub(count), now);
+            limit.give_back(&self.subject, self.count.saturating_sub(count));
         }
     }
 }
@@ -233,7 +235,7 @@ mod tests {
         let wait = |minutes: u32, record| Err(Wait { time: minutes * MINUTE, record });
         let known = Reserved::new(&quotas, &one, 1_000, now).unwrap();
         assert_eq!(take(&one, Metered::Record, now), wait(60, true));
-        known.used(9, now);
+        known.used(9);
         assert_eq!(take(&one, Metered::Record, now), Ok(()), "what was known already costs nothing");
         let later = now + MINUTE;
         assert_eq!(take(&one, Metered::Record, later), wait(59, true));
