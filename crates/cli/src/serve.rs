@@ -84,6 +84,10 @@ struct Flags {
 /// Serves until a signal.
 pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     logging::start(args.log_format);
+    // Huge pages that are touched in a few places are memory that nobody uses: 70 MB instead of 20 of an idle server.
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::debug!(%error, "huge pages stay on: the server takes more memory");
+    }
     // Listened to before the server starts: a signal that comes while it starts is not lost.
     let mut stop = Stop::listen()?;
     let config = Config::load(args.config.as_deref(), &args.flags)?;

@@ -9,8 +9,10 @@ use std::marker::PhantomData;
 use bytes::{BufMut as _, Bytes};
 use tonic::{
     Status,
-    codec::{DecodeBuf, Decoder, EncodeBuf, Encoder},
+    codec::{BufferSettings, DecodeBuf, Decoder, EncodeBuf, Encoder},
 };
+
+use crate::codec::buffers;
 
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
 mod generated {
@@ -62,6 +64,10 @@ impl Encoder for Verbatim {
         }
         Ok(())
     }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        buffers()
+    }
 }
 
 /// Decodes a protobuf message.
@@ -74,5 +80,9 @@ impl<M: prost::Message + Default> Decoder for MessageDecoder<M> {
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<M>, Status> {
         M::decode(buffer).map(Some).map_err(|error| Status::invalid_argument(format!("not a valid message: {error}")))
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        buffers()
     }
 }

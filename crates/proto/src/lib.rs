@@ -21,6 +21,8 @@ pub mod v1 {
 mod redacted;
 
 #[cfg(feature = "grpc")]
+pub mod codec;
+#[cfg(feature = "grpc")]
 pub mod encoded;
 
 /// The encoded `FileDescriptorSet` of the package, for reflection.

@@ -62,7 +62,8 @@ impl EventService for Events {
         };
         let cursor = self.cursor(&sight, start, r.filter)?;
         let stop = self.streams.stop.clone();
-        let subscription = Subscription { cursor, handed_over: start, heartbeat, caught_up: false };
+        let subscription =
+            Subscription { cursor, handed_over: start, heartbeat, caught_up: false, turn: Instant::now() };
         self.streams.open(move |sink| subscription.run(sink, stop)).map(Response::new)
     }
 }
@@ -138,6 +139,8 @@ struct Subscription {
     handed_over: u64,
     heartbeat: Duration,
     caught_up: bool,
+    /// When it is its turn again to wait for more.
+    turn: Instant,
 }
 
 impl Subscription {
@@ -182,8 +185,18 @@ impl Subscription {
             return Ok(sink.send(self.notice(StreamNotice::CaughtUp)).await?);
         }
         let due = Instant::now() + self.heartbeat;
+        let turn = self.turn;
+        let moved = async {
+            tokio::time::sleep_until(turn).await;
+            self.cursor.wait().await
+        };
         tokio::select! {
-            moved = self.cursor.wait() => if moved { Ok(()) } else { Err(End::Stopped) },
+            moved = moved => if moved {
+                self.turn = Instant::now() + sink.turn();
+                Ok(())
+            } else {
+                Err(End::Stopped)
+            },
             () = tokio::time::sleep_until(due) => Ok(sink.send(self.notice(StreamNotice::Heartbeat)).await?),
             () = stop.cancelled() => Err(End::Stopped),
             () = sink.closed() => Err(End::Closed),

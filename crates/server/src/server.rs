@@ -44,7 +44,7 @@ use crate::{
     AccessOpenError, Config, EnsureError, FolderError, IssuerError, KeyError, TlsError,
     access::AccessLog,
     audit::Audit,
-    authorize::{Authorized, Gate, door},
+    authorize::{Authorized, DoorLayer, Gate},
     case::CaseApi,
     evaluation::Evaluations,
     event::Events,
@@ -57,10 +57,8 @@ use crate::{
     sealed::Erasures,
     sight::Sights,
     statistics::Statistics,
-    status,
     stream::Streams,
     submission::Submissions,
-    timely::timely,
     tls::{Files, Tls},
     warning::Warnings,
 };
@@ -188,7 +186,7 @@ impl Server {
         })??;
         let log = log_opened(&engine).await?;
         let sample_data = log.sample_data;
-        let gate = Gate {
+        let gate = Arc::new(Gate {
             engine: engine.clone(),
             access: Arc::clone(&access),
             identity: Arc::new(Identity::new(Arc::clone(&access), &keys, &config.issuers)?),
@@ -199,7 +197,7 @@ impl Server {
                 config.case_answers_per_hour,
             )),
             sights: sights(&config, &log)?,
-        };
+        });
         access.end_streams(engine.head().position).await.map_err(EnsureError::from)?;
         let is_operator_new = gate.identity.ensure_operator(&keys, engine.now()).await?;
         let operator_token = keys.operator_token();
@@ -214,13 +212,14 @@ impl Server {
             stop: stop.clone(),
             places: Arc::new(Semaphore::new(config.streams_max.clamp(1, Semaphore::MAX_PERMITS))),
             stall: Duration::from_secs(config.stall_s.max(1)),
+            open: Arc::default(),
         };
         if config.deadlines_every_s > 0 {
             let every = Duration::from_secs(config.deadlines_every_s);
             tasks.spawn(watch_deadlines(engine.clone(), every, stop.clone()));
         }
         let patience = Duration::from_secs(config.request_deadline_s.max(1));
-        let routes = routes(&gate, log, &streams, patience).await?;
+        let routes = routes(&gate, log, &streams).await?;
         let limits = Limits { all: config.connections_max.max(1), of_source: config.connections_per_source_max.max(1) };
         let speaks_tls = tls.is_some();
         if let Some(tls) = &tls {
@@ -231,6 +230,8 @@ impl Server {
             .http2_keepalive_timeout(Some(KEEPALIVE))
             .http2_max_header_list_size(HEADERS_BYTES_MAX)
             .max_concurrent_streams(STREAMS_PER_CONNECTION)
+            // Nothing of a call is read before it is let in.
+            .layer(DoorLayer { gate, patience })
             .add_routes(routes)
             .serve_with_incoming_shutdown(
                 connections(listener, tls, limits, stop.clone()),
@@ -379,7 +380,7 @@ fn open(config: &Config, clock: Arc<dyn Clock>, address: SocketAddr) -> Result<O
     Ok(Opened { folder, engine, access, keys })
 }
 
-async fn routes(gate: &Gate, log: v1::LogOpened, streams: &Streams, patience: Duration) -> Result<Routes, StartError> {
+async fn routes(gate: &Arc<Gate>, log: v1::LogOpened, streams: &Streams) -> Result<Routes, StartError> {
     let engine = &gate.engine;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(DESCRIPTORS)
@@ -406,7 +407,7 @@ async fn routes(gate: &Gate, log: v1::LogOpened, streams: &Streams, patience: Du
     let audit = Audit { engine: engine.clone(), access: Arc::clone(&gate.access) };
     let submissions = SubmissionServiceServer::new(behind(gate, submissions));
     let registry = RegistryServiceServer::new(behind(gate, registry));
-    let routes = Routes::new(submissions.max_decoding_message_size(SUBMISSION_BYTES_MAX))
+    Ok(Routes::new(submissions.max_decoding_message_size(SUBMISSION_BYTES_MAX))
         .add_service(registry.max_decoding_message_size(REGISTRY_BYTES_MAX))
         .add_service(CaseServiceServer::new(behind(gate, cases)))
         .add_service(ErasureServiceServer::new(behind(gate, erasures)))
@@ -418,18 +419,12 @@ async fn routes(gate: &Gate, log: v1::LogOpened, streams: &Streams, patience: Du
         .add_service(IdentityServiceServer::new(behind(gate, identity)).max_decoding_message_size(OPEN_BYTES_MAX))
         .add_service(AuditServiceServer::new(behind(gate, audit)))
         .add_service(health_service.max_decoding_message_size(OPEN_BYTES_MAX))
-        .add_service(reflection.max_decoding_message_size(OPEN_BYTES_MAX));
-    // The door is the outermost: nothing of a call is read before it is let in.
-    let router = routes
-        .into_axum_router()
-        .layer(axum::middleware::map_request_with_state(patience, timely))
-        .layer(axum::middleware::map_response(readable));
-    Ok(Routes::from(router.layer(axum::middleware::from_fn_with_state(gate.clone(), door))))
+        .add_service(reflection.max_decoding_message_size(OPEN_BYTES_MAX)))
 }
 
 /// A service behind its decisions.
-fn behind<S>(gate: &Gate, inner: S) -> Authorized<S> {
-    Authorized { inner, gate: gate.clone() }
+fn behind<S>(gate: &Arc<Gate>, inner: S) -> Authorized<S> {
+    Authorized { inner, gate: Arc::clone(gate) }
 }
 
 /// Records deadlines that pass unmet until the server stops. What cannot be written is tried again at the next look.
@@ -484,13 +479,5 @@ async fn tell_health(health: &HealthReporter, writable: Writable) {
         warning_service_server::SERVICE_NAME,
     ] {
         health.set_service_status(service, ServingStatus::Serving).await;
-    }
-}
-
-/// Gives an answer to an unreadable request the status that its sender can act on.
-async fn readable(response: axum::response::Response) -> axum::response::Response {
-    match tonic::Status::from_header_map(response.headers()) {
-        Some(refused) => status::unreadable(refused).into_http(),
-        None => response,
     }
 }

@@ -1,7 +1,15 @@
 //! Streams to clients: each has a task that makes its messages, a place among a bounded number, and a limit on how long a client may take
 //! nothing.
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use futures_util::{StreamExt as _, stream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -18,6 +26,13 @@ pub(crate) type BoxStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Se
 const LAST_WORD: Duration = Duration::from_secs(1);
 /// Messages that wait for the client besides the one that HTTP/2 is sending.
 const WAITING: usize = 1;
+/// What a message of a live stream costs, about. So long, times the streams that are open, a stream waits between two messages: what comes
+/// meanwhile goes out in one. With a few of them that is less than anybody notices.
+const TURN: Duration = Duration::from_micros(25);
+/// The longest that a stream waits for its turn.
+const TURN_MAX: Duration = Duration::from_millis(150);
+/// A shorter wait is no rest for anybody.
+const TURN_MIN: Duration = Duration::from_millis(2);
 
 /// What all streams of a server share.
 #[derive(Clone)]
@@ -26,6 +41,24 @@ pub(crate) struct Streams {
     pub(crate) stop: CancellationToken,
     pub(crate) places: Arc<Semaphore>,
     pub(crate) stall: Duration,
+    /// How many are open.
+    pub(crate) open: Arc<AtomicUsize>,
+}
+
+/// Counts an open stream.
+struct Open(Arc<AtomicUsize>);
+
+impl Open {
+    fn one_more(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Why a message did not go out.
@@ -41,6 +74,7 @@ pub(crate) struct Sink<T> {
     messages: mpsc::Sender<T>,
     stall: Duration,
     stop: CancellationToken,
+    open: Open,
 }
 
 impl<T> Sink<T> {
@@ -67,6 +101,13 @@ impl<T> Sink<T> {
         tokio::time::sleep(LAST_WORD).await;
     }
 
+    /// How long a live stream rests after a message, so that all get their turn; nothing while there are few.
+    pub(crate) fn turn(&self) -> Duration {
+        let open = u32::try_from(self.open.0.load(Ordering::Relaxed)).unwrap_or(u32::MAX);
+        let turn = TURN.saturating_mul(open);
+        if turn < TURN_MIN { Duration::ZERO } else { turn.min(TURN_MAX) }
+    }
+
     /// Waits until the client has gone.
     pub(crate) async fn closed(&self) {
         self.messages.closed().await;
@@ -83,7 +124,8 @@ impl Streams {
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| status::too_many_streams())?;
         let (messages, out) = mpsc::channel(WAITING);
         let (end, ended) = oneshot::channel();
-        let sink = Sink { messages, stall: self.stall, stop: self.stop.clone() };
+        let open = Open::one_more(&self.open);
+        let sink = Sink { messages, stall: self.stall, stop: self.stop.clone(), open };
         self.tasks.spawn(async move {
             let status = make(sink).await;
             drop(place);

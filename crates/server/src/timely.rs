@@ -6,25 +6,20 @@ use std::{
     time::Duration,
 };
 
-use axum::{
-    body::{Body, Bytes, HttpBody},
-    extract::{Request, State},
-};
-use hyper::body::Frame;
+use bytes::Bytes;
+use hyper::body::{Body as HttpBody, Frame};
 use satgas_domain::policy::Rpc;
 use tokio::time::{Instant, Sleep};
+use tonic::{body::Body, codegen::StdError};
 
 use crate::status;
 
 /// A slow line that goes on sending is not cut: each so many bytes give it a second more.
 const BYTES_PER_SECOND: u64 = 16 * 1024;
 
-/// Gives a request its deadline. A batch has none: it goes on for as long as its sender has records.
-pub(crate) async fn timely(State(patience): State<Duration>, request: Request) -> Request {
-    if request.uri().path().strip_prefix("/satgas.v1.") == Some(Rpc::SubmitBatch.path()) {
-        return request;
-    }
-    request.map(|body| Body::new(Timely::new(body, patience)))
+/// Gives the body of a request its deadline. A batch has none: it goes on for as long as its sender has records.
+pub(crate) fn timely(rpc: Option<Rpc>, patience: Duration, body: Body) -> Body {
+    if rpc == Some(Rpc::SubmitBatch) { body } else { Body::new(Timely::new(body, patience)) }
 }
 
 /// A body with a deadline.
@@ -53,9 +48,9 @@ impl Timely {
 
 impl HttpBody for Timely {
     type Data = Bytes;
-    type Error = axum::BoxError;
+    type Error = StdError;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::BoxError>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, StdError>>> {
         let this = self.get_mut();
         if this.is_over {
             return Poll::Ready(None);

@@ -71,10 +71,14 @@ pub(super) struct Ledger {
 pub(super) struct DueDays(Vec<(Day, u32, u32)>);
 
 impl DueDays {
+    fn add(&mut self, due: Day, record: u32, number: u32) {
+        let at = self.0.partition_point(|(day, ..)| *day <= due);
+        self.0.insert(at, (due, record, number));
+    }
+
     fn add_once(&mut self, due: Day, record: u32, number: u32) {
         if !self.range(due..due.next()).any(|known| known == (due, record, number)) {
-            let at = self.0.partition_point(|(day, ..)| *day <= due);
-            self.0.insert(at, (due, record, number));
+            self.add(due, record, number);
         }
     }
 
@@ -89,7 +93,7 @@ impl Views {
     /// Books a record that has just come.
     pub(super) fn book_new(&mut self, id: SubmissionId, scope: Scope, version: Version) {
         let index = u32::try_from(self.records.len()).expect("fewer than 2^32 records");
-        self.enlist(index, scope, &version, Links::push);
+        self.enlist(index, scope, &version, true);
         let position = self.position;
         let cell = self.ledger_mut(scope).months.entry(version.month);
         cell.counts.add(&version);
@@ -108,7 +112,7 @@ impl Views {
         let after = change.version.clone();
         self.records.change(index, change);
         if let Some(version) = &after {
-            self.enlist(index, scope, version, Links::push_once);
+            self.enlist(index, scope, version, false);
         }
         for version in [&before, &after].into_iter().flatten() {
             self.count_again(scope, version.month);
@@ -129,8 +133,10 @@ impl Views {
         }
     }
 
-    /// Enters a record into every list that one of its versions belongs to.
-    fn enlist(&mut self, index: u32, scope: Scope, version: &Version, push: fn(&mut Links, &mut List, u32)) {
+    /// Enters a record into every list that one of its versions belongs to. A new one is in none of them yet.
+    fn enlist(&mut self, index: u32, scope: Scope, version: &Version, is_new: bool) {
+        let push = if is_new { Links::push } else { Links::push_once };
+        let agree = if is_new { DueDays::add } else { DueDays::add_once };
         let (links, month) = (&mut self.links, version.month);
         let ledger = match scope {
             Scope::Area(area) => &mut self.areas[area as usize],
@@ -138,7 +144,7 @@ impl Views {
         };
         push(links, &mut ledger.months.entry(month).records, index);
         for (number, due) in version.content.agreed() {
-            ledger.due.add_once(*due, index, *number);
+            agree(&mut ledger.due, *due, index, *number);
         }
         match &version.content {
             Content::Monitoring { task_force, month, .. } => {

@@ -11,7 +11,8 @@
 //! # The order of a commit
 //!
 //! 1. Refuse on a stale position, a limit or a full disk; nothing has happened yet.
-//! 2. Apply all frames as one sled batch: after a crash sled recovers the whole batch or nothing of it.
+//! 2. Hand the frames to sled: one by itself as one message of its log, several as one batch. After a crash sled recovers all of
+//!    them or none. (A batch costs a message more, which it writes and syncs by itself: 0.1 ms.)
 //! 3. `flush`: sled hands its buffers to the operating system. On Linux it calls only `sync_file_range`, which neither
 //!    empties the disk's cache nor writes the file's length.
 //! 4. `sync_data` on sled's file through our own handle. Now the commit is durable.
@@ -101,13 +102,21 @@ impl SledJournal {
         &self.path
     }
 
-    fn make_durable(&self, batch: Batch) -> Result<(), (&'static str, String)> {
-        self.write(batch)?;
+    fn make_durable(&self, frames: Vec<(Key, IVec)>) -> Result<(), (&'static str, String)> {
+        self.write(frames)?;
         self.sync()
     }
 
-    fn write(&self, batch: Batch) -> Result<(), (&'static str, String)> {
-        self.db.apply_batch(batch).map_err(|cause| ("writing the commit", cause.to_string()))?;
+    fn write(&self, mut frames: Vec<(Key, IVec)>) -> Result<(), (&'static str, String)> {
+        let written = match frames.pop() {
+            Some((key, frame)) if frames.is_empty() => self.db.insert(key.to_bytes(), frame).map(|_| ()),
+            last => {
+                let mut batch = Batch::default();
+                frames.into_iter().chain(last).for_each(|(key, frame)| batch.insert(&key.to_bytes()[..], frame));
+                self.db.apply_batch(batch)
+            }
+        };
+        written.map_err(|cause| ("writing the commit", cause.to_string()))?;
         self.db.flush().map_err(|cause| ("flushing the commit", cause.to_string())).map(|_| ())
     }
 
@@ -160,9 +169,9 @@ impl Journal for SledJournal {
         self.check_free_bytes(records.bytes().len())?;
         // Stands if sled panics below, too.
         writer.poisoned = Some("an append did not come to its end".into());
-        let mut batch = Batch::default();
-        let head = cut(head, records, |key, frame| batch.insert(&key.to_bytes()[..], frame));
-        if let Err((what, cause)) = self.make_durable(batch) {
+        let mut frames = Vec::new();
+        let head = cut(head, records, |key, frame| frames.push((key, IVec::from(frame))));
+        if let Err((what, cause)) = self.make_durable(frames) {
             writer.poisoned = Some(format!("{what}: {cause}"));
             return Err(AppendError::Failed { what, cause });
         }

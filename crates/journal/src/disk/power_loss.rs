@@ -1,7 +1,7 @@
 //! The power fails while a commit is being written: what the disk then holds is what was synced before, and any part of what was written
 //! since.
 //!
-//! sled writes within `apply_batch` and `flush`; nothing is synced before our own `sync`. So the files as they were after the last sync and as
+//! sled writes within `insert`, `apply_batch` and `flush`; nothing is synced before our own `sync`. So the files as they were after the last sync and as
 //! they are before the next one are both at hand, and every sector in which they differ may have reached the disk or not. File lengths,
 //! new files and the last sector cut in two are part of that. Each such disk is opened as after a restart.
 
@@ -13,7 +13,7 @@ use std::{
 
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use sled::Batch;
+use sled::IVec;
 
 use super::{Options, SledJournal, files, recover};
 use crate::{
@@ -154,9 +154,9 @@ fn whatever_the_power_takes_everything_acknowledged_is_there_and_a_commit_is_who
             _ => vec![random.random_range(1..90); 9],
         };
         let synced = look(folder.path());
-        let mut batch = Batch::default();
-        let next = cut(head, &records_of(head.position, &sizes), |key, frame| batch.insert(&key.to_bytes()[..], frame));
-        journal.write(batch).unwrap();
+        let mut frames = Vec::new();
+        let next = cut(head, &records_of(head.position, &sizes), |key, frame| frames.push((key, IVec::from(frame))));
+        journal.write(frames).unwrap();
         let written = look(folder.path());
         lengths.extend(sizes);
         for disk in 0..DISKS {

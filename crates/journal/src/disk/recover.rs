@@ -16,7 +16,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use sled::Batch;
+use sled::IVec;
 
 use super::{Options, SledJournal, anchor::Anchor, files, raw::windows};
 use crate::{
@@ -253,14 +253,15 @@ struct Loader<'a> {
     /// Of the commit that is being read.
     frames: Vec<(Key, Bytes)>,
     /// Of whole commits that are not written yet.
-    batch: Batch,
+    /// Of whole commits.
+    whole: Vec<(Key, IVec)>,
     bytes: usize,
     head: Head,
 }
 
 impl<'a> Loader<'a> {
     fn new(journal: &'a SledJournal) -> Self {
-        Self { journal, frames: Vec::new(), batch: Batch::default(), bytes: 0, head: Head::EMPTY }
+        Self { journal, frames: Vec::new(), whole: Vec::new(), bytes: 0, head: Head::EMPTY }
     }
 
     fn push(&mut self, key: Key, frame: Bytes) {
@@ -271,7 +272,7 @@ impl<'a> Loader<'a> {
     fn commit(&mut self, head: Head) -> Result<(), String> {
         for (key, frame) in self.frames.drain(..) {
             self.bytes += frame.len();
-            self.batch.insert(&key.to_bytes()[..], frame.as_ref());
+            self.whole.push((key, IVec::from(frame.as_ref())));
         }
         self.head = head;
         if self.bytes >= LOAD_BYTES { self.write() } else { Ok(()) }
@@ -279,8 +280,8 @@ impl<'a> Loader<'a> {
 
     fn write(&mut self) -> Result<(), String> {
         self.bytes = 0;
-        let batch = std::mem::take(&mut self.batch);
-        self.journal.make_durable(batch).map_err(|(what, cause)| format!("{what}: {cause}"))?;
+        let whole = std::mem::take(&mut self.whole);
+        self.journal.make_durable(whole).map_err(|(what, cause)| format!("{what}: {cause}"))?;
         self.journal.writer.lock().anchor.write(self.head).map_err(|error| error.to_string())?;
         *self.journal.head.write() = self.head;
         Ok(())

@@ -1,64 +1,111 @@
 //! The door: the first thing that every call meets. Who calls, and may that role make this call at all? Nothing of the request's body has
 //! been read by then. A token that has ended gets no further, but with records of its own time.
 
-use axum::{
-    extract::{Request, State},
-    http::{HeaderMap, header::AUTHORIZATION, request::Parts},
-    middleware::Next,
-    response::Response,
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
 };
-use satgas_domain::policy::{Rpc, outlives_its_token};
+
+use hyper::{HeaderMap, Request, Response, header::AUTHORIZATION, http::request::Parts};
+use satgas_domain::policy::{self, Resource, Rpc, outlives_its_token};
 use satgas_proto::v1::AccessRefusal;
-use tonic::Status;
+use tonic::{Status, body::Body};
+use tower::{Layer, Service};
 
 use super::{Gate, Holder};
+use crate::{status, timely::timely};
 
 /// Services that tell nothing of any record: whether the server is well, and its vocabulary, which is public.
 const OPEN: [&str; 2] = ["/grpc.health.v1.Health/", "/grpc.reflection.v1.ServerReflection/"];
 
-/// Lets a call in, or answers it.
-pub(crate) async fn door(State(gate): State<Gate>, request: Request, next: Next) -> Response {
-    let path = request.uri().path();
-    if OPEN.iter().any(|service| path.starts_with(service)) {
-        return next.run(request).await;
-    }
-    let Some(rpc) = path.strip_prefix("/satgas.v1.").and_then(Rpc::from_path) else {
-        return Status::unimplemented("there is no such call").into_http();
-    };
-    let (mut parts, body) = request.into_parts();
-    match admit(&gate, rpc, &parts).await {
-        Ok(holder) => {
-            parts.extensions.insert(holder);
-            next.run(Request::from_parts(parts, body)).await
-        }
-        Err(status) => status.into_http(),
+/// Puts the door before services.
+#[derive(Clone)]
+pub(crate) struct DoorLayer {
+    pub(crate) gate: Arc<Gate>,
+    /// How long a request's bytes may take.
+    pub(crate) patience: Duration,
+}
+
+impl<S> Layer<S> for DoorLayer {
+    type Service = Door<S>;
+
+    fn layer(&self, inner: S) -> Door<S> {
+        Door { inner, door: self.clone() }
     }
 }
 
-async fn admit(gate: &Gate, rpc: Rpc, parts: &Parts) -> Result<Holder, Status> {
-    let mut call = tonic::Request::new(());
-    *call.metadata_mut() = tonic::metadata::MetadataMap::from_headers(parts.headers.clone());
-    if let Some(peer) = parts.extensions.get::<crate::listen::Peer>() {
-        call.extensions_mut().insert(*peer);
+/// Services behind the door.
+#[derive(Clone)]
+pub(crate) struct Door<S> {
+    inner: S,
+    door: DoorLayer,
+}
+
+impl<S> Service<Request<Body>> for Door<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
     }
-    let mut pass = gate.pass(&call, rpc);
-    match bearer(&parts.headers) {
-        Bearer::None => {}
-        Bearer::Secret(secret) => match gate.identity.holder(secret, gate.engine.now()).await {
-            Some(holder) if !holder.ended => pass.holder = holder,
-            Some(holder) if outlives_its_token(rpc, holder.caller.role) => {
-                pass.holder = holder;
-                pass.comes_late().await?;
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        // The one that is ready takes the call.
+        let next = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, next);
+        let DoorLayer { gate, patience } = self.door.clone();
+        Box::pin(async move {
+            let (mut parts, body) = request.into_parts();
+            let path = parts.uri.path();
+            let mut rpc = None;
+            if !OPEN.iter().any(|service| path.starts_with(service)) {
+                rpc = path.strip_prefix("/satgas.v1.").and_then(Rpc::from_path);
+                let Some(rpc) = rpc else {
+                    return Ok(Status::unimplemented("there is no such call").into_http());
+                };
+                match admit(&gate, rpc, &parts).await {
+                    Ok(holder) => drop(parts.extensions.insert(holder)),
+                    Err(status) => return Ok(status.into_http()),
+                }
             }
-            _ => return Err(pass.refuse(AccessRefusal::BadToken).await),
-        },
-        Bearer::Malformed => return Err(pass.refuse(AccessRefusal::BadToken).await),
+            let answer = inner.call(Request::from_parts(parts, timely(rpc, patience, body))).await?;
+            // An unreadable request gets the status that its sender can act on.
+            Ok(match Status::from_header_map(answer.headers()) {
+                Some(refused) => status::unreadable(refused).into_http(),
+                None => answer,
+            })
+        })
     }
-    let without_token = pass.holder.token_id.is_empty();
-    match satgas_domain::policy::decide(&pass.holder.caller, rpc, satgas_domain::policy::Resource::Unnamed) {
-        Ok(_) => Ok(pass.holder),
-        Err(_) if without_token => Err(pass.refuse(AccessRefusal::NoToken).await),
-        Err(_) => Err(pass.refuse(AccessRefusal::Role).await),
+}
+
+/// Who calls, when it may.
+async fn admit(gate: &Arc<Gate>, rpc: Rpc, parts: &Parts) -> Result<Holder, Status> {
+    let pass = |holder| gate.pass_of(holder, rpc, &parts.headers, parts.extensions.get());
+    let refused = async |why| Err(pass(Holder::anybody()).refuse(why).await);
+    let holder = match bearer(&parts.headers) {
+        Bearer::None => Holder::anybody(),
+        Bearer::Secret(secret) => match gate.identity.holder(secret, gate.engine.now()).await {
+            Some(holder) if !holder.ended => holder,
+            Some(holder) if outlives_its_token(rpc, holder.caller.role) => {
+                pass(holder.clone()).comes_late().await?;
+                holder
+            }
+            _ => return refused(AccessRefusal::BadToken).await,
+        },
+        Bearer::Malformed => return refused(AccessRefusal::BadToken).await,
+    };
+    match policy::decide(&holder.caller, rpc, Resource::Unnamed) {
+        Ok(_) => Ok(holder),
+        Err(_) if holder.token_id.is_empty() => Err(pass(holder).refuse(AccessRefusal::NoToken).await),
+        Err(_) => Err(pass(holder).refuse(AccessRefusal::Role).await),
     }
 }
 

@@ -49,7 +49,10 @@ impl<S: EventService<SubscribeStream = BoxStream<Encoded>>> EventService for Aut
         request.extensions_mut().insert(pass.sight());
         let inner = self.inner.subscribe(request).await?.into_inner();
         let closing = match tells {
-            true => Some(Closing { gate: self.gate.clone(), access_position: pass.saw_events(range).await? }),
+            true => Some(Closing {
+                gate: std::sync::Arc::clone(&self.gate),
+                access_position: pass.saw_events(range).await?,
+            }),
             false => None,
         };
         let inner = futures_util::StreamExt::map(inner, move |message| {
@@ -94,7 +97,7 @@ fn range(filter: &v1::EventFilter, after_position: u64) -> v1::EventRange {
 
 /// Records the end of a stream when it is dropped. Without the record, after a crash, the next start ends it.
 struct Closing {
-    gate: Gate,
+    gate: std::sync::Arc<Gate>,
     access_position: u64,
 }
 

@@ -23,6 +23,7 @@ mod warning;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
+use hyper::HeaderMap;
 use satgas_domain::{
     id::SubmissionId,
     policy::{self, Caller, Permit, Reach, Refusal, Resource, Rpc},
@@ -33,7 +34,9 @@ use satgas_engine::{Engine, Folded};
 use satgas_proto::v1::{self, AccessRefusal, access_event::Body};
 use tonic::{Code, Request, Status};
 
-pub(crate) use self::door::door;
+#[cfg(test)]
+pub(crate) use self::door::Door;
+pub(crate) use self::door::DoorLayer;
 use crate::{
     access::AccessLog,
     identity::{Failures, Holder, Identity, Metered, Quotas, Reserved, Wait},
@@ -48,11 +51,10 @@ const PURPOSE_MAX: usize = 200;
 /// A service behind its decisions.
 pub(crate) struct Authorized<S> {
     pub(crate) inner: S,
-    pub(crate) gate: Gate,
+    pub(crate) gate: Arc<Gate>,
 }
 
-/// What decisions need. Clones share it.
-#[derive(Clone)]
+/// What decisions need.
 pub(crate) struct Gate {
     pub(crate) engine: Engine,
     pub(crate) access: Arc<AccessLog>,
@@ -64,12 +66,17 @@ pub(crate) struct Gate {
 
 impl Gate {
     /// The pass of a call that came through the door.
-    pub(crate) fn pass<T>(&self, request: &Request<T>, rpc: Rpc) -> Pass {
+    pub(crate) fn pass<T>(self: &Arc<Self>, request: &Request<T>, rpc: Rpc) -> Pass {
         let holder = request.extensions().get::<Holder>().cloned().unwrap_or_else(Holder::anybody);
-        let purpose = request.metadata().get("satgas-purpose").and_then(|purpose| purpose.to_str().ok());
+        self.pass_of(holder, rpc, request.metadata().as_ref(), request.extensions().get())
+    }
+
+    /// The pass of who makes a call, by its headers and where it comes from.
+    fn pass_of(self: &Arc<Self>, holder: Holder, rpc: Rpc, headers: &HeaderMap, peer: Option<&Peer>) -> Pass {
+        let purpose = headers.get("satgas-purpose").and_then(|purpose| purpose.to_str().ok());
         let purpose = purpose.unwrap_or_default().chars().take(PURPOSE_MAX).collect();
-        let source = request.extensions().get::<Peer>().map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.0);
-        Pass { gate: self.clone(), rpc, holder, source, purpose }
+        let source = peer.map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.0);
+        Pass { gate: Arc::clone(self), rpc, holder, source, purpose }
     }
 
     /// Areas and institutions in whose name a record is made: for an institution, the area where it stands now and the one where it stood
@@ -106,7 +113,7 @@ fn area_on<'a>(folded: &'a Folded, at: Instant, institution: &str) -> Option<&'a
 
 /// One call: who makes it, and what.
 pub(crate) struct Pass {
-    pub(crate) gate: Gate,
+    pub(crate) gate: Arc<Gate>,
     rpc: Rpc,
     pub(crate) holder: Holder,
     source: IpAddr,

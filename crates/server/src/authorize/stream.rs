@@ -19,7 +19,7 @@ impl Pass {
         &self,
         inner: impl Stream<Item = Result<T, Status>> + Send + 'static,
     ) -> BoxStream<T> {
-        let ended = ended(self.gate.clone(), self.holder.token_id.to_string(), self.holder.expires_at);
+        let ended = ended(std::sync::Arc::clone(&self.gate), self.holder.token_id.to_string(), self.holder.expires_at);
         let mut ended = Box::pin(ended);
         let mut inner = Box::pin(inner);
         let mut over = false;
@@ -38,7 +38,7 @@ impl Pass {
 }
 
 /// Waits until a token is revoked or has expired.
-async fn ended(gate: Gate, token_id: String, expires_at: Instant) {
+async fn ended(gate: std::sync::Arc<Gate>, token_id: String, expires_at: Instant) {
     let mut revocations = gate.access.revocations();
     loop {
         revocations.borrow_and_update();

@@ -125,15 +125,14 @@ impl Identity {
 
     fn own_holder(&self, secret: &str, now: Instant) -> Option<Holder> {
         let (token_id, ends) = self.checked(secret)?;
-        let (token, ending, is_valid) = self.access.look(|state| {
+        self.access.look(|state| {
             let token = state.token(&token_id)?;
-            Some((token.clone(), state.ending(token).0, state.is_valid(token, now)))
-        })?;
-        let expires_at = ending.min(ends);
-        let ended = !is_valid || expires_at <= now;
-        let subject = person(&token).into();
-        let caller = policy::Caller::of(&token.assignment?).ok()?;
-        Some(Holder { token_id, subject, caller, expires_at, ended })
+            let expires_at = state.ending(token).0.min(ends);
+            let ended = !state.is_valid(token, now) || expires_at <= now;
+            let caller = policy::Caller::of(token.assignment.as_ref()?).ok()?;
+            let subject = person(token).into();
+            Some(Holder { token_id: Arc::clone(&token_id), subject, caller, expires_at, ended })
+        })
     }
 
     /// The right to report that somebody had when something happened, and has no more: of the token in use and of all others of the same

@@ -20,8 +20,10 @@ use tonic::{
 };
 use tonic_types::StatusExt as _;
 
+use tower::Layer as _;
+
 use super::*;
-use crate::identity::Wanted;
+use crate::{authorize::Door, identity::Wanted};
 
 const AREA: &str = "53.71.03.1010";
 /// 2026-03-10, when everything here happens.
@@ -29,7 +31,7 @@ const NOW_S: i64 = 1_773_100_800;
 
 /// The services, and what lies behind them.
 struct Services {
-    routes: Routes,
+    routes: Door<Routes>,
     access: Arc<AccessLog>,
     identity: Arc<Identity>,
     now: satgas_domain::time::Instant,
@@ -40,21 +42,23 @@ impl Services {
         let access = Arc::new(AccessLog::over(journal, keys.id(), Arc::clone(clock)).unwrap());
         let identity = Arc::new(Identity::of_server(Arc::clone(&access), keys));
         let log = log_opened(engine).await.unwrap();
-        let gate = Gate {
+        let gate = Arc::new(Gate {
             engine: engine.clone(),
             access: Arc::clone(&access),
             identity: Arc::clone(&identity),
             failures: Arc::new(Failures::new(1_000)),
             quotas: Arc::new(Quotas::new(0, 0, 0)),
             sights: sights(&Config::default(), &log).unwrap(),
-        };
+        });
         let streams = Streams {
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             places: Arc::new(Semaphore::new(10)),
             stall: Duration::from_secs(30),
+            open: Arc::default(),
         };
-        let routes = routes(&gate, log, &streams, Duration::from_secs(20)).await.unwrap();
+        let routes = routes(&gate, log, &streams).await.unwrap();
+        let routes = DoorLayer { gate, patience: Duration::from_secs(20) }.layer(routes);
         Self { routes, access, identity, now: engine.now() }
     }
 
@@ -68,7 +72,7 @@ impl Services {
     }
 
     /// The services as they answer whoever has a token.
-    fn with(&self, secret: &str) -> InterceptedService<Routes, Bearer> {
+    fn with(&self, secret: &str) -> InterceptedService<Door<Routes>, Bearer> {
         InterceptedService::new(self.routes.clone(), Bearer(format!("Bearer {secret}")))
     }
 
