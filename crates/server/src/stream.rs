@@ -28,9 +28,9 @@ const LAST_WORD: Duration = Duration::from_secs(1);
 const WAITING: usize = 1;
 /// What a message of a live stream costs, about. So long, times the streams that are open, a stream waits between two messages: what comes
 /// meanwhile goes out in one. With a few of them that is less than anybody notices.
-const TURN: Duration = Duration::from_micros(25);
+const TURN: Duration = Duration::from_micros(40);
 /// The longest that a stream waits for its turn.
-const TURN_MAX: Duration = Duration::from_millis(150);
+const TURN_MAX: Duration = Duration::from_millis(200);
 /// A shorter wait is no rest for anybody.
 const TURN_MIN: Duration = Duration::from_millis(2);
 
