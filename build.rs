@@ -4,7 +4,12 @@
 use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message as _;
+use prost_types::{
+    FileDescriptorSet,
+    field_descriptor_proto::{Label, Type},
+};
 
+const PACKAGE: &str = "satgas.v1";
 /// The message with who a person is; `crates/proto/src/redacted.rs` says what its `Debug` shows.
 const CLEAR: &str = ".satgas.v1.PersonIdentity";
 
@@ -22,6 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     compiler.include_source_info(true).include_imports(true).open_files(&files)?;
     let descriptors = compiler.file_descriptor_set();
     let encoded = descriptors.encode_to_vec();
+    fs::write(out.join("lists.rs"), lists(&descriptors))?;
     fs::write(out.join("descriptors.bin"), &encoded)?;
 
     tonic_prost_build::configure()
@@ -38,6 +44,40 @@ fn main() -> Result<(), Box<dyn Error>> {
     pbjson_build::Builder::new().register_descriptors(&encoded)?.build(&[".satgas.v1"])?;
     encoded_event_service();
     Ok(())
+}
+
+/// Where lists are in messages, for `crates/proto/src/lists.rs`: of each message its fields that are lists of messages, texts or bytes, or
+/// messages themselves, and of each request which message it is.
+fn lists(descriptors: &FileDescriptorSet) -> String {
+    let files = || descriptors.file.iter().filter(|file| file.package() == PACKAGE);
+    let messages: Vec<_> = files().flat_map(|file| &file.message_type).collect();
+    let index = |name: &str| {
+        let name = name.strip_prefix(&format!(".{PACKAGE}."))?;
+        messages.iter().position(|message| message.name() == name)
+    };
+    let mut source = String::from("pub(super) static MESSAGES: &[&[Field]] = &[\n");
+    for message in &messages {
+        let fields = message.field.iter().filter_map(|field| {
+            let is_list = field.label() == Label::Repeated
+                && matches!(field.r#type(), Type::Message | Type::String | Type::Bytes);
+            let of = index(field.type_name());
+            let number = field.number();
+            (is_list || of.is_some() && field.r#type() == Type::Message)
+                .then(|| format!("Field {{ number: {number}, is_list: {is_list}, of: {of:?} }}, "))
+        });
+        source.push_str(&format!("    &[{}],\n", fields.collect::<String>()));
+    }
+    source.push_str("];\n");
+    let requests: Vec<&str> =
+        files().flat_map(|f| &f.service).flat_map(|s| &s.method).map(|m| m.input_type()).collect();
+    for (at, message) in messages.iter().enumerate() {
+        let name = message.name();
+        let request = requests.contains(&format!(".{PACKAGE}.{name}").as_str()).then_some(at);
+        source.push_str(&format!(
+            "impl Listed for crate::v1::{name} {{\n    const REQUEST: Option<usize> = {request:?};\n}}\n"
+        ));
+    }
+    source
 }
 
 /// `EventService` once more, for the server only, with responses that are bytes already: the log's own bytes go out as they are,

@@ -312,6 +312,17 @@ async fn a_held_case_is_not_erased_and_an_erased_one_opens_with_no_key_in_any_co
     let updated = place.good(&["vault", "backup"], &["--to", &copy])?;
     ensure!(updated.contains("of erased cases destroyed 1"), "{updated}");
     place.good(&verify, &["--backup", &copy])?;
+    // What it cannot look into is named, and is no proof.
+    let opaque = place.folder.path().join("opaque");
+    fs::create_dir_all(opaque.join("deep"))?;
+    fs::write(opaque.join("deep/keys.tar.gz"), [0x1f, 0x8b, 8, 0])?;
+    std::os::unix::fs::symlink(&old_copy, opaque.join("link"))?;
+    let opaque = opaque.display().to_string();
+    let (code, out) = place.run(&verify, &["--backup", &opaque])?;
+    ensure!(code == Some(1) && out.contains("keys.tar.gz") && out.contains("opaque/link"), "{out}");
+    ensure!(out.contains("NOT SHOWN") && !out.contains("ok:"), "{out}");
+    let looked = place.good(&verify, &["--backup", &opaque, "--others-hold-no-keys"])?;
+    ensure!(looked.contains("not looked into") && looked.contains("ok: no key"), "{looked}");
     let restored = place.good(&["vault", "restore"], &["--from", &old_copy])?;
     ensure!(restored.contains("restored   0, there already 1, of erased cases refused 1"), "{restored}");
     // Under another name it is found as well.

@@ -117,6 +117,8 @@ async fn a_time_before_lists_nothing_and_the_record_outlives_the_server() -> any
     let served = Served::start(&folder.path().join("data"), &[])?;
     let listed = served.ask(&["audit", "--token", &id, "--format", "json"])?.good()?;
     ensure!(listed.contains(&own_case), "{listed}");
+    let mistyped = served.ask(&["audit", "--token", &own_case])?;
+    ensure!(mistyped.code == Some(1) && mistyped.error.contains("there is no such token"), "{mistyped:?}");
     let before = served.ask(&["audit", "--token", &id, "--to", "2026-01-01", "--format", "json"])?.good()?;
     ensure!(!before.contains(&own_case), "{before}");
     let files = std::fs::read_dir(folder.path().join("data/access"))?.count();

@@ -1,10 +1,12 @@
 //! Who may do what, against the real binary: every cell of the policy, bad tokens, tricks with scopes, codes, TLS, and the record of it all.
 
 mod audit;
+mod burdens;
 mod cells;
 mod connections;
 #[path = "../door/mod.rs"]
 mod door;
+mod ends;
 mod enrolment;
 mod house;
 mod limits;

@@ -112,7 +112,8 @@ fn config(keys: &str) -> String {
     format!(
         "[[issuers]]\nissuer = \"{ISSUER}\"\naudience = \"satgas-kupang\"\nkeys = \"{keys}\"\n\
          [[issuers.roles]]\nclaim = \"groups\"\nvalue = \"p3a\"\nrole = \"supervisor\"\n\
-         [[issuers.roles]]\nclaim = \"groups\"\nvalue = \"kelurahan\"\nrole = \"satgas\"\nown_claim = \"area\"\n"
+         [[issuers.roles]]\nclaim = \"groups\"\nvalue = \"kelurahan\"\nrole = \"satgas\"\nown_claim = \"area\"\n\
+         [[issuers.roles]]\nclaim = \"groups\"\nvalue = \"impor\"\nrole = \"satgas\"\nown_claim = \"area\"\nall_areas = true\n"
     )
 }
 
@@ -158,6 +159,11 @@ async fn claims_become_roles_and_what_does_not_fit_is_refused() -> anyhow::Resul
 
     let public = serde_json::to_vec(&key.public)?;
     let confused = Header { kid: Some("a".to_owned()), ..Header::new(Algorithm::HS256) };
+    let mut critical = Header { kid: Some("a".to_owned()), ..Header::new(Algorithm::EdDSA) };
+    critical.crit = Some(vec!["contoh".to_owned()]);
+    let import = claims(&[("groups", json!("impor")), ("area", json!("*"))]);
+    let who = ask(&served, &key.sign(&import)?).await??;
+    ensure!(who.assignment.and_then(|a| a.own) == Some(Own::AreaCode("*".to_owned())), "where it is configured");
     let bad = BTreeMap::from([
         ("no group that is mapped", key.sign(&claims(&[("groups", json!(["staf"]))]))?),
         ("a kelurahan without its area", key.sign(&claims(&[("groups", json!("kelurahan"))]))?),
@@ -165,6 +171,11 @@ async fn claims_become_roles_and_what_does_not_fit_is_refused() -> anyhow::Resul
         ("another issuer", key.sign(&claims(&[("iss", json!("https://another.contoh"))]))?),
         ("expired", key.sign(&claims(&[("exp", json!(1_773_100_800))]))?),
         ("not yet valid", key.sign(&claims(&[("nbf", json!(3_900_000_000_i64))]))?),
+        ("a beginning with a fraction", key.sign(&claims(&[("nbf", json!(3_900_000_000.5))]))?),
+        ("a beginning beyond all clocks", key.sign(&claims(&[("nbf", json!(9_000_000_000_000_000_000_i64))]))?),
+        ("a beginning that is none", key.sign(&claims(&[("nbf", json!("besok"))]))?),
+        ("all areas", key.sign(&claims(&[("groups", json!("kelurahan")), ("area", json!("*"))]))?),
+        ("a header that must be understood", jsonwebtoken::encode(&critical, &claims(&[]), &key.signing)?),
         ("another key under the same name", other.sign(&claims(&[]))?),
         (
             "HS256 with the public key",

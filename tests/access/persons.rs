@@ -93,3 +93,44 @@ async fn tokens_that_name_one_another_are_one_persons_however_long_the_chain() -
     erased_by(&house, &third, &third_named).await?.context("two persons")?;
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_capital_letter_does_not_make_another_person() -> anyhow::Result<()> {
+    let house = House::open().await?;
+    let (_, small) = issued(&house, "petugas-17").await?;
+    let (capital_id, capital) = issued(&house, "Petugas-17").await?;
+    let (_, shouted) = enrolled(&house, &capital_id.to_uppercase()).await?;
+    for door in [&capital, &shouted] {
+        ensure!(subject_of(door).await? == "petugas-17");
+        let alone = refused(erased_by(&house, &small, door).await?)?;
+        let reason = alone.get_details_error_info().map(|info| info.reason);
+        ensure!(alone.code() == Code::PermissionDenied && reason.as_deref() == Some("SAME_PERSON"), "{alone:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_case_is_assigned_to_somebody_who_can_be_there() -> anyhow::Result<()> {
+    let house = House::open().await?;
+    let channel = house.served.channel().await?;
+    let worker = v1::Assignment { role: Role::CaseWorker.into(), own: None };
+    door::issue_to("pendamping-1", &channel, &house.served.operator()?, worker, 3_600).await?;
+    let (_, supervisor) = issued(&house, "").await?;
+    let assign = async |subject: &str| {
+        let request = v1::AssignCaseRequest {
+            command_id: new_id(),
+            case_id: house.own_case.clone(),
+            subject: subject.to_owned(),
+            reason: "Petugas jaga malam".to_owned(),
+            ..Default::default()
+        };
+        CaseServiceClient::new(supervisor.clone()).assign_case(request).await
+    };
+    // No issuer is configured that could have such an account.
+    for nobody in ["oidc-contoh", &format!("oidc-{}", "0".repeat(32)), "pendamping-2"] {
+        let refused = refused(assign(nobody).await)?;
+        ensure!(refused.code() == Code::InvalidArgument, "{nobody}: {refused:?}");
+    }
+    assign("Pendamping-1").await.context("however it is written")?;
+    Ok(())
+}

@@ -25,20 +25,20 @@ fn now() -> jiff::Timestamp {
 }
 
 /// A record of this very moment.
-fn of_now(submission: v1::Submission) -> v1::Submission {
+pub(crate) fn of_now(submission: v1::Submission) -> v1::Submission {
     let now = now();
     let occurred_at = pbjson_types::Timestamp { seconds: now.as_second(), nanos: now.subsec_nanosecond() };
     v1::Submission { occurred_at: Some(occurred_at), ..submission }
 }
 
-async fn revoke(house: &House, token_id: String) -> anyhow::Result<()> {
+pub(crate) async fn revoke(house: &House, token_id: String) -> anyhow::Result<()> {
     let request = v1::RevokeTokenRequest { token_id, reason: "pindah tugas".to_owned() };
     IdentityServiceClient::new(house.with(&house.served.operator()?).await?).revoke_token(request).await?;
     Ok(())
 }
 
 /// The task force's token, and records that were written while it was good; then it is revoked.
-async fn ended(house: &House) -> anyhow::Result<(String, Door, v1::Submission, v1::Submission)> {
+pub(crate) async fn ended(house: &House) -> anyhow::Result<(String, Door, v1::Submission, v1::Submission)> {
     let (id, secret) = house.token(Role::Satgas, Some(Own::AreaCode(OWN.to_owned())), 3_600).await?;
     let records = (of_now(visit(&area(OWN))), of_now(case_report(&area(OWN))));
     revoke(house, id.clone()).await?;

@@ -173,3 +173,61 @@ async fn schools_are_public_and_task_forces_are_ones_own() -> anyhow::Result<()>
     let neighbours = v1::ListTaskForcesRequest { area_prefix: NEIGHBOUR.to_owned(), ..Default::default() };
     ensure_code(&registry.list_task_forces(neighbours).await, Code::PermissionDenied)
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn neither_pages_nor_their_tokens_tell_how_much_there_is_of_others() -> anyhow::Result<()> {
+    let house = House::open().await?;
+    let school = Reporter::InstitutionId(SCHOOL.to_owned());
+    let team = house.door(Role::Institution, Some(Own::InstitutionId(SCHOOL.to_owned()))).await?;
+    let (satgas, entry) = (house.satgas().await?, house.served.connect().await?);
+    // Those of others lie before, between and after one's own.
+    let mut own = Vec::new();
+    for reporter in [area(NEIGHBOUR), school.clone(), area(OWN), area(NEIGHBOUR), school.clone(), area(OWN)] {
+        let record = case_report(&reporter);
+        if reporter == school {
+            own.push(record.submission_id.clone());
+        }
+        let door = if reporter == school { &team } else { &entry };
+        let request = v1::SubmitRequest { submission: Some(record.clone()) };
+        SubmissionServiceClient::new(door.clone()).submit(request).await?;
+        // Other content under its id: a conflict.
+        let other = v1::Submission { submission_id: record.submission_id, device_sequence: 2, ..record };
+        let request = v1::SubmitRequest { submission: Some(other) };
+        SubmissionServiceClient::new(door.clone()).submit(request).await?;
+    }
+    let pages = async |door: &Door, prefix: &str| {
+        let (mut pages, mut page_token) = (Vec::new(), String::new());
+        loop {
+            let area_prefix = prefix.to_owned();
+            let request = v1::ListCasesRequest { area_prefix, page_size: 1, page_token, ..Default::default() };
+            let page = CaseServiceClient::new(door.clone()).list_cases(request).await?.into_inner();
+            pages.push(page.cases.into_iter().map(|case| case.case_id).collect::<Vec<_>>());
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                return anyhow::Ok(pages);
+            }
+            ensure!(pages.last().and_then(|page| page.first()) == Some(&page_token), "{page_token}");
+        }
+    };
+    for prefix in ["", "53.71", OWN] {
+        ensure!(pages(&team, prefix).await? == [[own[0].clone()], [own[1].clone()]], "{prefix}");
+    }
+    ensure!(pages(&team, NEIGHBOUR).await? == [Vec::<String>::new()]);
+    ensure!(pages(&satgas, "").await?.concat().len() == 5, "what is in the own area, and the school in it");
+    // A token of a case of others is as wrong as one of no case.
+    let wrong = async |door: &Door, page_token: &str| {
+        let request = v1::ListCasesRequest { page_token: page_token.to_owned(), ..Default::default() };
+        refused(CaseServiceClient::new(door.clone()).list_cases(request).await)
+    };
+    for door in [&team, &satgas] {
+        let nobodys = wrong(door, &uuid::Uuid::now_v7().to_string()).await?;
+        let neighbours = wrong(door, &house.neighbours_case).await?;
+        ensure!(neighbours.code() == Code::InvalidArgument && neighbours.message() == nobodys.message());
+    }
+    let request = v1::ListConflictsRequest { page_size: 1, ..Default::default() };
+    let first = SubmissionServiceClient::new(team.clone()).list_conflicts(request.clone()).await?.into_inner();
+    let request = v1::ListConflictsRequest { after_position: first.next_after_position, ..request };
+    let second = SubmissionServiceClient::new(team).list_conflicts(request).await?.into_inner();
+    ensure!(first.conflicts.len() == 1 && second.conflicts.len() == 1 && second.next_after_position == 0);
+    Ok(())
+}

@@ -262,6 +262,61 @@ async fn a_task_force_sees_its_records_as_they_are_and_of_its_case_that_it_goes_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_task_force_does_not_learn_from_figures_that_a_child_is_in_the_shelter() -> anyhow::Result<()> {
+    let told = told().await?;
+    let (satgas, supervisor) = (told.house.satgas().await?, told.house.door(Role::Supervisor, None).await?);
+    let period = "2026-03".to_owned();
+    let hides = |evaluation: &Option<v1::Evaluation>| {
+        let (cases, shaping) = evaluation.as_ref().map(|e| (e.cases, e.shaping.clone())).unwrap_or_default();
+        cases.is_some_and(|cases| cases.in_shelter == 0) && shaping.unwrap_or_default().withheld == ["cases.in_shelter"]
+    };
+    let whole = evaluation(&supervisor, OWN, &period).await?;
+    ensure!(whole.cases.is_some_and(|cases| cases.in_shelter == 1) && whole.shaping.is_none(), "{whole:?}");
+    let own = evaluation(&satgas, OWN, &period).await?;
+    ensure!(own.score == whole.score && own.indicators == whole.indicators, "nothing else is missing");
+    ensure!(hides(&Some(own)));
+    let mut client = EvaluationServiceClient::new(satgas.clone());
+    let list = v1::ListEvaluationsRequest { period: period.clone(), ..Default::default() };
+    let listed = client.list_evaluations(list).await?.into_inner().evaluations;
+    ensure!(listed.len() == 1 && listed.into_iter().map(Some).all(|evaluation| hides(&evaluation)));
+    let trends = v1::ListTrendsRequest { period: period.clone(), ..Default::default() };
+    let trends = client.list_trends(trends).await?.into_inner().trends;
+    ensure!(trends.len() == 1 && [&trends[0].evaluation, &trends[0].previous].into_iter().all(hides), "{trends:?}");
+    ensure!(trends[0].rank_in_kota.is_some());
+    let watch = v1::WatchEvaluationsRequest { period: period.clone(), ..Default::default() };
+    let mut watch = client.watch_evaluations(watch).await?.into_inner();
+    ensure!(hides(&watch.message().await?.context("the first picture")?.evaluation));
+
+    // Nor from what changed when it left the shelter, and that nothing else did.
+    let head = told.house.head().await?;
+    let discharge = v1::CaseCommand {
+        command_id: uuid::Uuid::now_v7().to_string(),
+        case_id: told.house.own_case.clone(),
+        expected_version: 5,
+        occurred_at: Some(pbjson_types::Timestamp { seconds: 1_773_200_100, nanos: 0 }),
+        step: Some(Step::DischargeFromShelter(v1::DischargeFromShelter {})),
+    };
+    let door = told.house.served.connect().await?;
+    CaseServiceClient::new(door).advance_case(v1::AdvanceCaseRequest { command: Some(discharge) }).await?;
+    let compare = async |door: &Door, position: u64| {
+        let then = Some(v1::AsOf { at: Some(v1::as_of::At::Position(position)) });
+        let request = v1::CompareEvaluationsRequest {
+            then,
+            period: period.clone(),
+            area_prefix: OWN.to_owned(),
+            ..Default::default()
+        };
+        let answer = EvaluationServiceClient::new(door.clone()).compare_evaluations(request).await?;
+        anyhow::Ok(answer.into_inner().changes)
+    };
+    ensure!(compare(&supervisor, head).await?.len() == 1);
+    ensure!(compare(&satgas, head).await?.is_empty());
+    let since_the_beginning = compare(&satgas, 10).await?;
+    ensure!(since_the_beginning.len() == 1 && hides(&since_the_beginning[0].now), "{since_the_beginning:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_supervisor_and_a_case_worker_get_what_is_stored() -> anyhow::Result<()> {
     let told = told().await?;
     let supervisor = told.house.door(Role::Supervisor, None).await?;

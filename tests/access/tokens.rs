@@ -72,6 +72,9 @@ async fn a_token_that_the_server_did_not_make_for_this_is_refused() -> anyhow::R
         let confused = EncodingKey::from_secret(&secret);
         bad.push((what, jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims(&id), &confused)?));
     }
+    let mut critical = Header::new(Algorithm::EdDSA);
+    critical.crit = Some(vec!["contoh".to_owned()]);
+    bad.push(("a header that must be understood", jsonwebtoken::encode(&critical, &claims(&id), &key)?));
     for (what, secret) in bad {
         let answer = who_am_i(&house, &secret).await?;
         ensure_code(&answer, Code::Unauthenticated).context(what)?;
@@ -98,7 +101,7 @@ async fn a_purpose_or_reason_that_would_write_on_others_screens_is_refused() -> 
     let house = House::open().await?;
     let operator = house.served.operator()?;
     let mut client = IdentityServiceClient::new(house.with(&operator).await?);
-    for text in ["a\u{1b}[2Jb", "satu\ndua", "satu\u{9b}dua", "\0"] {
+    for text in ["a\u{1b}[2Jb", "satu\ndua", "satu\u{9b}dua", "\0", "...", "12/7"] {
         let assignment = Some(v1::Assignment { role: Role::Supervisor.into(), own: None });
         let issue =
             v1::IssueTokenRequest { assignment: assignment.clone(), purpose: text.to_owned(), ..Default::default() };

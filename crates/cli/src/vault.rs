@@ -113,6 +113,7 @@ pub(crate) fn verify_erased(
     vault: Option<PathBuf>,
     case_id: &str,
     backups: &[PathBuf],
+    others_hold_no_keys: bool,
 ) -> anyhow::Result<ExitCode> {
     let place = Place { config, flags: Flags { data: Some(data), vault } };
     let found = satgas_server::verify_erased(&place.config()?, case_id, backups)?;
@@ -126,6 +127,15 @@ pub(crate) fn verify_erased(
     }
     for path in &found.found {
         writeln!(out, "KEY FOUND       {}", path.display())?;
+    }
+    for path in &found.not_looked_into {
+        writeln!(out, "not looked into {}", path.display())?;
+    }
+    if found.holds() && !found.not_looked_into.is_empty() && !others_hold_no_keys {
+        let files = "an archive, a link or another file may hold a key. Unpack archives and give the folders that links lead to, or look \
+                     otherwise and say --others-hold-no-keys";
+        writeln!(out, "NOT SHOWN: no key was found, but not everything was looked into: {files}")?;
+        return Ok(ExitCode::FAILURE);
     }
     if found.holds() {
         writeln!(out, "ok: no key in these folders is the case's or opens a seal of it")?;

@@ -26,6 +26,9 @@ pub(crate) struct Args {
     /// A copy of the vault to look through, too; may be given more than once
     #[arg(long, value_name = "DIR", requires = "erased")]
     backup: Vec<PathBuf>,
+    /// The files in these folders that are no keys, such as archives, and what links in them lead to were looked at otherwise and hold no key
+    #[arg(long, requires = "erased")]
+    others_hold_no_keys: bool,
     /// Configuration file (TOML) of the server, which says where vault and master key lie
     #[arg(long, value_name = "FILE", requires = "erased")]
     config: Option<PathBuf>,
@@ -41,7 +44,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if let Some(case_id) = &args.erased {
         let (config, data, vault) = (args.config.clone(), args.data.clone(), args.vault.clone());
-        return vault::verify_erased(config, data, vault, case_id, &args.backup);
+        return vault::verify_erased(config, data, vault, case_id, &args.backup, args.others_hold_no_keys);
     }
     let bar = progress::counting();
     let started = Instant::now();

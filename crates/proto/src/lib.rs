@@ -24,6 +24,8 @@ mod redacted;
 pub mod codec;
 #[cfg(feature = "grpc")]
 pub mod encoded;
+#[cfg(feature = "grpc")]
+pub mod lists;
 
 /// The encoded `FileDescriptorSet` of the package, for reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -37,6 +37,8 @@ struct Found {
     /// Ranges with when they were sent.
     ranges: Vec<(v1::EventRange, Instant, Instant)>,
     rpcs: BTreeMap<String, (u64, u64)>,
+    /// Whether the log has anything of it, at whatever time: those of other issuers are known by that alone.
+    is_known: bool,
 }
 
 #[tonic::async_trait]
@@ -52,12 +54,17 @@ impl AuditService for Audit {
         if r.token_id.is_empty() {
             return Err(status::invalid_field("token_id", "is missing"));
         }
+        let known = self.access.look(|state| state.token(&r.token_id).is_some());
         let access = Arc::clone(&self.access);
         let found = tokio::task::spawn_blocking(move || find(&access, &r.token_id, from, to)).await;
         let mut found = found.map_err(|_| status::stopping())?.map_err(|error| {
             tracing::error!(%error, "the access log cannot be read");
             Status::data_loss("the access log cannot be read")
         })?;
+        // A mistyped id must not look like a token that saw nothing.
+        if !known && !found.is_known {
+            return Err(status::not_found("token"));
+        }
         for (range, first, last) in std::mem::take(&mut found.ranges) {
             for case in self.cases_in(&range).await? {
                 note(&mut found.seen, case, first, last);
@@ -204,7 +211,9 @@ fn find(access: &AccessLog, token: &str, from: Instant, to: Instant) -> Result<F
         let at = event.recorded_at.as_ref().and_then(Instant::from_proto).unwrap_or(Instant(0));
         let within = from <= at && at < to;
         match event.body {
+            Some(Body::TokenRevoked(revoked)) if revoked.token_id == token => found.is_known = true,
             Some(Body::AccessRecorded(recorded)) if recorded.token_id == token => {
+                found.is_known = true;
                 let is_stream = recorded.range.as_ref().is_some_and(|range| range.up_to_position == 0);
                 if within {
                     let counts = found.rpcs.entry(recorded.rpc.clone()).or_default();

@@ -6,8 +6,10 @@ use satgas_proto::v1::{self, case_service_server::CaseService, event::Body, subm
 use tonic::{Request, Response, Status};
 
 use crate::{
-    look::{first_index, look, look_within},
-    sealed, status,
+    look::{look, look_within, not_given_out},
+    sealed,
+    sight::OwnInstitution,
+    status,
     stream::Streams,
     submission::{known_code, page_size, submit},
 };
@@ -60,26 +62,36 @@ impl CaseService for CaseApi {
         &self,
         request: Request<v1::ListCasesRequest>,
     ) -> Result<Response<v1::ListCasesResponse>, Status> {
+        let own = OwnInstitution::beside(&request)?;
         let r = request.into_inner();
         let size = page_size(r.page_size, 100, 1_000)?;
-        let first = first_index(&r.page_token)?;
+        let after = match r.page_token.as_str() {
+            "" => None,
+            token => Some(SubmissionId::parse(token).map_err(|_| not_given_out())?),
+        };
         known_code::<v1::CaseStatus>("status", r.status)?;
         let wanted = match r.status() {
             v1::CaseStatus::Unspecified => None,
             wanted => Some(wanted),
         };
-        let mut cases: Vec<(u32, v1::Case)> =
+        let is_own = |case: &v1::Case| own.has(Some(&case.institution_id));
+        let asked = |case: &v1::Case| {
+            r.assigned_to.is_empty() || case.assignees.iter().any(|to| to.subject.eq_ignore_ascii_case(&r.assigned_to))
+        };
+        let cases: Option<Vec<v1::Case>> =
             look_within(&self.engine, r.min_position, r.as_of, &r.area_prefix, |known| {
-                let cases = known.cases_from(first, &r.area_prefix, wanted);
-                let asked = |case: &v1::Case| {
-                    r.assigned_to.is_empty() || case.assignees.iter().any(|to| to.subject == r.assigned_to)
-                };
-                cases.filter(|(_, case)| asked(case)).take(size + 1).collect()
+                // A token of somebody else's case is as wrong as one of no case.
+                if after.is_some_and(|id| !known.case_within(id, &r.area_prefix).is_some_and(|case| is_own(&case))) {
+                    return None;
+                }
+                let cases = known.cases_after(after, &r.area_prefix, wanted);
+                Some(cases.filter(|case| is_own(case) && asked(case)).take(size + 1).collect())
             })
             .await?;
-        let next_page_token = if cases.len() > size { cases[size].0.to_string() } else { String::new() };
+        let mut cases = cases.ok_or_else(not_given_out)?;
+        let more = cases.len() > size;
         cases.truncate(size);
-        let cases = cases.into_iter().map(|(_, case)| case).collect();
+        let next_page_token = cases.last().filter(|_| more).map(|last| last.case_id.clone()).unwrap_or_default();
         Ok(Response::new(v1::ListCasesResponse { cases, next_page_token }))
     }
 

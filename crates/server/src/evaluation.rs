@@ -150,6 +150,7 @@ impl EvaluationService for Evaluations {
         &self,
         request: Request<v1::CompareEvaluationsRequest>,
     ) -> Result<Response<v1::CompareEvaluationsResponse>, Status> {
+        let sight = Sight::beside(&request)?;
         let r = request.into_inner();
         let (size, page) = (page_size(r.page_size, 100, 1_000)?, Page::parse(&r.page_token)?);
         let asked = Asked::parse(&r.period, &r.area_prefix, r.level, r.body)?;
@@ -171,8 +172,10 @@ impl EvaluationService for Evaluations {
             let part: Vec<(usize, Scope)> = numbered.by_ref().take(PART).collect();
             let compare = |folded: &Folded| {
                 let (then, now) = (folded.views.at(then), folded.views.at(now));
-                let change =
-                    |(at, subject): (usize, Scope)| Some((at, now.change_since(&then, subject, body, period)?));
+                let change = |(at, subject): (usize, Scope)| {
+                    let mut change = now.change_since(&then, subject, body, period)?;
+                    sight.change(&mut change).then_some((at, change))
+                };
                 part.into_iter().filter_map(change).collect::<Vec<_>>()
             };
             changes.extend(self.engine.query(now.position, compare).await.map_err(status::query)?);
@@ -331,7 +334,7 @@ impl Watch {
         let evaluations = each(&self.engine, moment, &scopes, evaluate).await?;
         self.seen = Some(moment.position);
         let changes = evaluations.into_iter().zip(subjects).map(|(evaluation, (_, cause))| {
-            let hides_cause = cause > 0 && evaluation.shaping.is_some();
+            let hides_cause = cause > 0 && !self.sight.tells_causes();
             let cause_position = if hides_cause { moment.position } else { cause };
             v1::WatchEvaluationsResponse { evaluation: Some(evaluation), cause_position }
         });

@@ -131,7 +131,8 @@ pub(crate) fn first_index<T: Default + FromStr>(page_token: &str) -> Result<T, S
     if page_token.is_empty() { Ok(T::default()) } else { page_token.parse().map_err(|_| not_given_out()) }
 }
 
-fn not_given_out() -> Status {
+/// The refusal of a page token.
+pub(crate) fn not_given_out() -> Status {
     status::invalid_field("page_token", "is not a token that was given out")
 }
 

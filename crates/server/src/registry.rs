@@ -2,10 +2,10 @@
 
 use satgas_domain::views::Known;
 use satgas_engine::{Engine, Folded, Registered};
-use satgas_proto::v1::{self, registry_service_server::RegistryService};
+use satgas_proto::v1::{self, registry_service_server::RegistryService, task_force::Home};
 use tonic::{Request, Response, Status};
 
-use crate::{csv_import, look::look_within, status, stream::Streams, submission::page_size};
+use crate::{csv_import, look::look_within, sight::OwnInstitution, status, stream::Streams, submission::page_size};
 
 /// Entries that one request may have.
 const ENTRIES_MAX: usize = 10_000;
@@ -80,11 +80,16 @@ impl RegistryService for RegistryApi {
         &self,
         request: Request<v1::ListTaskForcesRequest>,
     ) -> Result<Response<v1::ListTaskForcesResponse>, Status> {
+        let own = OwnInstitution::beside(&request)?;
         let r = request.into_inner();
         let size = page_size(r.page_size, 1_000, 10_000)?;
         let list = |known: Known<'_>| {
-            let all = known.task_forces(&r.area_prefix).cloned();
-            page(all, &r.page_token, size, |t: &v1::TaskForce| &t.task_force_id)
+            let all = known.task_forces(&r.area_prefix);
+            let is_own = |task_force: &&v1::TaskForce| match &task_force.home {
+                Some(Home::InstitutionId(id)) => own.has(Some(id)),
+                _ => own.has(None),
+            };
+            page(all.filter(is_own).cloned(), &r.page_token, size, |t: &v1::TaskForce| &t.task_force_id)
         };
         let (task_forces, next_page_token) = self.list(r.min_position, r.as_of, &r.area_prefix, list).await?;
         Ok(Response::new(v1::ListTaskForcesResponse { task_forces, next_page_token }))
@@ -94,10 +99,14 @@ impl RegistryService for RegistryApi {
         &self,
         request: Request<v1::ListMembersRequest>,
     ) -> Result<Response<v1::ListMembersResponse>, Status> {
+        let own = OwnInstitution::beside(&request)?;
         let r = request.into_inner();
         let size = page_size(r.page_size, 1_000, 10_000)?;
         let list = |known: Known<'_>| {
-            page(known.members(&r.area_prefix).cloned(), &r.page_token, size, |m: &v1::Member| &m.member_id)
+            let is_own = |member: &&v1::Member| own.has(known.home_institution(&member.task_force_id));
+            page(known.members(&r.area_prefix).filter(is_own).cloned(), &r.page_token, size, |m: &v1::Member| {
+                &m.member_id
+            })
         };
         let (members, next_page_token) = self.list(r.min_position, r.as_of, &r.area_prefix, list).await?;
         Ok(Response::new(v1::ListMembersResponse { members, next_page_token }))

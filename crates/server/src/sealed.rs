@@ -39,14 +39,20 @@ pub(crate) async fn record(
     Ok(v1::RecordIdentityResponse { receipt: Some(receipt), version, sealing: Some(sealing) })
 }
 
+/// Checks how many identities come with a case.
+pub(crate) fn check_count(identities: &[v1::IdentityToSeal]) -> Result<(), Status> {
+    if identities.len() > IDENTITIES_MAX {
+        return Err(status::invalid_field("identities", &format!("are more than {IDENTITIES_MAX}")));
+    }
+    Ok(())
+}
+
 /// Identities that came with a case: looked at before anything is written, so that a bad one stops all of it.
 pub(crate) struct WithCase(Vec<(v1::RecordIdentityRequest, Clear)>);
 
 impl WithCase {
     pub(crate) fn of(case_id: &str, identities: Vec<v1::IdentityToSeal>) -> Result<Self, Status> {
-        if identities.len() > IDENTITIES_MAX {
-            return Err(status::invalid_field("identities", &format!("are more than {IDENTITIES_MAX}")));
-        }
+        check_count(&identities)?;
         let mut taken = Vec::with_capacity(identities.len());
         let mut v = satgas_domain::validate::Violations::default();
         for (index, v1::IdentityToSeal { command_id, kind, identity }) in identities.into_iter().enumerate() {

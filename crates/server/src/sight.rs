@@ -3,13 +3,45 @@
 use std::sync::Arc;
 
 use satgas_domain::{
+    policy::Reach,
     shape::{CLASSES, Class, Shape},
     time::Calendar,
     views::Known,
 };
 use satgas_engine::Lens;
-use satgas_proto::v1::{self, Role};
+use satgas_proto::v1::{self, Role, submission::Reporter};
 use tonic::{Request, Status};
+
+/// The institution that the items of a list are limited to, where that is what the caller has; the decision on a call puts it beside the
+/// request. Lists are cut to pages of what is left, so that no page and no token tells how many of others there are.
+#[derive(Clone)]
+pub(crate) struct OwnInstitution(Option<String>);
+
+impl OwnInstitution {
+    /// What a reach leaves beside its area prefix.
+    pub(crate) fn of(reach: &Reach) -> Self {
+        Self(if let Reach::Institution(own) = reach { Some(own.clone()) } else { None })
+    }
+
+    /// What stands beside a request.
+    pub(crate) fn beside<T>(request: &Request<T>) -> Result<Self, Status> {
+        let own = request.extensions().get::<Self>().cloned();
+        own.ok_or_else(|| Status::internal("it was not decided whose items may be listed"))
+    }
+
+    /// Whether something that an institution reported, or nobody in particular, may be listed.
+    pub(crate) fn has(&self, institution: Option<&str>) -> bool {
+        self.0.is_none() || self.0.as_deref() == institution
+    }
+
+    /// The same of a record.
+    pub(crate) fn reported(&self, submission: Option<&v1::Submission>) -> bool {
+        match submission.and_then(|submission| submission.reporter.as_ref()) {
+            Some(Reporter::InstitutionId(id)) => self.has(Some(id)),
+            _ => self.has(None),
+        }
+    }
+}
 
 /// The shape of each class, with what was shaped lately for all of its callers.
 #[derive(Clone)]
@@ -71,6 +103,16 @@ impl Sight {
             shaped.shape.trend(known, &mut trend);
         }
         trend
+    }
+
+    /// Leaves of a comparison what is shown; false when nothing of it is left.
+    pub(crate) fn change(&self, change: &mut v1::EvaluationChange) -> bool {
+        self.0.as_ref().is_none_or(|shaped| shaped.shape.change(change))
+    }
+
+    /// Whether the event that changed an evaluation is named.
+    pub(crate) fn tells_causes(&self) -> bool {
+        self.0.as_ref().is_none_or(|shaped| shaped.shape.tells_causes())
     }
 
     /// Leaves of a warning what is shown.

@@ -131,7 +131,7 @@ pub(crate) fn bad_token() -> Status {
 
 /// A stream outlived its token.
 pub(crate) fn token_ended() -> Status {
-    let message = "the stream's token has expired or was revoked: resume with a new one".to_owned();
+    let message = "the token has expired or was revoked meanwhile: go on with a new one".to_owned();
     with_reason(Code::Unauthenticated, message, "TOKEN_ENDED", [])
 }
 

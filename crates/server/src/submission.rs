@@ -7,7 +7,7 @@ use satgas_proto::v1::{self, ReceiptStatus};
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
-use crate::{identity::Reserved, look::look_within, sealed::caller, status, stream::Streams};
+use crate::{identity::Reserved, look::look_within, sealed::caller, sight::OwnInstitution, status, stream::Streams};
 
 /// Records that one message of a batch may have.
 const BATCH_MAX: usize = 1_000;
@@ -62,10 +62,12 @@ impl Submissions {
         &self,
         request: Request<v1::ListConflictsRequest>,
     ) -> Result<Response<v1::ListConflictsResponse>, Status> {
+        let own = OwnInstitution::beside(&request)?;
         let r = request.into_inner();
         let size = page_size(r.page_size, 100, 1_000)?;
         let conflicts: Vec<_> = look_within(&self.engine, r.min_position, r.as_of, &r.area_prefix, |known| {
-            known.conflicts(&r.area_prefix, r.after_position).take(size + 1).collect()
+            let conflicts = known.conflicts(&r.area_prefix, r.after_position);
+            conflicts.filter(|conflict| own.reported(conflict.submission.as_ref())).take(size + 1).collect()
         })
         .await?;
         let (conflicts, next_after_position) = page(conflicts, size, |c: &v1::Conflict| c.position);
@@ -89,10 +91,12 @@ impl Submissions {
         &self,
         request: Request<v1::ListHeldRequest>,
     ) -> Result<Response<v1::ListHeldResponse>, Status> {
+        let own = OwnInstitution::beside(&request)?;
         let r = request.into_inner();
         let size = page_size(r.page_size, 100, 1_000)?;
         let held: Vec<_> = look_within(&self.engine, r.min_position, r.as_of, &r.area_prefix, |known| {
-            known.held(&r.area_prefix, r.after_position).take(size + 1).collect()
+            let held = known.held(&r.area_prefix, r.after_position);
+            held.filter(|held| own.reported(held.submission.as_ref())).take(size + 1).collect()
         })
         .await?;
         let (held, next_after_position) = page(held, size, |h: &v1::Held| h.position);
@@ -107,6 +111,14 @@ pub(crate) async fn submit(engine: &Engine, record: impl Into<Handed>) -> Result
         return Err(status::invalid(receipt.violations));
     }
     Ok(receipt)
+}
+
+/// Checks how many records a message of a batch has. Before anything else is done with them: each costs a decision.
+pub(crate) fn check_count(submissions: &[v1::Submission]) -> Result<(), Status> {
+    if submissions.is_empty() || submissions.len() > BATCH_MAX {
+        return Err(status::invalid_field("submissions", &format!("is not 1 to {BATCH_MAX} records")));
+    }
+    Ok(())
 }
 
 /// Receipts of a batch in order. Reading ahead is bounded: when the client takes no receipts, nothing more is read from it.
@@ -125,16 +137,11 @@ where
             let engine = engine.clone();
             async move {
                 let (records, reserved) = message.map_err(status::unreadable)?;
-                let enqueued = if records.is_empty() || records.len() > BATCH_MAX {
-                    Err(status::invalid_field("submissions", "is not 1 to 1000 records"))
-                } else {
-                    engine.enqueue(records).await.map_err(|error| status::write(&error))
-                };
-                match enqueued {
+                match engine.enqueue(records).await {
                     Ok(ticket) => Ok((ticket, reserved)),
-                    Err(refused) => {
+                    Err(error) => {
                         reserved.used(0);
-                        Err(refused)
+                        Err(status::write(&error))
                     }
                 }
             }

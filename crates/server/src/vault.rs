@@ -2,6 +2,7 @@
 //! an erased case's identities open no more.
 
 use std::{
+    collections::BTreeSet,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -132,6 +133,8 @@ pub struct Erasure {
     pub keys_not_tried: usize,
     /// Files that hold a key of the case, by their name, by the key's id, or because it opens a seal.
     pub found: Vec<PathBuf>,
+    /// What could not be looked into: archives and other files that are no keys, links, devices. Any of them may hold a key.
+    pub not_looked_into: Vec<PathBuf>,
 }
 
 impl Erasure {
@@ -151,11 +154,14 @@ pub fn verify_erased(config: &Config, case_id: &str, copies: &[PathBuf]) -> Resu
     let seals: Vec<&v1::IdentitySealed> = log.seals.iter().filter(|sealed| sealed.case_id == case_id).collect();
     let mut found = Erasure { recorded: log.is_erased(case), seals: seals.len(), ..Erasure::default() };
     for folder in std::iter::once(&master::vault_folder(config)).chain(copies) {
-        for folder in folders_in(folder)? {
+        let Inside { folders, mut others } = inside(folder)?;
+        for folder in folders {
             for file in vault::key_files(&folder, &masters)? {
+                others.remove(&file.path);
                 log.look(&mut found, case, &seals, file);
             }
         }
+        found.not_looked_into.extend(others);
     }
     Ok(found)
 }
@@ -233,15 +239,29 @@ impl Log {
     }
 }
 
-/// A folder and all folders in it.
-fn folders_in(folder: &Path) -> Result<Vec<PathBuf>, VaultCommandError> {
-    let failed = |error| VaultCommandError::Io(folder.to_owned(), error);
-    let mut folders = vec![folder.to_owned()];
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        if entry.file_type().map_err(failed)?.is_dir() {
-            folders.extend(folders_in(&entry.path())?);
+/// What a folder holds, at any depth.
+#[derive(Default)]
+struct Inside {
+    /// Itself and all folders in it; links are not followed, as they may lead anywhere.
+    folders: Vec<PathBuf>,
+    /// Everything else that is not empty, keys among it.
+    others: BTreeSet<PathBuf>,
+}
+
+fn inside(folder: &Path) -> Result<Inside, VaultCommandError> {
+    let (mut inside, mut next) = (Inside::default(), vec![folder.to_owned()]);
+    while let Some(folder) = next.pop() {
+        let failed = |error| VaultCommandError::Io(folder.clone(), error);
+        for entry in fs::read_dir(&folder).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let kind = entry.file_type().map_err(failed)?;
+            if kind.is_dir() {
+                next.push(entry.path());
+            } else if !kind.is_file() || entry.metadata().map_err(failed)?.len() > 0 {
+                inside.others.insert(entry.path());
+            }
         }
+        inside.folders.push(folder);
     }
-    Ok(folders)
+    Ok(inside)
 }

@@ -6,7 +6,7 @@
 use satgas_proto::v1;
 use serde::{Deserialize, Serialize};
 
-use super::{Refusal, Stamp, decide::invalid, person};
+use super::{Refusal, Stamp, decide::invalid, is_same_subject, person};
 use crate::time::{DAY_NS, Instant};
 
 /// The longest exception.
@@ -39,7 +39,7 @@ impl Assignments {
     }
 
     pub(super) fn is_to(&self, subject: &str, now: Instant, until: u64) -> bool {
-        self.standing(now, until).any(|assigned| assigned.subject == subject)
+        self.standing(now, until).any(|assigned| is_same_subject(&assigned.subject, subject))
     }
 
     pub(super) fn to_proto(&self, now: Instant, until: u64) -> Vec<v1::Assignee> {
@@ -66,7 +66,7 @@ impl Assignments {
                 Err(Refusal::NotAllowed("the case is not assigned to whom it is taken from"))
             };
         }
-        if person(&by) != e.subject || !e.instead_of.is_empty() || until.is_some() {
+        if !is_same_subject(person(&by), &e.subject) || !e.instead_of.is_empty() || until.is_some() {
             return Err(Refusal::NotAllowed(
                 "a case worker only takes a case for good and for themselves: ask a supervisor",
             ));
@@ -79,7 +79,7 @@ impl Assignments {
 
     pub(super) fn decide_unassigned(&self, e: &v1::CaseUnassigned, now: Instant) -> Result<(), Refusal> {
         let by = e.by.clone().unwrap_or_default();
-        if by.role != SUPERVISOR && person(&by) != e.subject {
+        if by.role != SUPERVISOR && !is_same_subject(person(&by), &e.subject) {
             return Err(Refusal::NotAllowed("a case worker only gives up their own cases: ask a supervisor"));
         }
         let stands = self.is_to(&e.subject, now, u64::MAX);
@@ -96,7 +96,7 @@ impl Assignments {
     }
 
     pub(super) fn end(&mut self, subject: &str, position: u64) {
-        for assigned in self.0.iter_mut().filter(|assigned| assigned.subject == subject) {
+        for assigned in self.0.iter_mut().filter(|assigned| is_same_subject(&assigned.subject, subject)) {
             assigned.ended.get_or_insert(position);
         }
     }

@@ -2,7 +2,7 @@
 
 use satgas_proto::v1::{self, Violation, event::Body};
 
-use super::{Sealed, Sealing, Sealings, case_of, is_same_person, person};
+use super::{Sealed, Sealing, Sealings, case_of, is_same_person, is_same_subject, person};
 use crate::{
     case::{Case, Cases},
     id::{SubmissionId, is_token},
@@ -236,11 +236,11 @@ pub fn well_formed(body: &Body) -> Vec<Violation> {
             subject(&mut v, "subject", &e.subject);
             if !e.instead_of.is_empty() {
                 subject(&mut v, "instead_of", &e.instead_of);
-                v.require(e.instead_of != e.subject, "instead_of", "is the same as subject");
+                v.require(!is_same_subject(&e.instead_of, &e.subject), "instead_of", "is the same as subject");
             }
             // A case worker who takes a case that nobody has says so by taking it. A supervisor gives a reason, also for assigning it to
             // themselves by another of their tokens.
-            let takes = |by: &v1::Actor| by.role == CASE_WORKER && person(by) == e.subject;
+            let takes = |by: &v1::Actor| by.role == CASE_WORKER && is_same_subject(person(by), &e.subject);
             if !e.reason.is_empty() || !e.by.as_ref().is_some_and(takes) {
                 reason(&mut v, "reason", &e.reason);
             }
@@ -261,13 +261,20 @@ fn subject(v: &mut Violations, field: &str, text: &str) {
     v.require(is_token(text, 64), field, "is not 1 to 64 of the characters a-z, A-Z, 0-9, '.', '_' and '-'");
 }
 
-/// Ten characters: less says nothing that a supervisor could hold against what was read.
+/// Letters that a reason has at least.
+const LETTERS_MIN: usize = 5;
+
+/// Ten characters, and a word among them: less says nothing that a supervisor could hold against what was read.
 fn reason(v: &mut Violations, field: &str, text: &str) {
     if !(10..=500).contains(&text.trim().chars().count()) {
         v.add(field, "is not 10 to 500 characters long");
     }
-    if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
-        v.add(field, "has a control character other than a line break or tab");
+    if text.chars().filter(|c| c.is_alphabetic()).count() < LETTERS_MIN {
+        v.add(field, format!("has fewer than {LETTERS_MIN} letters: say what for"));
+    }
+    // It is shown on other people's screens, in one line.
+    if text.chars().any(char::is_control) {
+        v.add(field, "has a control character, such as a line break");
     }
 }
 

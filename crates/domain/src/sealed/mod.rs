@@ -238,7 +238,12 @@ pub fn person(actor: &v1::Actor) -> &str {
 /// Whether two actors are one: the same token, or tokens of the same person.
 #[must_use]
 pub fn is_same_person(one: &v1::Actor, other: &v1::Actor) -> bool {
-    one.id == other.id || person(one) == person(other)
+    one.id == other.id || is_same_subject(person(one), person(other))
+}
+
+/// Whether two subjects are one. Servers write them in small letters; logs of before have them as they were given.
+pub(crate) fn is_same_subject(one: &str, other: &str) -> bool {
+    one.eq_ignore_ascii_case(other)
 }
 
 /// The case that one of these events is about; `None` for any other event.

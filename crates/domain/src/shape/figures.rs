@@ -14,7 +14,7 @@ use crate::{
     id::Level,
     rules::RuleSet,
     time::Period,
-    views::{Known, indicator_trends, score_change},
+    views::{Known, indicator_trends, is_change, score_change},
 };
 
 /// Figures of cases that dashboards get of a kota and of nothing smaller.
@@ -25,8 +25,8 @@ const HOUR_S: u64 = 3_600;
 impl Shape {
     /// An evaluation as this class gets it. `known` is the moment that it was made at.
     pub fn evaluation(&self, known: &Known<'_>, evaluation: &mut v1::Evaluation) {
-        if self.class != Class::Dashboard {
-            return;
+        if self.class == Class::TaskForce {
+            return without_shelter(evaluation);
         }
         let period = evaluation.period.as_ref().and_then(|period| Period::parse(&period.code));
         let rules = period.map_or_else(|| known.rules_now(), |period| known.rules_of(&period));
@@ -49,9 +49,6 @@ impl Shape {
 
     /// A trend as this class gets it: its evaluations shaped, and what they rest on worked out from those.
     pub fn trend(&self, known: &Known<'_>, trend: &mut v1::Trend) {
-        if self.class != Class::Dashboard {
-            return;
-        }
         let (Some(now), Some(previous), Some(year_before)) =
             (&mut trend.evaluation, &mut trend.previous, &mut trend.year_before)
         else {
@@ -60,6 +57,9 @@ impl Shape {
         for evaluation in [&mut *now, &mut *previous, &mut *year_before] {
             self.evaluation(known, evaluation);
         }
+        if self.class == Class::TaskForce {
+            return;
+        }
         trend.indicators = indicator_trends(now, previous, year_before);
         trend.score_change_previous = score_change(now, previous);
         trend.score_change_year_before = score_change(now, year_before);
@@ -67,6 +67,23 @@ impl Shape {
         (trend.rank_in_kota, trend.rank_in_kecamatan) = (None, None);
         let withheld = names(&["rank_in_kota", "rank_in_kecamatan"]);
         trend.shaping = Some(v1::Shaping { withheld, ..Default::default() });
+    }
+
+    /// How an evaluation changed, as this class gets it; false when nothing of the change is left. Dashboards get none at all, and evaluators,
+    /// who have no class of their own, get it as it is.
+    #[must_use]
+    pub fn change(&self, change: &mut v1::EvaluationChange) -> bool {
+        if self.class != Class::TaskForce {
+            return true;
+        }
+        change.then.iter_mut().chain(&mut change.now).for_each(without_shelter);
+        is_change(change)
+    }
+
+    /// Whether this class is told which event changed an evaluation. Of what lies in one's own area that tells nothing more.
+    #[must_use]
+    pub fn tells_causes(&self) -> bool {
+        self.class == Class::TaskForce
     }
 
     /// A warning as this class gets it. One of signals names the kecamatan of the schools, and no school.
@@ -200,6 +217,14 @@ const CASE_WITHHELD: &[&str] = &[
 
 fn names(fields: &[&str]) -> Vec<String> {
     fields.iter().map(|field| (*field).to_owned()).collect()
+}
+
+/// Takes out of an evaluation how many are in the shelter: in a kelurahan or a school that is one child, and where it is.
+fn without_shelter(evaluation: &mut v1::Evaluation) {
+    if let Some(cases) = &mut evaluation.cases {
+        cases.in_shelter = 0;
+    }
+    evaluation.shaping = Some(v1::Shaping { withheld: names(&["cases.in_shelter"]), ..Default::default() });
 }
 
 /// Takes out of an evaluation below the kota what tells of its cases.

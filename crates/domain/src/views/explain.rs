@@ -94,16 +94,9 @@ impl Known<'_> {
         let before = was_known.then(|| then.evaluate_scope(subject, body, period, &then.window(period, None)));
         let old = if was_known { then.items(subject, body, period, None) } else { Vec::new() };
         let items = changes(old, self.items(subject, body, period, None));
-        // The basis always differs; of it only the rules are part of what is compared. Another name is no other figure.
-        let figures = |e: &v1::Evaluation| {
-            let rule_set = e.basis.as_ref().map(|basis| basis.rule_set.clone());
-            (rule_set, v1::Evaluation { basis: None, name: String::new(), ..e.clone() })
-        };
-        if items.is_empty() && before.as_ref().map(figures) == Some(figures(&after)) {
-            return None;
-        }
         let cause_positions = self.causes(&items, then.position());
-        Some(v1::EvaluationChange { then: before, now: Some(after), items, cause_positions })
+        let change = v1::EvaluationChange { then: before, now: Some(after), items, cause_positions };
+        is_change(&change).then_some(change)
     }
 
     /// Positions after `since` of what changed items: the events behind them, and the latest change of what they are about.
@@ -160,6 +153,16 @@ impl Known<'_> {
 }
 
 /// What came, went or changed, by indicator and item.
+/// Whether an evaluation differs between two moments in anything that is shown.
+pub(crate) fn is_change(change: &v1::EvaluationChange) -> bool {
+    // The basis always differs; of it only the rules are part of what is compared. Another name is no other figure.
+    let figures = |e: &v1::Evaluation| {
+        let rule_set = e.basis.as_ref().map(|basis| basis.rule_set.clone());
+        (rule_set, v1::Evaluation { basis: None, name: String::new(), ..e.clone() })
+    };
+    !change.items.is_empty() || change.then.as_ref().map(figures) != change.now.as_ref().map(figures)
+}
+
 fn changes(old: Vec<(IndicatorKind, v1::Item)>, new: Vec<(IndicatorKind, v1::Item)>) -> Vec<v1::ItemChange> {
     let key = |kind: IndicatorKind, item: &v1::Item| {
         (kind, item.area_code.clone(), item.item_id.clone(), item.detail.clone())

@@ -193,6 +193,16 @@ impl<'a> Known<'a> {
         })
     }
 
+    /// The institution that is the home of a task force; `None` where that is an area, or nothing is known of it.
+    #[must_use]
+    pub fn home_institution(&self, task_force_id: &str) -> Option<&'a str> {
+        let registry = self.registry();
+        match registry.task_force(registry.find_task_force(task_force_id)?).home {
+            Scope::Institution(institution) => Some(&registry.institution(institution).id),
+            Scope::Area(_) => None,
+        }
+    }
+
     /// Members of task forces whose home lies today within a prefix, in any order.
     pub fn members(&self, prefix: &'a str) -> impl Iterator<Item = &'a v1::Member> + use<'a> {
         let (known, today) = (*self, self.today());
@@ -278,20 +288,29 @@ impl<'a> Known<'a> {
         Some(self.case_message(&case))
     }
 
-    /// Cases from an index on, in the order in which they were reported: index and message.
-    pub fn cases_from(
+    /// A case as it stood, if it is within an area prefix.
+    #[must_use]
+    pub fn case_within(&self, id: SubmissionId, prefix: &str) -> Option<v1::Case> {
+        let index = self.views.cases.find(id)?;
+        let case = self.case_by_index(index)?;
+        self.is_area_within(self.views.cases.get(index).area, prefix).then(|| self.case_message(&case))
+    }
+
+    /// Cases after one of them, in the order in which they were reported; from the first where none is named.
+    pub fn cases_after(
         &self,
-        first: u32,
+        after: Option<SubmissionId>,
         prefix: &'a str,
         status: Option<v1::CaseStatus>,
-    ) -> impl Iterator<Item = (u32, v1::Case)> + use<'a> {
+    ) -> impl Iterator<Item = v1::Case> + use<'a> {
         let known = *self;
+        let first = after.and_then(|id| self.views.cases.find(id)).map_or(0, |index| index + 1);
         let end = u32::try_from(self.views.cases.all().len()).unwrap_or(u32::MAX);
         (first..end).filter(move |index| known.is_area_within(known.views.cases.get(*index).area, prefix)).filter_map(
             move |index| {
                 let case = known.case_by_index(index)?;
                 let wanted = status.is_none_or(|status| case.status() == status);
-                wanted.then(|| (index, known.case_message(&case)))
+                wanted.then(|| known.case_message(&case))
             },
         )
     }

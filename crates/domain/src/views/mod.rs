@@ -27,7 +27,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use satgas_proto::v1::{self, event::Body, submission};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::trend::{indicator_trends, score_change};
 use self::{
     booking::Ledger,
     case_files::CaseFile,
@@ -44,6 +43,10 @@ pub use self::{
     known::{Known, Moment},
     statistics::CrossTable,
     trend::{Placed, Ranks, subject_code},
+};
+pub(crate) use self::{
+    explain::is_change,
+    trend::{indicator_trends, score_change},
 };
 use crate::{
     Map,

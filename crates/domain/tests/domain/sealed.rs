@@ -262,7 +262,8 @@ fn a_reading_needs_a_purpose_and_something_to_read() {
     let position = log.tell(sealed(50, IdentityKind::Victim, 2), NOW);
     assert_eq!(log.decides(&read(IdentityKind::Victim, position, purpose), 0, NOW), Ok(()));
     assert_eq!(log.decides(&read(IdentityKind::Reporter, position, purpose), 0, NOW), Err(Refusal::NotSealed));
-    for bad in ["", "perlu", "          ", &"x".repeat(501)] {
+    let nothing_said = ["..........", "12/3/2026 45", "Pendampingan\ndi rumah", "Pendampingan\u{1b}[2J"];
+    for bad in ["", "perlu", "          ", &"x".repeat(501)].into_iter().chain(nothing_said) {
         let Err(Refusal::Invalid(found)) = log.decides(&read(IdentityKind::Victim, position, bad), 0, NOW) else {
             panic!("{bad:?} is a purpose");
         };

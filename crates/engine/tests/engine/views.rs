@@ -33,7 +33,7 @@ struct Picture {
 struct Seen {
     evaluations: Vec<v1::Evaluation>,
     warnings: Vec<v1::Warning>,
-    cases: Vec<(u32, v1::Case)>,
+    cases: Vec<v1::Case>,
     conflicts: Vec<v1::Conflict>,
     held: Vec<v1::Held>,
     institutions: Vec<v1::Institution>,
@@ -56,7 +56,7 @@ fn seen(views: &Views, position: u64) -> Seen {
     Seen {
         evaluations,
         warnings: known.warnings(""),
-        cases: known.cases_from(0, "", None).collect(),
+        cases: known.cases_after(None, "", None).collect(),
         conflicts: known.conflicts("", 0).collect(),
         held: known.held("", 0).collect(),
         institutions: known.institutions("").collect(),
@@ -181,8 +181,8 @@ impl History {
     }
 
     /// A step of some case, as it stands.
-    fn step(&mut self, cases: &[(u32, v1::Case)]) -> Option<v1::CaseCommand> {
-        let (_, case) = cases.get(self.rng.random_range(0..cases.len().max(1)))?;
+    fn step(&mut self, cases: &[v1::Case]) -> Option<v1::CaseCommand> {
+        let case = cases.get(self.rng.random_range(0..cases.len().max(1)))?;
         let step = match self.rng.random_range(0..4) {
             0 => assess(v1::Risk::Sedang),
             1 => serve(v1::Service::Psikologis),

@@ -92,7 +92,7 @@ impl State {
             issued_by: issued.issued_by.clone(),
             key_id: issued.key_id.clone(),
             // In logs of before it stands as it was given.
-            subject: self.stands_for(&issued.subject).to_owned(),
+            subject: self.stands_for(&issued.subject),
             revoked_reason: String::new(),
         };
         self.by_person.entry(person(&token).to_owned()).or_default().push(self.tokens.len());
@@ -104,9 +104,11 @@ impl State {
         self.by_person.get(person).into_iter().flatten().map(|index| &self.tokens[*index])
     }
 
-    /// Whom a subject stands for: the id of any of a person's tokens stands for that person.
-    pub(crate) fn stands_for<'a>(&'a self, subject: &'a str) -> &'a str {
-        self.token(subject).map_or(subject, person)
+    /// Whom a subject stands for: the id of any of a person's tokens stands for that person. However it is written: two people are not told
+    /// apart by a capital letter.
+    pub(crate) fn stands_for(&self, subject: &str) -> String {
+        let subject = subject.to_ascii_lowercase();
+        self.token(&subject).map(|token| person(token).to_owned()).unwrap_or(subject)
     }
 
     /// A token that was issued here.
@@ -123,6 +125,11 @@ impl State {
     pub(crate) fn is_revoked(&self, id: &str) -> bool {
         let ended = |token: &v1::Token| token.revoked_at.is_some() || token.key_id != self.key_id;
         self.revoked_elsewhere.contains_key(id) || self.token(id).is_some_and(ended)
+    }
+
+    /// Whether a token that was good until `expires_at` when it was looked at has ended by `now`, wherever it was issued.
+    pub(crate) fn has_ended(&self, token_id: &str, expires_at: Instant, now: Instant) -> bool {
+        expires_at <= now || self.is_revoked(token_id)
     }
 
     /// Whether a token may be used.

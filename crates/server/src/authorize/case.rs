@@ -10,16 +10,14 @@ use tonic::{Code, Request, Response, Status};
 
 use super::{Authorized, CaseIds, Gate, Pass};
 use crate::{
-    access::State,
-    identity::{FOREIGN, Metered},
-    status,
-    submission::recorded,
+    access::State, identity::Metered, sealed::check_count, sight::OwnInstitution, status, submission::recorded,
 };
 
 #[tonic::async_trait]
 impl<S: CaseService> CaseService for Authorized<S> {
     async fn open_case(&self, request: Request<v1::OpenCaseRequest>) -> Result<Response<v1::OpenCaseResponse>, Status> {
         let pass = self.gate.pass(&request, Rpc::OpenCase);
+        check_count(&request.get_ref().identities)?;
         let submission = request.get_ref().submission.clone().unwrap_or_default();
         // Identities are sealed for cases only, so that a report that is kept apart cannot come this way.
         if pass.reports(&submission).await?.is_some() {
@@ -29,7 +27,13 @@ impl<S: CaseService> CaseService for Authorized<S> {
         let reserved = pass.reserve(1 + identities).await?;
         let mut response = match self.inner.open_case(request).await {
             Ok(response) => response,
-            refused => return sealed(&pass, &submission.submission_id, refused).await,
+            refused => {
+                // Of what does not fit nothing was written. What else went wrong may have come after the report.
+                if refused.as_ref().is_err_and(|refused| refused.code() == Code::InvalidArgument) {
+                    reserved.used(0);
+                }
+                return sealed(&pass, &submission.submission_id, refused).await;
+            }
         };
         let answer = response.get_mut();
         let written = recorded(&answer.receipt) + u32::try_from(identities).unwrap_or(u32::MAX);
@@ -138,7 +142,8 @@ impl<S: CaseService> CaseService for Authorized<S> {
         if !request.get_ref().assigned_to.is_empty() && *pass.permit().await?.reach != Reach::Everywhere {
             return Err(pass.refuse(AccessRefusal::NotOwn).await);
         }
-        pass.narrow(&mut request.get_mut().area_prefix).await?;
+        let own = OwnInstitution::of(pass.narrow(&mut request.get_mut().area_prefix).await?);
+        request.extensions_mut().insert(own);
         let mut response = self.inner.list_cases(request).await?;
         let answer = response.get_mut();
         answer.cases.retain(|case| pass.reaches(&case.area_code, &case.institution_id));
@@ -163,14 +168,15 @@ impl Gate {
         self.engine.is_assigned(id, &pass.holder.subject).await.map_err(status::query)
     }
 
-    /// Whether a subject is known as a case worker's: by a valid token of this server, or as the caller's own. Those of other issuers are not
-    /// known before they call.
+    /// Whether a subject is known as a case worker's: by a valid token of this server, or as the caller's own. Those of another issuer are not
+    /// known before they call; where there is one, an id of their form is taken.
     fn is_case_worker(&self, pass: &Pass, subject: &str) -> bool {
         let now = self.engine.now();
         let is_one = |token: &v1::Token| token.assignment.as_ref().is_some_and(|a| a.role() == v1::Role::CaseWorker);
-        let known = |state: &State| state.tokens_of(subject).any(|token| is_one(token) && state.is_valid(token, now));
-        let own = pass.holder.caller.role == v1::Role::CaseWorker && *pass.holder.subject == *subject;
-        own || subject.starts_with(FOREIGN) || self.access.look(known)
+        let subject = subject.to_ascii_lowercase();
+        let known = |state: &State| state.tokens_of(&subject).any(|token| is_one(token) && state.is_valid(token, now));
+        let own = pass.holder.caller.role == v1::Role::CaseWorker && *pass.holder.subject == subject;
+        own || self.identity.may_be_foreign(&subject) || self.access.look(known)
     }
 }
 

@@ -69,6 +69,7 @@ where
     ) -> Result<Response<v1::CompareEvaluationsResponse>, Status> {
         let pass = self.gate.pass(&request, Rpc::CompareEvaluations);
         pass.narrow(&mut request.get_mut().area_prefix).await?;
+        request.extensions_mut().insert(pass.sight());
         let response = self.inner.compare_evaluations(request).await?;
         let items = response.get_ref().changes.iter().flat_map(|change| &change.items);
         pass.saw(CaseIds::of(

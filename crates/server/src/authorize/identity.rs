@@ -13,8 +13,9 @@ impl<S: IdentityService> IdentityService for Authorized<S> {
         &self,
         request: Request<v1::IssueTokenRequest>,
     ) -> Result<Response<v1::IssueTokenResponse>, Status> {
-        self.gate.pass(&request, Rpc::IssueToken).permit().await?;
-        self.inner.issue_token(request).await
+        let pass = self.gate.pass(&request, Rpc::IssueToken);
+        pass.permit().await?;
+        pass.unless_ended(self.inner.issue_token(request).await).await
     }
 
     async fn list_tokens(
@@ -29,24 +30,27 @@ impl<S: IdentityService> IdentityService for Authorized<S> {
         &self,
         request: Request<v1::RevokeTokenRequest>,
     ) -> Result<Response<v1::RevokeTokenResponse>, Status> {
-        self.gate.pass(&request, Rpc::RevokeToken).permit().await?;
-        self.inner.revoke_token(request).await
+        let pass = self.gate.pass(&request, Rpc::RevokeToken);
+        pass.permit().await?;
+        pass.unless_ended(self.inner.revoke_token(request).await).await
     }
 
     async fn end_own_token(
         &self,
         request: Request<v1::EndOwnTokenRequest>,
     ) -> Result<Response<v1::EndOwnTokenResponse>, Status> {
-        self.gate.pass(&request, Rpc::EndOwnToken).permit().await?;
-        self.inner.end_own_token(request).await
+        let pass = self.gate.pass(&request, Rpc::EndOwnToken);
+        pass.permit().await?;
+        pass.unless_ended(self.inner.end_own_token(request).await).await
     }
 
     async fn create_enrolment(
         &self,
         request: Request<v1::CreateEnrolmentRequest>,
     ) -> Result<Response<v1::CreateEnrolmentResponse>, Status> {
-        self.gate.pass(&request, Rpc::CreateEnrolment).permit().await?;
-        self.inner.create_enrolment(request).await
+        let pass = self.gate.pass(&request, Rpc::CreateEnrolment);
+        pass.permit().await?;
+        pass.unless_ended(self.inner.create_enrolment(request).await).await
     }
 
     async fn enrol(&self, request: Request<v1::EnrolRequest>) -> Result<Response<v1::EnrolResponse>, Status> {

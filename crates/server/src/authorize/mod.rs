@@ -4,6 +4,8 @@
 //! Invariants:
 //! - A call reaches a service through [`door`](door::door) and its [`Authorized`] only. What the policy has no row for is refused at the door.
 //! - An RPC without a decision does not compile: each wrapper implements the generated trait.
+//! - A token is looked at twice: at the door, where nothing of the message has come yet, and with each decision on the message, which may come
+//!   long after; and once more before data of cases goes out.
 //! - Refused is the same whether the thing exists or not: a case that is not the caller's own is as unknown to it as one that is not there.
 //! - What must be recorded and cannot be is not answered.
 
@@ -79,6 +81,12 @@ impl Gate {
         Pass { gate: Arc::clone(self), rpc, holder, source, purpose }
     }
 
+    /// Whether a token that was good until a moment has ended by now. Each call asks for it, so that it costs one look.
+    fn has_ended(&self, token_id: &str, expires_at: Instant) -> bool {
+        let now = self.engine.now();
+        !token_id.is_empty() && self.access.look(|state| state.has_ended(token_id, expires_at, now))
+    }
+
     /// Areas and institutions in whose name a record is made: for an institution, the area where it stands now and the one where it stood
     /// then, whose office may have written the record before the institution moved.
     async fn names_of(&self, submission: &v1::Submission, then: Instant) -> Result<Vec<(String, String)>, Status> {
@@ -123,9 +131,28 @@ pub(crate) struct Pass {
 impl Pass {
     /// Whether the call may be made on what it names.
     pub(crate) async fn decide<'a>(&'a self, resource: Resource<'a>) -> Result<Permit<'a>, Status> {
+        self.goes_on().await?;
         match policy::decide(&self.holder.caller, self.rpc, resource) {
             Ok(permit) => Ok(permit),
             Err(refusal) => Err(self.refuse(recorded(refusal)).await),
+        }
+    }
+
+    /// Whether the token has ended since it was let in at the door. One that had ended then was let in for what it may still do.
+    fn has_ended_since(&self) -> bool {
+        !self.holder.ended && self.gate.has_ended(&self.holder.token_id, self.holder.expires_at)
+    }
+
+    /// Refuses what comes of a token that has ended since the door.
+    async fn goes_on(&self) -> Result<(), Status> {
+        if self.has_ended_since() { Err(self.refuse(AccessRefusal::TokenEnded).await) } else { Ok(()) }
+    }
+
+    /// Hands on what became of a call that asks for the token once more where it is recorded; that it had ended by then is a refusal.
+    pub(crate) async fn unless_ended<T>(&self, outcome: Result<T, Status>) -> Result<T, Status> {
+        match outcome {
+            Err(ended) if ended.code() == Code::Unauthenticated => Err(self.refuse(AccessRefusal::TokenEnded).await),
+            outcome => outcome,
         }
     }
 
@@ -147,15 +174,21 @@ impl Pass {
     }
 
     /// Whether a record may be made in its reporter's name: now, or with a right that has ended, which then goes with the record. One
-    /// without a reporter is for the validation to refuse.
+    /// without a reporter is for the validation to refuse. A single record whose token ended on its way is late like any other; a batch ends.
     pub(crate) async fn reports(&self, submission: &v1::Submission) -> Result<Option<v1::EndedRight>, Status> {
+        let just_ended = self.has_ended_since();
+        match self.rpc {
+            Rpc::Submit if just_ended => self.comes_late().await?,
+            _ if just_ended => return Err(self.refuse(AccessRefusal::TokenEnded).await),
+            _ => {}
+        }
         let occurred = submission.occurred_at.as_ref().and_then(Instant::from_proto);
         let named = self.gate.names_of(submission, occurred.unwrap_or(self.now())).await?;
         let speaks = |caller: &Caller| {
             let may = |resource| policy::decide(caller, self.rpc, resource).is_ok();
             named.iter().any(|(area, institution)| may(Resource::ReportedBy { area, institution }))
         };
-        if !self.holder.ended && (named.is_empty() || speaks(&self.holder.caller)) {
+        if !self.holder.ended && !just_ended && (named.is_empty() || speaks(&self.holder.caller)) {
             return Ok(None);
         }
         let ended = |caller: &Caller| named.is_empty() || speaks(caller);
@@ -174,9 +207,18 @@ impl Pass {
         self.gate.access.record(Body::AccessRecorded(record)).await.map(|_| ()).map_err(|error| status::access(&error))
     }
 
+    /// Whom what is done counts for: the person, with all tokens. What comes with a token that has ended is counted by itself: whoever found an old
+    /// phone does not use up what the person may do with the new one. No subject has a colon.
+    fn counts_for(&self) -> Arc<str> {
+        match self.holder.ended {
+            true => format!("ended:{}", self.holder.token_id).into(),
+            false => Arc::clone(&self.holder.subject),
+        }
+    }
+
     /// Counts what the holder of a good token does, or refuses it when it has done as much within the hour as it may.
     pub(crate) async fn meter(&self, what: Metered) -> Result<(), Status> {
-        match self.gate.quotas.take(&self.holder.subject, what, 1, std::time::Instant::now()) {
+        match self.gate.quotas.take(&self.counts_for(), what, 1, std::time::Instant::now()) {
             Ok(()) => Ok(()),
             Err(wait) => Err(self.must_wait(wait).await),
         }
@@ -185,7 +227,7 @@ impl Pass {
     /// Counts records before they are on their way to the log, where a call that is broken off cannot hold them back.
     pub(crate) async fn reserve(&self, count: usize) -> Result<Reserved, Status> {
         let count = u32::try_from(count).unwrap_or(u32::MAX);
-        match Reserved::new(&self.gate.quotas, &self.holder.subject, count, std::time::Instant::now()) {
+        match Reserved::new(&self.gate.quotas, &self.counts_for(), count, std::time::Instant::now()) {
             Ok(reserved) => Ok(reserved),
             Err(wait) => Err(self.must_wait(wait).await),
         }
@@ -235,6 +277,7 @@ impl Pass {
         if cases.0.is_empty() {
             return Ok(());
         }
+        self.goes_on().await?;
         self.meter(Metered::Answer).await?;
         self.was_told(cases).await
     }
@@ -257,6 +300,7 @@ impl Pass {
 
     /// Records which events are sent; the position of the record.
     pub(crate) async fn saw_events(&self, range: v1::EventRange) -> Result<u64, Status> {
+        self.goes_on().await?;
         self.meter(Metered::Answer).await?;
         let record = v1::AccessRecorded { range: Some(range), ..self.access() };
         self.gate.access.record(Body::AccessRecorded(record)).await.map_err(|error| status::access(&error))

@@ -1,15 +1,11 @@
 //! Decisions on `RegistryService`.
 
-use satgas_domain::{
-    policy::{Reach, Rpc},
-    registry::Scope,
-};
-use satgas_engine::Folded;
-use satgas_proto::v1::{self, registry_service_server::RegistryService, task_force::Home};
+use satgas_domain::policy::Rpc;
+use satgas_proto::v1::{self, registry_service_server::RegistryService};
 use tonic::{Request, Response, Status};
 
 use super::Authorized;
-use crate::status;
+use crate::sight::OwnInstitution;
 
 #[tonic::async_trait]
 impl<S: RegistryService> RegistryService for Authorized<S> {
@@ -49,13 +45,9 @@ impl<S: RegistryService> RegistryService for Authorized<S> {
         mut request: Request<v1::ListTaskForcesRequest>,
     ) -> Result<Response<v1::ListTaskForcesResponse>, Status> {
         let pass = self.gate.pass(&request, Rpc::ListTaskForces);
-        let reach = pass.narrow(&mut request.get_mut().area_prefix).await?;
-        let mut response = self.inner.list_task_forces(request).await?;
-        if let Reach::Institution(own) = reach {
-            let is_own = |t: &v1::TaskForce| matches!(&t.home, Some(Home::InstitutionId(id)) if id == own);
-            response.get_mut().task_forces.retain(is_own);
-        }
-        Ok(response)
+        let own = OwnInstitution::of(pass.narrow(&mut request.get_mut().area_prefix).await?);
+        request.extensions_mut().insert(own);
+        self.inner.list_task_forces(request).await
     }
 
     async fn list_members(
@@ -63,19 +55,8 @@ impl<S: RegistryService> RegistryService for Authorized<S> {
         mut request: Request<v1::ListMembersRequest>,
     ) -> Result<Response<v1::ListMembersResponse>, Status> {
         let pass = self.gate.pass(&request, Rpc::ListMembers);
-        let reach = pass.narrow(&mut request.get_mut().area_prefix).await?;
-        let mut response = self.inner.list_members(request).await?;
-        if let Reach::Institution(own) = reach {
-            let members = &mut response.get_mut().members;
-            let keep = |folded: &Folded| {
-                let registry = folded.views.registry();
-                members.retain(|member| {
-                    let home = registry.find_task_force(&member.task_force_id).map(|t| registry.task_force(t).home);
-                    matches!(home, Some(Scope::Institution(i)) if registry.institution(i).id == *own)
-                });
-            };
-            self.gate.engine.query(0, keep).await.map_err(status::query)?;
-        }
-        Ok(response)
+        let own = OwnInstitution::of(pass.narrow(&mut request.get_mut().area_prefix).await?);
+        request.extensions_mut().insert(own);
+        self.inner.list_members(request).await
     }
 }

@@ -42,7 +42,7 @@ async fn ended(gate: std::sync::Arc<Gate>, token_id: String, expires_at: Instant
     let mut revocations = gate.access.revocations();
     loop {
         revocations.borrow_and_update();
-        if gate.access.look(|state| state.is_revoked(&token_id)) || gate.engine.now() >= expires_at {
+        if gate.has_ended(&token_id, expires_at) {
             return;
         }
         tokio::select! {

@@ -3,18 +3,15 @@
 use futures_util::StreamExt as _;
 use satgas_domain::policy::Rpc;
 use satgas_engine::Handed;
-use satgas_proto::v1::{
-    self,
-    submission::{Content, Reporter},
-    submission_service_server::SubmissionService,
-};
+use satgas_proto::v1::{self, submission::Content, submission_service_server::SubmissionService};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Authorized, CaseIds, Pass};
+use super::{Authorized, CaseIds};
 use crate::{
+    sight::OwnInstitution,
     status,
     stream::BoxStream,
-    submission::{Submissions, receipts, recorded},
+    submission::{Submissions, check_count, receipts, recorded},
 };
 
 #[tonic::async_trait]
@@ -47,6 +44,7 @@ impl SubmissionService for Authorized<Submissions> {
             let pass = std::sync::Arc::clone(&deciding);
             async move {
                 let message: v1::SubmitBatchRequest = message?;
+                check_count(&message.submissions)?;
                 let mut handed = Vec::with_capacity(message.submissions.len());
                 for submission in message.submissions {
                     let ended = pass.reports(&submission).await?;
@@ -57,7 +55,21 @@ impl SubmissionService for Authorized<Submissions> {
             }
         });
         let receipts = receipts(self.inner.engine.clone(), &self.inner.streams, decided);
-        Ok(Response::new(if pass.holder.ended { Box::pin(receipts) } else { pass.until_end(receipts) }))
+        if !pass.holder.ended {
+            return Ok(Response::new(pass.until_end(receipts)));
+        }
+        // What is kept is bounded by what may wait. A message of which nothing is kept is work for nothing, and counts like another call.
+        let counted = receipts.then(move |answer| {
+            let pass = std::sync::Arc::clone(&pass);
+            async move {
+                let answer = answer?;
+                if recorded(&answer.receipts) == 0 {
+                    pass.comes_late().await?;
+                }
+                Ok(answer)
+            }
+        });
+        Ok(Response::new(Box::pin(counted)))
     }
 
     async fn list_quarantined(
@@ -86,10 +98,10 @@ impl SubmissionService for Authorized<Submissions> {
         mut request: Request<v1::ListConflictsRequest>,
     ) -> Result<Response<v1::ListConflictsResponse>, Status> {
         let pass = self.gate.pass(&request, Rpc::ListConflicts);
-        pass.narrow(&mut request.get_mut().area_prefix).await?;
-        let mut response = self.inner.list_conflicts(request).await?;
-        let conflicts = &mut response.get_mut().conflicts;
-        conflicts.retain(|conflict| is_own(&pass, conflict.submission.as_ref()));
+        let own = OwnInstitution::of(pass.narrow(&mut request.get_mut().area_prefix).await?);
+        request.extensions_mut().insert(own);
+        let response = self.inner.list_conflicts(request).await?;
+        let conflicts = &response.get_ref().conflicts;
         pass.saw(CaseIds::of(conflicts.iter().filter_map(|conflict| conflict.submission.as_ref()).flat_map(cases_in)))
             .await?;
         Ok(response)
@@ -109,21 +121,12 @@ impl SubmissionService for Authorized<Submissions> {
         mut request: Request<v1::ListHeldRequest>,
     ) -> Result<Response<v1::ListHeldResponse>, Status> {
         let pass = self.gate.pass(&request, Rpc::ListHeld);
-        pass.narrow(&mut request.get_mut().area_prefix).await?;
-        let mut response = self.inner.list_held(request).await?;
-        let held = &mut response.get_mut().held;
-        held.retain(|held| is_own(&pass, held.submission.as_ref()));
+        let own = OwnInstitution::of(pass.narrow(&mut request.get_mut().area_prefix).await?);
+        request.extensions_mut().insert(own);
+        let response = self.inner.list_held(request).await?;
+        let held = &response.get_ref().held;
         pass.saw(CaseIds::of(held.iter().filter_map(|held| held.submission.as_ref()).flat_map(cases_in))).await?;
         Ok(response)
-    }
-}
-
-/// Of what lies within the area that was asked for: an institution gets only what it reported itself.
-fn is_own(pass: &Pass, submission: Option<&v1::Submission>) -> bool {
-    match (&pass.holder.caller.reach, submission.and_then(|s| s.reporter.as_ref())) {
-        (satgas_domain::policy::Reach::Institution(own), Some(Reporter::InstitutionId(id))) => own == id,
-        (satgas_domain::policy::Reach::Institution(_), _) => false,
-        _ => true,
     }
 }
 

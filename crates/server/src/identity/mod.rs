@@ -34,7 +34,7 @@ use crate::access::{AccessError, AccessLog, State, end, person};
 /// Bytes of the longest token that is looked at.
 const SECRET_BYTES_MAX: usize = 4 * 1024;
 /// How ids begin that stand for the subjects of other issuers.
-pub(crate) const FOREIGN: &str = "oidc-";
+const FOREIGN: &str = "oidc-";
 /// Checked signatures that are kept.
 const CHECKED_MAX: usize = 16_384;
 /// How long the operator's first token is valid.
@@ -182,6 +182,12 @@ impl Identity {
         }
         checked.insert(hash, found.clone());
         Some(found)
+    }
+
+    /// Whether a subject has the form of one of another issuer, and there is such an issuer.
+    pub(crate) fn may_be_foreign(&self, subject: &str) -> bool {
+        let hash = subject.strip_prefix(FOREIGN).filter(|_| !self.issuers.is_empty());
+        hash.is_some_and(|hash| hash.len() == openid::HASH_DIGITS && hash.bytes().all(|byte| byte.is_ascii_hexdigit()))
     }
 
     /// Id of the key that signs tokens.

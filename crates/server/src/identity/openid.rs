@@ -43,6 +43,8 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// How long a token waits for its key to be fetched: an issuer that answers has answered by then, pause included.
 const WAIT: Duration = Duration::from_secs(4);
 const SECOND_NS: i64 = 1_000_000_000;
+/// Hexadecimal digits of the hash that stands for a subject.
+pub(super) const HASH_DIGITS: usize = 32;
 /// How far an issuer's clock may be ahead.
 const AHEAD_NS: i64 = 60 * SECOND_NS;
 
@@ -76,6 +78,9 @@ pub struct RoleRule {
     /// Name of the claim with the area's code (satgas) or the institution's id (institution).
     #[serde(default)]
     pub own_claim: Option<String>,
+    /// Whether that claim may be `*` and then stands for all areas: whoever writes the account's data writes that, too.
+    #[serde(default)]
+    pub all_areas: bool,
 }
 
 /// Why an issuer cannot be used.
@@ -147,7 +152,8 @@ impl OpenId {
     /// Who holds a token of this issuer, if it may be used at `now`.
     pub(super) async fn holder(&self, secret: &str, now: Instant) -> Option<Holder> {
         let header = jsonwebtoken::decode_header(secret).ok()?;
-        if !ALGORITHMS.contains(&header.alg) {
+        // What the header calls critical must be understood, and nothing beyond the standard's own is.
+        if !ALGORITHMS.contains(&header.alg) || header.crit.is_some() {
             return None;
         }
         let key = self.key(header.kid.as_deref(), header.alg).await?;
@@ -160,13 +166,14 @@ impl OpenId {
         let claims = jsonwebtoken::decode::<Value>(secret, &key, &validation).ok()?.claims;
         let moment = |claim: &str| claims.get(claim).and_then(Value::as_i64).and_then(|s| s.checked_mul(SECOND_NS));
         let expires_at = Instant(moment("exp")?);
-        let begins = moment("nbf").unwrap_or(i64::MIN);
+        // A beginning that cannot be read is not one that has come.
+        let begins = if claims.get("nbf").is_some() { moment("nbf")? } else { i64::MIN };
         if expires_at <= now || begins > now.plus_ns(AHEAD_NS).0 {
             return None;
         }
         let caller = self.config.roles.iter().find_map(|rule| rule.caller(&claims))?;
         let subject = format!("{}\0{}", self.config.issuer, claims.get("sub")?.as_str()?);
-        let token_id = format!("{FOREIGN}{}", &blake3::hash(subject.as_bytes()).to_hex()[..32]);
+        let token_id = format!("{FOREIGN}{}", &blake3::hash(subject.as_bytes()).to_hex()[..HASH_DIGITS]);
         let token_id: std::sync::Arc<str> = token_id.into();
         Some(Holder { subject: token_id.clone(), token_id, caller, expires_at, ended: false })
     }
@@ -247,6 +254,7 @@ impl RoleRule {
         };
         let role = role(&self.role).filter(|_| fits)?;
         let own = self.own_claim.as_ref().and_then(|claim| claims.get(claim)?.as_str()).map(str::to_owned);
+        let own = own.filter(|own| self.all_areas || own != policy::ALL_AREAS);
         let own = match role {
             Role::Satgas => own.map(Own::AreaCode),
             Role::Institution => own.map(Own::InstitutionId),

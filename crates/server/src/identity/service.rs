@@ -36,6 +36,9 @@ fn check_text(field: &str, text: &str) -> Result<(), Status> {
     if text.is_empty() || text.chars().count() > TEXT_MAX {
         return Err(status::invalid_field(field, "is not 1 to 200 characters"));
     }
+    if !text.chars().any(char::is_alphabetic) {
+        return Err(status::invalid_field(field, "has no letter: say what for"));
+    }
     // It is shown on other people's screens, in one line.
     if text.chars().any(char::is_control) {
         return Err(status::invalid_field(field, "has a control character, such as a line break"));
@@ -64,10 +67,22 @@ impl IdentityApi {
     fn tokens_of(&self, subject: &str) -> Vec<v1::Token> {
         let now = self.engine.now();
         let valid = |state: &State| {
-            let tokens = state.tokens_of(state.stands_for(subject));
-            tokens.filter(|token| state.is_valid(token, now)).cloned().collect()
+            let person = state.stands_for(subject);
+            state.tokens_of(&person).filter(|token| state.is_valid(token, now)).cloned().collect()
         };
         self.access.look(valid)
+    }
+
+    /// Records what a holder orders, unless its token has ended by the moment at which the access log takes it: whoever has just been shut
+    /// out makes no new way in.
+    async fn record_by(&self, holder: &Holder, body: Body) -> Result<(), Status> {
+        let (token_id, expires_at) = (Arc::clone(&holder.token_id), holder.expires_at);
+        let order = move |state: &State, now: Instant| (!state.has_ended(&token_id, expires_at, now)).then_some(body);
+        match self.access.decide(order).await {
+            Ok(_) => Ok(()),
+            Err(AccessError::Refused) => Err(status::token_ended()),
+            Err(error) => Err(status::access(&error)),
+        }
     }
 
     fn wanted(
@@ -84,7 +99,7 @@ impl IdentityApi {
             let taken = "is not 1 to 64 of the characters a-z, A-Z, 0-9, '.', '_' and '-'";
             return Err(status::invalid_field("subject", taken));
         }
-        let subject = self.access.look(|state| state.stands_for(&subject).to_owned());
+        let subject = self.access.look(|state| state.stands_for(&subject));
         let lifetime_ns = lifetime("lifetime", asked, 90 * DAY_NS, 400 * DAY_NS)?;
         Ok(Wanted { assignment, purpose, subject, lifetime_ns, issued_by: issued_by.to_owned() })
     }
@@ -96,11 +111,14 @@ impl IdentityService for IdentityApi {
         &self,
         request: Request<v1::IssueTokenRequest>,
     ) -> Result<Response<v1::IssueTokenResponse>, Status> {
-        let by = holder(&request).token_id;
+        let by = holder(&request);
         let r = request.into_inner();
-        let wanted = self.wanted(r.assignment, r.purpose, r.subject, r.lifetime, &by)?;
-        let issued = self.identity.issue(wanted, self.engine.now()).await;
-        let (token, secret) = issued.map_err(|error| status::access(&error))?;
+        let wanted = self.wanted(r.assignment, r.purpose, r.subject, r.lifetime, &by.token_id)?;
+        let now = self.engine.now();
+        let issued = wanted.issued(self.identity.key_id(), now);
+        let id = issued.token_id.clone();
+        self.record_by(&by, Body::TokenIssued(issued)).await?;
+        let (token, secret) = self.identity.issued(&id, now);
         Ok(Response::new(v1::IssueTokenResponse { token: Some(token), secret }))
     }
 
@@ -126,7 +144,7 @@ impl IdentityService for IdentityApi {
         &self,
         request: Request<v1::RevokeTokenRequest>,
     ) -> Result<Response<v1::RevokeTokenResponse>, Status> {
-        let revoked_by = holder(&request).token_id.to_string();
+        let by = holder(&request);
         let v1::RevokeTokenRequest { token_id, reason } = request.into_inner();
         check_text("reason", &reason)?;
         // One that another issuer's subjects are known by was never issued here; a mistyped id must not look as if it had an effect.
@@ -135,8 +153,9 @@ impl IdentityService for IdentityApi {
         if !known && !foreign {
             return Err(status::not_found("token"));
         }
+        let revoked_by = by.token_id.to_string();
         let revoked = v1::TokenRevoked { token_id: token_id.clone(), reason, revoked_by };
-        self.access.record(Body::TokenRevoked(revoked)).await.map_err(|error| status::access(&error))?;
+        self.record_by(&by, Body::TokenRevoked(revoked)).await?;
         Ok(Response::new(v1::RevokeTokenResponse { still_valid: self.tokens_of(&token_id) }))
     }
 
@@ -159,7 +178,7 @@ impl IdentityService for IdentityApi {
         }
         let (reason, revoked_by) = ("ended by its holder".to_owned(), holder.token_id.to_string());
         let revoked = v1::TokenRevoked { token_id, reason, revoked_by };
-        self.access.record(Body::TokenRevoked(revoked)).await.map_err(|error| status::access(&error))?;
+        self.record_by(&holder, Body::TokenRevoked(revoked)).await?;
         Ok(Response::new(v1::EndOwnTokenResponse {}))
     }
 
@@ -167,9 +186,9 @@ impl IdentityService for IdentityApi {
         &self,
         request: Request<v1::CreateEnrolmentRequest>,
     ) -> Result<Response<v1::CreateEnrolmentResponse>, Status> {
-        let by = holder(&request).token_id;
+        let by = holder(&request);
         let r = request.into_inner();
-        let wanted = self.wanted(r.assignment, r.purpose, r.subject, r.lifetime, &by)?;
+        let wanted = self.wanted(r.assignment, r.purpose, r.subject, r.lifetime, &by.token_id)?;
         let code_ns = lifetime("code_lifetime", r.code_lifetime, 900 * SECOND_NS, DAY_NS)?;
         let (code, enrolment_id) = (enrolment::new_code(), uuid::Uuid::now_v7().to_string());
         let hash = enrolment::hash(&code).expect("a new code has the form of one");
@@ -184,7 +203,7 @@ impl IdentityService for IdentityApi {
             created_by: wanted.issued_by,
             subject: wanted.subject,
         };
-        self.access.record(Body::EnrolmentCreated(created)).await.map_err(|error| status::access(&error))?;
+        self.record_by(&by, Body::EnrolmentCreated(created)).await?;
         Ok(Response::new(v1::CreateEnrolmentResponse { enrolment_id, code, expires_at }))
     }
 

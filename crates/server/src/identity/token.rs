@@ -69,7 +69,12 @@ impl Signer {
 
     /// The id of a token that was signed here, and its end; whether it is still valid is for the access log to say.
     pub(super) fn check(&self, secret: &str) -> Option<(String, Instant)> {
-        let claims = jsonwebtoken::decode::<Claims>(secret, &self.decoding, &self.validation).ok()?.claims;
+        let token = jsonwebtoken::decode::<Claims>(secret, &self.decoding, &self.validation).ok()?;
+        // What the header calls critical must be understood; this server never writes any.
+        if token.header.crit.is_some() {
+            return None;
+        }
+        let claims = token.claims;
         Some((claims.jti, Instant(claims.exp.checked_mul(SECOND_NS)?)))
     }
 }

@@ -232,7 +232,8 @@ async fn when_the_access_log_takes_nothing_no_call_is_answered_that_must_be_reco
     assert!(registry.list_areas(v1::ListAreasRequest::default()).await.is_ok());
     assert!(tokens.who_am_i(v1::WhoAmIRequest {}).await.is_ok());
     let list = v1::ListAccessRequest { token_id: id(), ..Default::default() };
-    assert!(AuditServiceClient::new(services.with(&operator)).list_access(list).await.is_ok());
+    let nobody = AuditServiceClient::new(services.with(&operator)).list_access(list).await;
+    assert_eq!(nobody.err().map(|status| status.code()), Some(Code::NotFound), "it was looked for");
     services.close().await;
     tokio::task::spawn_blocking(move || engine.shutdown()).await.unwrap();
 }
