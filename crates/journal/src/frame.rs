@@ -36,6 +36,7 @@
 
 use std::borrow::Cow;
 
+use crate::records::framing;
 use crate::{Hash, codec};
 
 /// The longest frame.
@@ -143,6 +144,28 @@ impl<'a> Frame<'a> {
         if self.compressed { codec::decompress(self.body).map(Cow::Owned) } else { Ok(Cow::Borrowed(self.body)) }
     }
 
+    /// The first and the last record that begin in this frame, without framing; of a record that goes on in the next frame only its
+    /// beginning. `None` when none begins in it.
+    pub fn first_and_last(&self) -> Result<Option<(Vec<u8>, Vec<u8>)>, Damage> {
+        if self.continued {
+            return Ok(None);
+        }
+        let content = self.content()?;
+        let record = |at: usize| {
+            let (header, len) = framing(&content[at..]).ok_or(Damage::Length)?;
+            let bytes = &content[at + header..];
+            Ok((at + header + len, bytes[..len.min(bytes.len())].to_vec()))
+        };
+        let (mut end, first) = record(0)?;
+        let mut last = 0;
+        for _ in 1..self.count {
+            last = end;
+            let (header, len) = content.get(end..).and_then(framing).ok_or(Damage::Length)?;
+            end += header + len;
+        }
+        Ok(Some((first, record(last)?.1)))
+    }
+
     /// Writes the frame to `out`, replacing what was there, and returns its chain hash.
     ///
     /// # Panics
@@ -238,6 +261,11 @@ pub fn find(raw: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
         }
         None
     })
+}
+
+/// The frame that `bytes` begin with, not checked further, and what comes behind it.
+pub fn split_first(bytes: &[u8]) -> Result<(&[u8], &[u8]), Damage> {
+    bytes.split_at_checked(length(bytes)?).ok_or(Damage::Length)
 }
 
 /// Length of the frame that `bytes` begin with, from its header.
