@@ -22,6 +22,9 @@ use satgas_proto::v1::{self, ReceiptStatus, Role, event_service_client::EventSer
 use house::{House, OWN, area, submit, visit};
 use process::{Answer, Served, satgas};
 
+/// A server that records nothing by itself.
+const QUIET: [(&str, &str); 1] = [("SATGAS_DEADLINES_EVERY_S", "0")];
+
 fn text(path: &Path) -> &str {
     path.to_str().unwrap_or_default()
 }
@@ -70,7 +73,7 @@ fn segments(folder: &Path) -> anyhow::Result<BTreeMap<PathBuf, Vec<u8>>> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_backed_up_under_load_is_restored_record_for_record() -> anyhow::Result<()> {
-    let House { served, folder, own_case, .. } = House::open().await?;
+    let House { served, folder, own_case, .. } = House::open_with(&QUIET).await?;
     let to = folder.path().join("backup");
     let served = Arc::new(served);
     // Four phones that send until the runs are done.
@@ -127,7 +130,7 @@ async fn what_was_backed_up_under_load_is_restored_record_for_record() -> anyhow
     let told = restore(&to, &["--to", text(&data), "--key", key])?.good()?;
     ensure!(told.contains(&format!("records 1 to {}", expected.len())) && told.contains(key), "{told}");
     satgas(&["verify", "--data", text(&data)]).output().map(Answer::from)?.good()?;
-    let served = Served::start(&data, &[])?;
+    let served = Served::start_with(&data, &[], &QUIET)?;
     ensure!(events(&served).await? == expected, "another log");
     ensure!(figures(&served)? == figures_before, "other figures");
     // It goes on as a log does.
@@ -138,7 +141,7 @@ async fn what_was_backed_up_under_load_is_restored_record_for_record() -> anyhow
 
 #[tokio::test(flavor = "multi_thread")]
 async fn restored_to_a_point_in_time_the_server_knows_what_came_before_it_and_nothing_after() -> anyhow::Result<()> {
-    let House { served, folder, .. } = House::open().await?;
+    let House { served, folder, .. } = House::open_with(&QUIET).await?;
     let to = folder.path().join("backup");
     let door = served.connect().await?;
     let (before, after) = (visit(&area(OWN)), visit(&area(OWN)));
@@ -158,7 +161,7 @@ async fn restored_to_a_point_in_time_the_server_knows_what_came_before_it_and_no
         let data = folder.path().join(name);
         let told = restore(&to, &[&["--to", text(&data)][..], &cut].concat())?.good()?;
         ensure!(told.contains(&format!("left out: {} to {}", forgotten.position, all.len())), "{told}");
-        let served = Served::start(&data, &[])?;
+        let served = Served::start_with(&data, &[], &QUIET)?;
         let expected: Vec<v1::Event> = all.iter().filter(|event| event.position <= known.position).cloned().collect();
         ensure!(events(&served).await? == expected, "another log");
         ensure!(figures(&served)? == figures_then, "other figures");
@@ -181,7 +184,7 @@ async fn restored_to_a_point_in_time_the_server_knows_what_came_before_it_and_no
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_right_is_refused_with_what_to_do() -> anyhow::Result<()> {
-    let House { served, folder, .. } = House::open().await?;
+    let House { served, folder, .. } = House::open_with(&QUIET).await?;
     let place = |name: &str| folder.path().join(name);
     let (to, data) = (place("backup"), place("data"));
     let head = position(&back_up(&served, &to)?, "records")?;

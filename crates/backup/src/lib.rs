@@ -33,7 +33,7 @@ use std::{fmt, path::PathBuf};
 pub use self::{
     files::{Disk, Files},
     read::{Cut, ReadError, Reader},
-    write::{About, Backup, BackupError, Done},
+    write::{About, Added, Backup, BackupError, Done},
 };
 
 /// Bytes at which a segment is closed, behind the commit that reaches them.

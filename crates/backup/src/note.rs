@@ -67,14 +67,14 @@ impl LogHead {
     pub fn open(note: &str, key: &PublicKey) -> Result<Self, NoteError> {
         let (body, signatures) = note.split_once("\n\n").ok_or(NoteError::Form)?;
         let text = format!("{body}\n");
-        let signed = signatures.lines().filter_map(|line| line.strip_prefix(DASH)?.split_once(' '));
+        let mut signed = signatures.lines().filter_map(|line| line.strip_prefix(DASH)?.split_once(' '));
         let is_by_key = |(name, signature): (&str, &str)| {
             let bytes = STANDARD.decode(signature).ok().filter(|_| name == key.name)?;
             let (id, signature) = bytes.split_first_chunk()?;
             let signature = Signature::from_slice(signature).ok().filter(|_| *id == key.id())?;
             key.key.verify_strict(text.as_bytes(), &signature).ok()
         };
-        if !signed.into_iter().any(|line| is_by_key(line).is_some()) {
+        if !signed.any(|line| is_by_key(line).is_some()) {
             return Err(NoteError::NotSigned);
         }
         let head: Self = text.parse()?;

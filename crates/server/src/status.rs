@@ -110,7 +110,7 @@ pub(crate) fn stalled(resume_position: u64) -> Status {
 pub(crate) fn another_history(log: &str, after: u64, head: u64) -> Status {
     let message = format!(
         "the copy that ends at {after} is not one of this server's {log}, which reaches to {head}: the server was restored to an earlier \
-         point, or it is another one; begin another copy"
+         point, or it is another one; begin another copy, in a new folder"
     );
     with_reason(Code::FailedPrecondition, message, "ANOTHER_HISTORY", [("head_position", head.to_string())])
 }
