@@ -95,6 +95,9 @@ impl Manifest {
         if version > VERSION {
             return Err(ManifestError::Newer(version));
         }
+        if version == 0 {
+            return Err(ManifestError::Damaged("it has no version".to_owned()));
+        }
         let manifest: Self = serde_json::from_slice(&text).map_err(damaged)?;
         for log in Log::ALL {
             manifest.check(log).map_err(ManifestError::Damaged)?;

@@ -46,8 +46,8 @@ impl Scan {
     /// Takes the next frame, which the walk has checked.
     pub(crate) fn take(&mut self, frame: &Frame<'_>, bytes: &[u8]) -> Result<(), String> {
         if self.first.is_none() {
-            let record = frame.first_and_last().map_err(|damage| damage.to_string())?;
-            let (record, _) = record.ok_or("it begins inside a record")?;
+            let record = frame.first_record().map_err(|damage| damage.to_string())?;
+            let record = record.ok_or("it begins inside a record")?;
             self.first = Some((frame.key.first, recorded_at(&record).ok_or(NO_TIME)?));
         }
         if !frame.continued {
@@ -80,7 +80,7 @@ const NO_TIME: &str = "a record in it does not begin with its position and its t
 
 /// When the last record that begins in a frame was recorded; `None` where none begins, or it does not say.
 pub(crate) fn last_recorded_at(frame: &Frame<'_>) -> Result<Option<Timestamp>, Damage> {
-    Ok(frame.first_and_last()?.and_then(|(_, last)| recorded_at(&last)))
+    Ok(frame.last_record()?.and_then(|last| recorded_at(&last)))
 }
 
 /// The time that a record of either log begins with: field 2, behind its position. The record may be cut off behind that.

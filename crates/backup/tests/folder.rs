@@ -219,7 +219,9 @@ fn a_run_that_is_killed_at_any_byte_leaves_the_last_good_backup_and_the_next_goe
         fs::remove_dir_all(&fresh).unwrap();
         assert!(steps > 2_000, "{name} takes {steps} steps");
 
-        for killed_after in 0..steps {
+        // The bytes before the first manifest are all alike.
+        let stride = if before.is_some() { 1 } else { 7 };
+        for killed_after in (0..steps).step_by(stride).chain([steps - 1]) {
             begin(&fresh);
             server.back_up(&fresh, Killed::after(killed_after)).unwrap_err();
             // The last step is the sync of the folder, when the new manifest is in its place already.

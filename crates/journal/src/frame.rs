@@ -36,7 +36,7 @@
 
 use std::borrow::Cow;
 
-use crate::records::framing;
+use crate::records::{framing, skip};
 use crate::{Hash, codec};
 
 /// The longest frame.
@@ -144,26 +144,27 @@ impl<'a> Frame<'a> {
         if self.compressed { codec::decompress(self.body).map(Cow::Owned) } else { Ok(Cow::Borrowed(self.body)) }
     }
 
-    /// The first and the last record that begin in this frame, without framing; of a record that goes on in the next frame only its
-    /// beginning. `None` when none begins in it.
-    pub fn first_and_last(&self) -> Result<Option<(Vec<u8>, Vec<u8>)>, Damage> {
+    /// The first record that begins in this frame, without framing; of one that goes on in the next frame only its beginning. `None`
+    /// when none begins in it.
+    pub fn first_record(&self) -> Result<Option<Vec<u8>>, Damage> {
+        self.record(0)
+    }
+
+    /// The same of the last record that begins in this frame.
+    pub fn last_record(&self) -> Result<Option<Vec<u8>>, Damage> {
+        self.record(self.count.saturating_sub(1))
+    }
+
+    /// The record with so many others before it.
+    fn record(&self, before: u32) -> Result<Option<Vec<u8>>, Damage> {
         if self.continued {
             return Ok(None);
         }
         let content = self.content()?;
-        let record = |at: usize| {
-            let (header, len) = framing(&content[at..]).ok_or(Damage::Length)?;
-            let bytes = &content[at + header..];
-            Ok((at + header + len, bytes[..len.min(bytes.len())].to_vec()))
-        };
-        let (mut end, first) = record(0)?;
-        let mut last = 0;
-        for _ in 1..self.count {
-            last = end;
-            let (header, len) = content.get(end..).and_then(framing).ok_or(Damage::Length)?;
-            end += header + len;
-        }
-        Ok(Some((first, record(last)?.1)))
+        let start = skip(&content, before).ok_or(Damage::Length)?;
+        let (header, len) = framing(&content[start..]).ok_or(Damage::Length)?;
+        let bytes = &content[start + header..];
+        Ok(Some(bytes[..len.min(bytes.len())].to_vec()))
     }
 
     /// Writes the frame to `out`, replacing what was there, and returns its chain hash.

@@ -382,12 +382,7 @@ fn open(config: &Config, clock: Arc<dyn Clock>, address: SocketAddr) -> Result<O
     Ok(Opened { folder, engine, access, keys })
 }
 
-async fn routes(
-    gate: &Arc<Gate>,
-    log: v1::LogOpened,
-    key: HeadKey,
-    streams: &Streams,
-) -> Result<Routes, StartError> {
+async fn routes(gate: &Arc<Gate>, log: v1::LogOpened, key: HeadKey, streams: &Streams) -> Result<Routes, StartError> {
     let engine = &gate.engine;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(DESCRIPTORS)
