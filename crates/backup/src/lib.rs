@@ -32,7 +32,7 @@ use std::{fmt, path::PathBuf};
 
 pub use self::{
     files::{Disk, Files},
-    read::{Cut, ReadError, Reader},
+    read::{Cut, ReadError, Reader, Sink},
     write::{About, Added, Backup, BackupError, Done},
 };
 

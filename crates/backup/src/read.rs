@@ -102,6 +102,9 @@ pub enum Cut {
     Time(Timestamp),
 }
 
+/// Takes a frame, and with the last one of a commit the head there. An error, in words, ends the reading.
+pub type Sink<'a> = dyn FnMut(Key, &[u8], Option<Head>) -> Result<(), String> + 'a;
+
 /// A backup that is read.
 #[derive(Debug)]
 pub struct Reader {
@@ -168,12 +171,7 @@ impl Reader {
 
     /// Reads a log from its beginning and checks all of it. `sink` gets each frame up to the cut, and with the last frame of a commit the head
     /// there; what comes behind the last of these is of no whole commit. Returns where the cut is. Blocks.
-    pub fn read(
-        &self,
-        log: Log,
-        cut: Cut,
-        sink: &mut dyn FnMut(Key, &[u8], Option<Head>) -> Result<(), String>,
-    ) -> Result<Head, ReadError> {
+    pub fn read(&self, log: Log, cut: Cut, sink: &mut Sink<'_>) -> Result<Head, ReadError> {
         self.check_cut(log, cut)?;
         let mut walk = Walk::after(Head::EMPTY);
         let mut at = Head::EMPTY;
