@@ -184,6 +184,49 @@ fn reason(status: &tonic::Status) -> String {
     status.get_details_error_info().map(|info| info.reason).unwrap_or_default()
 }
 
+/// The log is put back to a time at which a case that is erased now was not: who it is about stays erased.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_restored_to_before_an_erasure_brings_nobody_back() -> anyhow::Result<()> {
+    let place = Place::new()?;
+    let served = place.serve(&[])?;
+    let channel = served.connect().await?;
+    register(&channel).await?;
+    let case_id = open_case(&served, &channel).await?;
+    ensure!(name_of(&channel, &case_id).await? == NAME);
+    let (backup, keys, restored) = (place.text("backup"), place.text("kunci"), place.text("restored"));
+    place.good(&["vault", "backup"], &["--to", &keys])?;
+    served.ask(&["backup", "--to", &backup])?.good()?;
+    for entry in fs::read_dir(&backup)? {
+        let name = entry?.file_name();
+        ensure!(!name.to_string_lossy().contains("key"), "no key is in a backup: {name:?}");
+    }
+    request_erasure(&channel, &case_id).await?;
+    approve_erasure(&another(&served, Role::Supervisor, None).await?, &case_id).await?;
+    place.good(&["vault", "backup"], &["--to", &keys])?;
+    served.kill()?;
+
+    let good = |args: &[&str]| process::Answer::from(satgas(args).output()?).good();
+    good(&["restore", "--from", &backup, "--to", &restored])?;
+    // The master key comes from where it is kept.
+    let new = Path::new(&restored).join("keys");
+    fs::create_dir(&new)?;
+    fs::set_permissions(&new, fs::Permissions::from_mode(0o700))?;
+    fs::copy(place.data().join("keys/master.key"), new.join("master.key"))?;
+    good(&["vault", "restore", "--data", &restored, "--from", &keys])?;
+    let served = Served::start(Path::new(&restored), &[])?;
+    let channel = served.connect().await?;
+    ensure!(!log(&channel).await?.iter().any(|event| matches!(event.body, Some(Body::IdentityErased(_)))), "before it");
+    let refused = unseal(&channel, &case_id, PURPOSE).await.err().context("nobody is shown")?;
+    ensure!(reason(&refused) == "VAULT_UNUSABLE", "{refused:?}");
+    // Approved once more, the log says so again.
+    request_erasure(&channel, &case_id).await?;
+    approve_erasure(&another(&served, Role::Supervisor, None).await?, &case_id).await?;
+    ensure!(served.terminate()? == Some(0));
+    let shown = good(&["verify", "--data", &restored, "--erased", &case_id, "--backup", &keys])?;
+    ensure!(!shown.contains(NAME), "{shown}");
+    Ok(())
+}
+
 async fn request_erasure(channel: &Door, case_id: &str) -> Result<ErasureStatus, tonic::Status> {
     let reason = "Permintaan tertulis keluarga".into();
     let request = v1::RequestErasureRequest { command_id: new_id(), case_id: case_id.to_owned(), reason };

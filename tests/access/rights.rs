@@ -32,7 +32,7 @@ fn a_new_data_folder_and_those_in_it_are_their_owners_alone() -> anyhow::Result<
             let path = data.join(path);
             ensure!(mode(&path)? == 0o700, "{}: {:o}", path.display(), mode(&path)?);
         }
-        for file in ["keys/signing.pem", "keys/operator.token"] {
+        for file in ["keys/signing.pem", "keys/heads.pem", "keys/operator.token"] {
             ensure!(mode(&data.join(file))? == 0o600, "{file}");
         }
     }

@@ -58,7 +58,7 @@ impl Tokens {
             ["case", "list" | "show" | "erase" | "hold" | "assign" | "unassign" | "hand-over", ..] => Role::Supervisor,
             ["case", ..] => Role::CaseWorker,
             ["rules", "record", ..] => Role::Evaluator,
-            ["token", ..] => Role::Operator,
+            ["token" | "backup", ..] => Role::Operator,
             _ => Role::Supervisor,
         })
     }
@@ -127,7 +127,7 @@ fn role(path: &str) -> Role {
         "SubmissionService/Submit" | "SubmissionService/SubmitBatch" | "CaseService/OpenCase" => Role::Satgas,
         "CaseService/AdvanceCase" | "CaseService/RecordIdentity" | "CaseService/UnsealIdentity" => Role::CaseWorker,
         "RuleService/RecordRuleSet" => Role::Evaluator,
-        path if path.starts_with("IdentityService/") => Role::Operator,
+        path if path.starts_with("IdentityService/") || path.starts_with("BackupService/") => Role::Operator,
         _ => Role::Supervisor,
     }
 }

@@ -21,6 +21,8 @@ pub(crate) enum Scenario {
     Stream,
     /// Bytes on disk
     Disk,
+    /// A backup beside records that arrive, and restoring it
+    Backup,
     /// Starting on a filled log
     Restart,
     /// A subscriber that begins at the beginning

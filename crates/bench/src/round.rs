@@ -84,6 +84,7 @@ impl Round<'_> {
             Scenario::Latency => self.latency().await,
             Scenario::Stream => self.streams().await,
             Scenario::Disk => self.disk().await,
+            Scenario::Backup => self.backup().await,
             Scenario::Restart => self.restart().await,
             Scenario::CatchUp => self.catch_up().await,
             Scenario::Evaluate => self.evaluate().await,
@@ -264,6 +265,69 @@ impl Round<'_> {
         self.add(Scenario::Disk, "whole data folder with checkpoints, a record", Unit::Bytes, None, all / records);
         self.start()?;
         Ok(())
+    }
+
+    /// The same records at the same rate, first alone and then while whole backups are taken one after the other.
+    async fn backup(&mut self) -> Result<()> {
+        self.fill().await?;
+        let folder = self.house.folder().join("backups");
+        let place = |number: usize| folder.join(number.to_string());
+        let run = self.served()?.backup(&self.plan.satgas, &place(0)).await?;
+        let per_second = |count: u64| count as f64 / run.took.as_secs_f64();
+        self.add(Scenario::Backup, "whole backup, nobody else at work", Unit::PerSecond, None, per_second(run.records));
+        let what = "whole backup, nobody else at work, MiB a second";
+        self.add(Scenario::Backup, what, Unit::MiB, None, per_second(run.bytes) / MIB);
+
+        let mut p99 = [0.0; 2];
+        for (backing_up, p99) in [false, true].into_iter().zip(&mut p99) {
+            let visits = self.city.visits(self.scale.paced_records);
+            self.written += visits.len();
+            let writers = load::paced(self.channels(PACED_WRITERS).await?, visits, PACED_PER_SECOND);
+            let achieved = match backing_up {
+                false => writers.await?,
+                true => self.beside_backups(writers, place).await?,
+            };
+            *p99 = load::quantile_ms(&achieved.latencies, 0.99);
+            let with = if backing_up { "while backups are taken" } else { "alone" };
+            let what = format!("append of 64 writers, 5,000 a second, {with}: p99");
+            self.add(Scenario::Backup, &what, Unit::Milliseconds, None, *p99);
+        }
+        let what = "append p99 while backups are taken, of alone";
+        self.add(Scenario::Backup, what, Unit::Times, Some(Goal::Below(1.5)), p99[1] / p99[0]);
+
+        let run = self.served()?.backup(&self.plan.satgas, &place(0)).await?;
+        self.add(Scenario::Backup, "records of the next run", Unit::Records, None, run.records as f64);
+        self.stop().await?;
+        let restored = self.house.restore(&place(0), &folder.join("restored"))?;
+        let rate = restored.records as f64 / restored.took.as_secs_f64();
+        let goal = Some(Goal::AtLeast(500_000.0));
+        self.add(Scenario::Backup, "records restored, checked and read back", Unit::PerSecond, goal, rate);
+        std::fs::remove_dir_all(&folder)?;
+        self.start()?;
+        Ok(())
+    }
+
+    /// Takes whole backups, one after the other, until the writers are done.
+    async fn beside_backups(
+        &self,
+        writers: impl Future<Output = Result<load::Achieved>>,
+        place: impl Fn(usize) -> std::path::PathBuf,
+    ) -> Result<load::Achieved> {
+        let served = self.served()?;
+        let backups = async {
+            for number in 1.. {
+                served.backup(&self.plan.satgas, &place(number)).await?;
+                std::fs::remove_dir_all(place(number))?;
+            }
+            Ok::<_, anyhow::Error>(())
+        };
+        tokio::select! {
+            achieved = writers => achieved,
+            failed = backups => {
+                failed?;
+                anyhow::bail!("backups ended by themselves")
+            }
+        }
     }
 
     async fn restart(&mut self) -> Result<()> {

@@ -50,6 +50,17 @@ pub(crate) struct Served {
     tokens: OnceCell<Tokens>,
 }
 
+/// What `satgas backup` or `satgas restore` did.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moved {
+    /// Records of the log.
+    pub(crate) records: u64,
+    /// Bytes of segments.
+    pub(crate) bytes: u64,
+    /// As the command measured it.
+    pub(crate) took: Duration,
+}
+
 /// What `satgas verify` counted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Counted {
@@ -121,6 +132,17 @@ impl House {
         Ok(Counted { records: count("records")?, commits: count("commits")? })
     }
 
+    /// Restores a backup into a new folder.
+    pub(crate) fn restore(&self, from: &Path, to: &Path) -> Result<Moved> {
+        let mut restore = Command::new(&self.satgas);
+        restore.args(["restore", "--format", "json", "--from"]).arg(from).arg("--to").arg(to);
+        let output = restore.output()?;
+        let printed = String::from_utf8_lossy(&output.stdout);
+        ensure!(output.status.success(), "nothing was restored: {}", String::from_utf8_lossy(&output.stderr));
+        let told: serde_json::Value = serde_json::from_str(&printed).context("satgas restore printed no JSON")?;
+        moved(&told, &told["log"]["position"])
+    }
+
     /// Removes all checkpoints, so that the next start folds the whole log. Returns how many bytes they took.
     pub(crate) fn remove_checkpoints(&self) -> Result<u64> {
         let mut bytes = 0;
@@ -178,6 +200,32 @@ impl Served {
         }
     }
 
+    /// Backs the server up into a folder.
+    pub(crate) async fn backup(&self, satgas: &Path, to: &Path) -> Result<Moved> {
+        let tokens = self.tokens().await?;
+        fs::create_dir_all(to.parent().context("a backup lies in a folder")?)?;
+        let printed = to.with_extension("json");
+        let child = Command::new(satgas)
+            .args(["backup", "--format", "json", "--server", &self.url, "--to"])
+            .arg(to)
+            .env("SATGAS_TOKEN", tokens.of(Role::Operator))
+            .stdin(Stdio::null())
+            .stdout(File::create(&printed)?)
+            .spawn()?;
+        let mut child = Ended(child);
+        let started = Instant::now();
+        loop {
+            if let Some(status) = child.0.try_wait()? {
+                ensure!(status.success(), "the backup ended with {status}");
+                break;
+            }
+            ensure!(started.elapsed() < EXPORT_MAX, "the backup did not end within {} s", EXPORT_MAX.as_secs());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let told: serde_json::Value = serde_json::from_slice(&fs::read(&printed)?)?;
+        moved(&told, &told["records"]["added"])
+    }
+
     /// A token for each role, issued when they are first asked for.
     pub(crate) async fn tokens(&self) -> Result<Tokens> {
         let issue = async || {
@@ -229,6 +277,21 @@ pub(crate) fn end(child: &mut Child) {
     // Both fail only where the child is gone, which is what is wanted.
     let _ = child.kill();
     let _ = child.wait();
+}
+
+/// A child that goes when nobody waits for it any more.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        end(&mut self.0);
+    }
+}
+
+fn moved(told: &serde_json::Value, records: &serde_json::Value) -> Result<Moved> {
+    let count = |value: &serde_json::Value| value.as_u64().with_context(|| format!("no number of {told}"));
+    let took = told["took_s"].as_f64().context("no time")?;
+    Ok(Moved { records: count(records)?, bytes: count(&told["bytes"])?, took: Duration::from_secs_f64(took) })
 }
 
 /// Waits for the first line on the child's standard output, which it prints when it serves.

@@ -15,12 +15,12 @@ use std::{
 use anyhow::{Context as _, bail};
 use jiff::tz::TimeZone;
 use satgas_proto::v1::{
-    self, audit_service_client::AuditServiceClient, case_service_client::CaseServiceClient,
-    erasure_service_client::ErasureServiceClient, evaluation_service_client::EvaluationServiceClient,
-    event_service_client::EventServiceClient, identity_service_client::IdentityServiceClient,
-    registry_service_client::RegistryServiceClient, rule_service_client::RuleServiceClient,
-    statistics_service_client::StatisticsServiceClient, submission_service_client::SubmissionServiceClient,
-    warning_service_client::WarningServiceClient,
+    self, audit_service_client::AuditServiceClient, backup_service_client::BackupServiceClient,
+    case_service_client::CaseServiceClient, erasure_service_client::ErasureServiceClient,
+    evaluation_service_client::EvaluationServiceClient, event_service_client::EventServiceClient,
+    identity_service_client::IdentityServiceClient, registry_service_client::RegistryServiceClient,
+    rule_service_client::RuleServiceClient, statistics_service_client::StatisticsServiceClient,
+    submission_service_client::SubmissionServiceClient, warning_service_client::WarningServiceClient,
 };
 use tonic::{
     Request, Status,
@@ -171,6 +171,7 @@ impl Connection {
 
     clients! {
         audit: AuditServiceClient,
+        backups: BackupServiceClient,
         cases: CaseServiceClient,
         erasures: ErasureServiceClient,
         evaluations: EvaluationServiceClient,

@@ -1,5 +1,5 @@
 //! The command line: one file a command, and nothing that another client could not do over the public services. Only `serve`,
-//! `verify`, `recover`, `vault`, `demo` and `token recover` know the server itself.
+//! `verify`, `recover`, `restore`, `vault`, `demo` and `token recover` know the server itself.
 //!
 //! Exit codes: 0 done; 1 failed; 2 done, but some records were rejected, are in conflict or could not be salvaged; 64 the command line
 //! itself is wrong.
@@ -7,6 +7,7 @@
 mod as_of;
 mod audit;
 mod backoff;
+mod backup;
 mod case;
 mod codes;
 mod compare;
@@ -27,6 +28,7 @@ mod progress;
 mod quarantine;
 mod recover;
 mod registry;
+mod restore;
 mod rules;
 mod secret;
 mod serve;
@@ -115,6 +117,10 @@ enum Command {
     Audit(audit::Args),
     /// Check a data folder from its first byte to its last, while no server uses it
     Verify(verify::Args),
+    /// Copy the log and the access log from a running server into a folder, or what is new of them since the last time
+    Backup(backup::Args),
+    /// Make a new data folder from a backup, as it was at a point in time, or only check the backup
+    Restore(restore::Args),
     /// Salvage a data folder that does not open any more into a new one
     Recover(recover::Args),
     /// Rotate the master key of sealed identities, back up and restore the keys of cases
@@ -176,6 +182,8 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Token(command) => token::run(command, &server()?, &cli.way.server).await,
             Command::Audit(args) => audit::run(args, &server()?).await,
             Command::Verify(args) => verify::run(&args),
+            Command::Backup(args) => backup::run(args, &server()?).await,
+            Command::Restore(args) => restore::run(&args),
             Command::Recover(args) => recover::run(&args),
             Command::Vault(command) => vault::run(command),
         }

@@ -125,6 +125,8 @@ table! {
     WhoAmI             "IdentityService/WhoAmI"               [All  All  All    All      All  All  All  No];
     // Case ids alone, for the notice of a breach; the operator is who is called at night.
     ListAccess         "AuditService/ListAccess"              [No   No   No     No       No   All  All  No];
+    // The logs as they are stored, identities sealed: whoever runs the server has them on its disk. Recorded as having seen every case.
+    CopyLog            "BackupService/CopyLog"                [No   No   No     No       No   No   All  No];
 }
 
 /// Kinds of events that are of a single case.

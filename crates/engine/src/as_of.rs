@@ -5,7 +5,7 @@ use satgas_domain::{
     time::Instant,
     views::{Known, Moment},
 };
-use satgas_journal::{Hash, Journal};
+use satgas_journal::{Hash, Head, Journal};
 use tokio::sync::oneshot;
 
 use crate::{Engine, Folded, QueryError, blocking, writer::Job};
@@ -62,6 +62,13 @@ impl Engine {
         // Reading the log may wait for the disk.
         let found = blocking::run(move || find(engine.shared.journal.as_ref(), at)).await;
         found.ok_or(QueryError::Unreadable)?
+    }
+
+    /// The last durable record and a time: everything that was recorded before that time lies before that record.
+    pub async fn settled_head(&self) -> Result<(Instant, Head), QueryError> {
+        let at = self.now();
+        self.settle().await?;
+        Ok((at, self.head()))
     }
 
     /// Waits until every commit that was begun is in the log or refused: what is recorded from here on is recorded later than now.

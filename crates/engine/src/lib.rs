@@ -183,6 +183,22 @@ impl Engine {
         self.shared.journal.verify(progress)
     }
 
+    /// Id of the log, by which it is told from others.
+    #[must_use]
+    pub fn log_id(&self) -> &str {
+        &self.shared.log_id
+    }
+
+    /// Frames of the log as they are stored, as [`Journal::copy`] hands them out. Blocks.
+    pub fn copy(&self, after: u64, last: u64, max_bytes: usize) -> Result<bytes::Bytes, satgas_journal::ReadError> {
+        self.shared.journal.copy(after, last, max_bytes)
+    }
+
+    /// The chain hash of the frame that ends at a position, as [`Journal::frame_hash`] tells it. Blocks.
+    pub fn frame_hash(&self, position: u64) -> Result<Option<satgas_journal::Hash>, satgas_journal::ReadError> {
+        self.shared.journal.frame_hash(position)
+    }
+
     /// Stops taking submissions, answers those in the queue, writes checkpoints and joins both threads. Blocks.
     pub fn shutdown(&self) {
         self.shared.jobs.close();

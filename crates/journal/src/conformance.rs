@@ -4,7 +4,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::frame::BODY_BYTES_MAX;
+use crate::frame::{BODY_BYTES_MAX, Frame, split_first};
+use crate::walk::Walk;
 use crate::{AppendError, Chunk, Head, Journal, RECORD_BYTES_MAX, ReadError, Records};
 
 /// One case: its name says what must hold.
@@ -25,6 +26,7 @@ pub const CASES: &[Case] = &[
     Case { name: "records_of_every_length_come_back", run: records_of_every_length_come_back },
     Case { name: "a_read_beyond_the_head_is_refused", run: a_read_beyond_the_head_is_refused },
     Case { name: "every_commit_ends_at_a_frame_hash", run: every_commit_ends_at_a_frame_hash },
+    Case { name: "a_copy_is_the_frames_of_the_chain", run: a_copy_is_the_frames_of_the_chain },
     Case { name: "verify_counts_what_was_appended", run: verify_counts_what_was_appended },
     Case { name: "too_long_a_record_is_refused", run: too_long_a_record_is_refused },
     Case { name: "readers_beside_the_writer_see_whole_prefixes", run: readers_beside_the_writer_see_whole_prefixes },
@@ -177,6 +179,32 @@ fn every_commit_ends_at_a_frame_hash(journal: &dyn Journal) {
     for inside_or_beyond in [1, 4, 5, 7, u64::MAX] {
         assert_eq!(journal.frame_hash(inside_or_beyond).expect("readable"), None, "position {inside_or_beyond}");
     }
+}
+
+fn a_copy_is_the_frames_of_the_chain(journal: &dyn Journal) {
+    let commits = [&[300; 60][..], &[3 * BODY_BYTES_MAX], &[8, 2 * BODY_BYTES_MAX, 8]];
+    let heads: Vec<Head> = commits.map(|commit| append(journal, commit)).into();
+    let begins = [Head::EMPTY, heads[0], heads[1], heads[2]];
+    for (begin, max_bytes) in begins.into_iter().flat_map(|begin| [0, 9_000, usize::MAX].map(|max| (begin, max))) {
+        for end in heads.iter().filter(|end| end.position >= begin.position) {
+            let mut walk = Walk::after(begin);
+            while walk.position() <= end.position {
+                let copy =
+                    journal.copy(walk.position() - 1, end.position, max_bytes).expect("a sound journal is copied");
+                assert!(!copy.is_empty(), "nothing after {}", walk.position());
+                let mut rest = &copy[..];
+                while !rest.is_empty() {
+                    let (frame, behind) = split_first(rest).expect("whole frames");
+                    walk.step(Frame::decode(frame).expect("sound").key, frame).expect("the chain goes on");
+                    rest = behind;
+                }
+            }
+            assert_eq!(walk.finish().expect("a commit ends there").head, *end);
+        }
+    }
+    let end = heads[2].position;
+    assert!(journal.copy(end, end, usize::MAX).expect("the head can be copied from").is_empty());
+    assert!(journal.copy(1, end, usize::MAX).is_err(), "no frame ends there");
 }
 
 fn verify_counts_what_was_appended(journal: &dyn Journal) {

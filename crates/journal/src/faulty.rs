@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::{AppendError, Chunk, Fault, Hash, Head, Journal, ReadError, Records, Verified};
@@ -95,6 +96,10 @@ impl<J: Journal> Journal for FaultyJournal<J> {
             return Ok(Chunk::empty(after));
         }
         self.inner.read(after, max_bytes).map(|chunk| chunk.up_to(head))
+    }
+
+    fn copy(&self, after: u64, last: u64, max_bytes: usize) -> Result<Bytes, ReadError> {
+        self.inner.copy(after, last.min(self.head().position), max_bytes)
     }
 
     fn frame_hash(&self, position: u64) -> Result<Option<Hash>, ReadError> {

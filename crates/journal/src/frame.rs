@@ -36,6 +36,7 @@
 
 use std::borrow::Cow;
 
+use crate::records::{framing, skip};
 use crate::{Hash, codec};
 
 /// The longest frame.
@@ -143,6 +144,29 @@ impl<'a> Frame<'a> {
         if self.compressed { codec::decompress(self.body).map(Cow::Owned) } else { Ok(Cow::Borrowed(self.body)) }
     }
 
+    /// The first record that begins in this frame, without framing; of one that goes on in the next frame only its beginning. `None`
+    /// when none begins in it.
+    pub fn first_record(&self) -> Result<Option<Vec<u8>>, Damage> {
+        self.record(0)
+    }
+
+    /// The same of the last record that begins in this frame.
+    pub fn last_record(&self) -> Result<Option<Vec<u8>>, Damage> {
+        self.record(self.count.saturating_sub(1))
+    }
+
+    /// The record with so many others before it.
+    fn record(&self, before: u32) -> Result<Option<Vec<u8>>, Damage> {
+        if self.continued {
+            return Ok(None);
+        }
+        let content = self.content()?;
+        let start = skip(&content, before).ok_or(Damage::Length)?;
+        let (header, len) = framing(&content[start..]).ok_or(Damage::Length)?;
+        let bytes = &content[start + header..];
+        Ok(Some(bytes[..len.min(bytes.len())].to_vec()))
+    }
+
     /// Writes the frame to `out`, replacing what was there, and returns its chain hash.
     ///
     /// # Panics
@@ -238,6 +262,11 @@ pub fn find(raw: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
         }
         None
     })
+}
+
+/// The frame that `bytes` begin with, not checked further, and what comes behind it.
+pub fn split_first(bytes: &[u8]) -> Result<(&[u8], &[u8]), Damage> {
+    bytes.split_at_checked(length(bytes)?).ok_or(Damage::Length)
 }
 
 /// Length of the frame that `bytes` begin with, from its header.

@@ -16,6 +16,7 @@
 mod codec;
 mod commit;
 pub mod conformance;
+mod copy;
 pub mod disk;
 mod error;
 pub mod faulty;
@@ -90,6 +91,11 @@ pub trait Journal: Send + Sync + 'static {
         Ok(self.read(position.saturating_sub(1), 0)?.records().next().map(|(_, record)| record))
     }
 
+    /// Frames as they are stored, one after the other, from the one that follows the end of a frame at `after` up to one that ends at
+    /// `last` or before the head. At least one if there is one; none is begun once there are `max_bytes`. Ends between records, not always
+    /// between commits.
+    fn copy(&self, after: u64, last: u64, max_bytes: usize) -> Result<Bytes, ReadError>;
+
     /// The chain hash of the frame that ends exactly at `position`, to bind a checkpoint to this log. Every commit ends at
     /// such a position, so each head ever returned by [`Journal::append`] has one. `None` in the middle of a frame and
     /// beyond the head; all zeros for position 0.
@@ -111,6 +117,10 @@ impl<J: Journal + ?Sized> Journal for Arc<J> {
 
     fn read(&self, after: u64, max_bytes: usize) -> Result<Chunk, ReadError> {
         (**self).read(after, max_bytes)
+    }
+
+    fn copy(&self, after: u64, last: u64, max_bytes: usize) -> Result<Bytes, ReadError> {
+        (**self).copy(after, last, max_bytes)
     }
 
     fn frame_hash(&self, position: u64) -> Result<Option<Hash>, ReadError> {

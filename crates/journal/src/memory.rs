@@ -6,6 +6,7 @@ use bytes::Bytes;
 use parking_lot::RwLock;
 
 use crate::commit::{admit, cut};
+use crate::copy::{self, Wanted};
 use crate::frame::{Key, chain_hash};
 use crate::read::{Request, join};
 use crate::{AppendError, Chunk, Fault, Hash, Head, Journal, ReadError, Records, Verified, walk};
@@ -57,6 +58,12 @@ impl Journal for MemoryJournal {
         };
         let start = log.frames.range(..=request.start()).next_back().map_or(request.start(), |(key, _)| *key);
         join(request, log.frames.range(start..).map(|(key, frame)| Ok((*key, frame.clone()))))
+    }
+
+    fn copy(&self, after: u64, last: u64, max_bytes: usize) -> Result<Bytes, ReadError> {
+        let log = self.log.read();
+        let wanted = Wanted { after, last: last.min(log.head.position), max_bytes };
+        copy::join(wanted, log.frames.range(wanted.start()..).map(|(key, frame)| Ok((*key, frame.clone()))))
     }
 
     fn frame_hash(&self, position: u64) -> Result<Option<Hash>, ReadError> {

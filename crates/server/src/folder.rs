@@ -35,6 +35,9 @@ pub enum FolderError {
         "the data folder {0} is open to others on this machine, and cases lie in it: take their rights away with `chmod 700 {0}`"
     )]
     Open(PathBuf),
+    /// A restore into it did not come to its end.
+    #[error("a restore into {0} did not come to its end: remove the folder, and restore again")]
+    Unfinished(PathBuf),
     /// There is no log in it.
     #[error("there is no log in {0}: is it the right folder?")]
     NoLog(PathBuf),
@@ -69,6 +72,9 @@ impl Folder {
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
         let mut folder = Self { path: path.to_owned(), lock };
+        if folder.mark().exists() {
+            return Err(FolderError::Unfinished(path.to_owned()));
+        }
         folder.sign("starting").map_err(failed)?;
         Ok(folder)
     }
@@ -89,6 +95,23 @@ impl Folder {
             rights::make_folder(&folder).map_err(failed)?;
         }
         Ok(())
+    }
+
+    /// What is written into it is not whole from here on: until it is, nobody can take it.
+    pub(crate) fn is_unfinished(&self) -> io::Result<()> {
+        File::create(self.mark())?.sync_all()?;
+        File::open(&self.path)?.sync_all()
+    }
+
+    /// What is written into it is whole, and on disk.
+    pub(crate) fn is_whole(&self) -> io::Result<()> {
+        fs::remove_file(self.mark())?;
+        File::open(&self.path)?.sync_all()
+    }
+
+    /// Lies in a folder that is not whole.
+    fn mark(&self) -> PathBuf {
+        self.path.join("restoring")
     }
 
     /// Writes down who has the folder, for those who come later.

@@ -7,6 +7,7 @@
 mod access;
 mod audit;
 mod authorize;
+mod backup;
 mod case;
 mod config;
 mod csv_import;
@@ -20,6 +21,7 @@ mod master;
 mod operator;
 mod recover;
 mod registry;
+mod restore;
 mod rights;
 mod rules;
 mod sealed;
@@ -45,6 +47,7 @@ pub use self::{
     master::MasterKeyError,
     operator::{OperatorError, RecoveredToken, recover_operator},
     recover::{RecoverFolderError, RecoveredFolder, recover},
+    restore::{RestoreError, Restored, restore},
     server::{Server, ShutdownError, StartError},
     tls::TlsError,
     vault::{Erasure, Rotation, VaultCommandError, back_up_vault, restore_vault, rotate_master_key, verify_erased},

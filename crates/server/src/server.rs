@@ -19,6 +19,7 @@ use satgas_proto::{
     v1::{
         self,
         audit_service_server::AuditServiceServer,
+        backup_service_server::BackupServiceServer,
         case_service_server::{self, CaseServiceServer},
         erasure_service_server::{self, ErasureServiceServer},
         evaluation_service_server::{self, EvaluationServiceServer},
@@ -45,11 +46,12 @@ use crate::{
     access::AccessLog,
     audit::Audit,
     authorize::{Authorized, DoorLayer, Gate},
+    backup::Backups,
     case::CaseApi,
     evaluation::Evaluations,
     event::Events,
     folder::{Folder, open_journal},
-    identity::{Failures, Identity, IdentityApi, Keys, Quotas},
+    identity::{Failures, HeadKey, Identity, IdentityApi, Keys, Quotas},
     listen::{Limits, connections},
     master::{self, MasterKeyError},
     registry::RegistryApi,
@@ -219,7 +221,7 @@ impl Server {
             tasks.spawn(watch_deadlines(engine.clone(), every, stop.clone()));
         }
         let patience = Duration::from_secs(config.request_deadline_s.max(1));
-        let routes = routes(&gate, log, &streams).await?;
+        let routes = routes(&gate, log, keys.heads(), &streams).await?;
         let limits = Limits { all: config.connections_max.max(1), of_source: config.connections_per_source_max.max(1) };
         let speaks_tls = tls.is_some();
         if let Some(tls) = &tls {
@@ -380,7 +382,7 @@ fn open(config: &Config, clock: Arc<dyn Clock>, address: SocketAddr) -> Result<O
     Ok(Opened { folder, engine, access, keys })
 }
 
-async fn routes(gate: &Arc<Gate>, log: v1::LogOpened, streams: &Streams) -> Result<Routes, StartError> {
+async fn routes(gate: &Arc<Gate>, log: v1::LogOpened, key: HeadKey, streams: &Streams) -> Result<Routes, StartError> {
     let engine = &gate.engine;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(DESCRIPTORS)
@@ -405,6 +407,8 @@ async fn routes(gate: &Arc<Gate>, log: v1::LogOpened, streams: &Streams) -> Resu
         log,
     };
     let audit = Audit { engine: engine.clone(), access: Arc::clone(&gate.access) };
+    let access = Arc::clone(&gate.access);
+    let backups = Backups { engine: engine.clone(), access, key, streams: streams.clone() };
     let submissions = SubmissionServiceServer::new(behind(gate, submissions));
     let registry = RegistryServiceServer::new(behind(gate, registry));
     Ok(Routes::new(submissions.max_decoding_message_size(SUBMISSION_BYTES_MAX))
@@ -418,6 +422,7 @@ async fn routes(gate: &Arc<Gate>, log: v1::LogOpened, streams: &Streams) -> Resu
         .add_service(WarningServiceServer::new(behind(gate, Warnings { engine: engine.clone() })))
         .add_service(IdentityServiceServer::new(behind(gate, identity)).max_decoding_message_size(OPEN_BYTES_MAX))
         .add_service(AuditServiceServer::new(behind(gate, audit)))
+        .add_service(BackupServiceServer::new(behind(gate, backups)).max_decoding_message_size(OPEN_BYTES_MAX))
         .add_service(health_service.max_decoding_message_size(OPEN_BYTES_MAX))
         .add_service(reflection.max_decoding_message_size(OPEN_BYTES_MAX)))
 }

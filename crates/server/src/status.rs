@@ -106,6 +106,21 @@ pub(crate) fn stalled(resume_position: u64) -> Status {
     with_reason(Code::ResourceExhausted, message, "STALLED", [("resume_position", resume_position.to_string())])
 }
 
+/// A copy of a log does not end where the log has a commit's end with that hash.
+pub(crate) fn another_history(log: &str, after: u64, head: u64) -> Status {
+    let message = format!(
+        "the copy that ends at {after} is not one of this server's {log}, which reaches to {head}: the server was restored to an earlier \
+         point, or it is another one; begin another copy, in a new folder"
+    );
+    with_reason(Code::FailedPrecondition, message, "ANOTHER_HISTORY", [("head_position", head.to_string())])
+}
+
+/// Whoever takes a copy does not keep up, or the server stops.
+pub(crate) fn copy_stopped() -> Status {
+    let message = "the copy was not taken for too long, or the server stops: take it again".to_owned();
+    retry(Code::Unavailable, message, "COPY_STOPPED", RETRY)
+}
+
 /// The server stops while a batch is being sent.
 pub(crate) fn stopping() -> Status {
     let message = "the server is stopping: send what has no receipt again when it is back".to_owned();

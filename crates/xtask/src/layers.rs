@@ -45,6 +45,12 @@ const RULES: &[Rule] = &[
         because: "the engine has no network",
     },
     Rule {
+        package: "satgas-backup",
+        forbidden: &["tonic*", "tokio", "axum", "hyper", "satgas-domain", "satgas-engine", "satgas-server"],
+        reach: Reach::Anywhere,
+        because: "a backup is files: it knows neither the network nor what a record means",
+    },
+    Rule {
         package: "satgas-engine",
         forbidden: &["sled"],
         reach: Reach::Direct,

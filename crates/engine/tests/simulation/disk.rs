@@ -191,6 +191,10 @@ impl Journal for Disk {
         self.log().read(after, max_bytes)
     }
 
+    fn copy(&self, after: u64, last: u64, max_bytes: usize) -> Result<Bytes, ReadError> {
+        self.log().copy(after, last, max_bytes)
+    }
+
     fn frame_hash(&self, position: u64) -> Result<Option<Hash>, ReadError> {
         self.log().frame_hash(position)
     }

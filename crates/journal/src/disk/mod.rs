@@ -34,6 +34,7 @@
 
 mod anchor;
 mod files;
+mod load;
 mod open;
 mod raw;
 mod recover;
@@ -48,11 +49,13 @@ use parking_lot::{Mutex, RwLock};
 use sled::{Batch, Db, IVec};
 
 use crate::commit::{admit, cut};
+use crate::copy::{self, Wanted};
 use crate::frame::{Frame, Key, chain_hash};
 use crate::read::{Request, join};
 use crate::{AppendError, Chunk, Fault, Hash, Head, Journal, OpenError, ReadError, Records, Verified, walk};
 use anchor::Anchor;
 
+pub use load::Loader;
 pub use recover::{RecoverError, Recovered, recover};
 
 /// How a [`SledJournal`] is opened.
@@ -192,6 +195,11 @@ impl Journal for SledJournal {
         let start = self.frame_up_to(request.start(), true).map_err(storage)?;
         let start = start.map_or(request.start(), |(key, _)| key);
         join(request, self.frames(start))
+    }
+
+    fn copy(&self, after: u64, last: u64, max_bytes: usize) -> Result<Bytes, ReadError> {
+        let wanted = Wanted { after, last: last.min(self.head().position), max_bytes };
+        copy::join(wanted, self.frames(wanted.start()))
     }
 
     fn frame_hash(&self, position: u64) -> Result<Option<Hash>, ReadError> {

@@ -15,18 +15,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use bytes::Bytes;
-use sled::IVec;
-
-use super::{Options, SledJournal, anchor::Anchor, files, raw::windows};
+use super::{Loader, Options, SledJournal, anchor::Anchor, files, raw::windows};
 use crate::{
     Hash, Head, Journal as _, OpenError, Verified,
     frame::{self, Frame, Key},
     walk::Walk,
 };
-
-/// Bytes of commits that are written and synced together.
-const LOAD_BYTES: usize = 4 * 1024 * 1024;
 
 /// Why nothing was salvaged.
 #[derive(Debug, thiserror::Error)]
@@ -209,7 +203,7 @@ impl Frames {
             if walk.step(place.key, &bytes).is_err() {
                 break;
             }
-            loader.push(place.key, bytes.into());
+            loader.push(place.key, &bytes);
             if walk.committed().position == place.end && walk.position() == place.end + 1 {
                 loader.commit(walk.committed()).map_err(RecoverError::Write)?;
                 loaded = index + 1;
@@ -244,50 +238,5 @@ fn join(ranges: &mut Vec<RangeInclusive<u64>>, next: RangeInclusive<u64>) {
             *last = *last.start()..=(*last.end()).max(*next.end());
         }
         _ => ranges.push(next),
-    }
-}
-
-/// Writes frames that were checked into a fresh journal, many commits a sync: nothing of them is acknowledged before the end.
-struct Loader<'a> {
-    journal: &'a SledJournal,
-    /// Of the commit that is being read.
-    frames: Vec<(Key, Bytes)>,
-    /// Of whole commits that are not written yet.
-    /// Of whole commits.
-    whole: Vec<(Key, IVec)>,
-    bytes: usize,
-    head: Head,
-}
-
-impl<'a> Loader<'a> {
-    fn new(journal: &'a SledJournal) -> Self {
-        Self { journal, frames: Vec::new(), whole: Vec::new(), bytes: 0, head: Head::EMPTY }
-    }
-
-    fn push(&mut self, key: Key, frame: Bytes) {
-        self.frames.push((key, frame));
-    }
-
-    /// The frames since the last commit are one that ends at this head.
-    fn commit(&mut self, head: Head) -> Result<(), String> {
-        for (key, frame) in self.frames.drain(..) {
-            self.bytes += frame.len();
-            self.whole.push((key, IVec::from(frame.as_ref())));
-        }
-        self.head = head;
-        if self.bytes >= LOAD_BYTES { self.write() } else { Ok(()) }
-    }
-
-    fn write(&mut self) -> Result<(), String> {
-        self.bytes = 0;
-        let whole = std::mem::take(&mut self.whole);
-        self.journal.make_durable(whole).map_err(|(what, cause)| format!("{what}: {cause}"))?;
-        self.journal.writer.lock().anchor.write(self.head).map_err(|error| error.to_string())?;
-        *self.journal.head.write() = self.head;
-        Ok(())
-    }
-
-    fn finish(mut self) -> Result<(), String> {
-        if self.bytes > 0 { self.write() } else { Ok(()) }
     }
 }

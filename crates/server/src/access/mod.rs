@@ -13,11 +13,12 @@ mod state;
 
 use std::{path::Path, sync::Arc};
 
+use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use prost::Message as _;
 use satgas_domain::time::Instant;
 use satgas_engine::Clock;
-use satgas_journal::{AppendError, Journal, OpenError, ReadError, Records, SledJournal, disk};
+use satgas_journal::{AppendError, Hash, Head, Journal, OpenError, ReadError, Records, SledJournal, disk};
 use satgas_proto::v1::{self, access_event::Body};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -157,6 +158,21 @@ impl AccessLog {
     /// Reads the log from its beginning. Blocks.
     pub(crate) fn each(&self, take: impl FnMut(v1::AccessEvent)) -> Result<(), AccessOpenError> {
         scan::each(self.journal.as_ref(), take)
+    }
+
+    /// Its last durable record.
+    pub(crate) fn head(&self) -> Head {
+        self.journal.head()
+    }
+
+    /// Its frames as they are stored, as [`Journal::copy`] hands them out. Blocks.
+    pub(crate) fn copy(&self, after: u64, last: u64, max_bytes: usize) -> Result<Bytes, ReadError> {
+        self.journal.copy(after, last, max_bytes)
+    }
+
+    /// The chain hash of the frame that ends at a position, as [`Journal::frame_hash`] tells it. Blocks.
+    pub(crate) fn frame_hash(&self, position: u64) -> Result<Option<Hash>, ReadError> {
+        self.journal.frame_hash(position)
     }
 
     /// Writes what waits and joins the writer. Blocks.

@@ -10,6 +10,7 @@
 //! - What must be recorded and cannot be is not answered.
 
 mod audit;
+mod backup;
 mod case;
 mod door;
 mod erasure;
@@ -306,7 +307,7 @@ impl Pass {
         self.gate.access.record(Body::AccessRecorded(record)).await.map_err(|error| status::access(&error))
     }
 
-    fn access(&self) -> v1::AccessRecorded {
+    pub(crate) fn access(&self) -> v1::AccessRecorded {
         v1::AccessRecorded {
             token_id: self.holder.token_id.to_string(),
             role: self.holder.caller.role.into(),

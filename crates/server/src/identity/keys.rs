@@ -1,5 +1,5 @@
-//! The folder `keys/` of the data folder: the key that signs tokens, and the token that the operator begins with. Only the owner reads
-//! them.
+//! The folder `keys/` of the data folder: the key that signs tokens, the one that signs heads of the logs, and the token that the operator
+//! begins with. Only the owner reads them.
 
 use std::{
     fs::{self, OpenOptions},
@@ -17,6 +17,9 @@ use crate::rights;
 
 /// The file of the key that signs tokens.
 const SIGNING: &str = "signing.pem";
+
+/// The file of the key that signs heads of the logs. It is another one, so that exchanging that of the tokens breaks no backup.
+const HEADS: &str = "heads.pem";
 
 /// Why the keys cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -37,8 +40,8 @@ pub enum KeyError {
     Open(PathBuf),
     /// The file is no key.
     #[error(
-        "{0} is no Ed25519 key in PKCS#8: put the right file there, or remove it: then all tokens end, and the next start writes one for \
-         the operator"
+        "{0} is no Ed25519 key in PKCS#8: put the right file there, or remove it: then the next start makes another one; with another \
+         signing.pem all tokens end and the operator gets a new one, with another heads.pem backups are begun anew"
     )]
     NoKey(PathBuf),
 }
@@ -47,7 +50,12 @@ pub enum KeyError {
 pub(crate) struct Keys {
     folder: PathBuf,
     pub(super) signing: SigningKey,
+    heads: SigningKey,
 }
+
+/// The key that signs heads of the logs.
+#[derive(Clone)]
+pub(crate) struct HeadKey(pub(crate) SigningKey);
 
 impl Keys {
     /// Opens the folder; makes it and the key if they are not there.
@@ -57,16 +65,13 @@ impl Keys {
             move |error| KeyError::Io { path, error }
         };
         rights::make_folder(&folder).map_err(io(&folder))?;
-        let path = folder.join(SIGNING);
-        let signing = match fs::read_to_string(&path) {
-            Ok(_) if rights::of_others(&path, rights::GROUP | rights::OTHERS).map_err(io(&path))? != 0 => {
-                return Err(KeyError::Open(path));
-            }
-            Ok(pem) => SigningKey::from_pkcs8_pem(&pem).map_err(|_| KeyError::NoKey(path))?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => make_key(&path)?,
-            Err(error) => return Err(io(&path)(error)),
-        };
-        Ok(Self { folder, signing })
+        let (signing, heads) = (open_key(folder.join(SIGNING))?, open_key(folder.join(HEADS))?);
+        Ok(Self { folder, signing, heads })
+    }
+
+    /// The key that signs heads of the logs.
+    pub(crate) fn heads(&self) -> HeadKey {
+        HeadKey(self.heads.clone())
     }
 
     /// Puts a new key in the place of the present one: every token of before ends.
@@ -90,6 +95,19 @@ impl Keys {
     pub(crate) fn write_operator_token(&self, secret: &str) -> Result<(), KeyError> {
         let path = self.operator_token();
         write_secret(&path, format!("{secret}\n").as_bytes()).map_err(|error| KeyError::Io { path, error })
+    }
+}
+
+/// The key in a file that only its owner reads, made if it is not there.
+fn open_key(path: PathBuf) -> Result<SigningKey, KeyError> {
+    let io = |error| KeyError::Io { path: path.clone(), error };
+    match fs::read_to_string(&path) {
+        Ok(_) if rights::of_others(&path, rights::GROUP | rights::OTHERS).map_err(io)? != 0 => {
+            Err(KeyError::Open(path))
+        }
+        Ok(pem) => SigningKey::from_pkcs8_pem(&pem).map_err(|_| KeyError::NoKey(path)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => make_key(&path),
+        Err(error) => Err(io(error)),
     }
 }
 

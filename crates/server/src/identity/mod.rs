@@ -25,7 +25,7 @@ pub use self::{
     openid::{Issuer, IssuerError, RoleRule},
 };
 pub(crate) use self::{
-    keys::Keys,
+    keys::{HeadKey, Keys},
     limits::{Failures, Metered, Quotas, Reserved, Wait},
     service::IdentityApi,
 };

@@ -57,7 +57,7 @@ impl Services {
             stall: Duration::from_secs(30),
             open: Arc::default(),
         };
-        let routes = routes(&gate, log, &streams).await.unwrap();
+        let routes = routes(&gate, log, keys.heads(), &streams).await.unwrap();
         let routes = DoorLayer { gate, patience: Duration::from_secs(20) }.layer(routes);
         Self { routes, access, identity, now: engine.now() }
     }

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 use satgas_journal::{AppendError, Chunk, Fault, Hash, Head, Journal, ReadError, Records, Verified};
 
@@ -109,6 +110,10 @@ impl Journal for Watched {
     fn read(&self, after: u64, max_bytes: usize) -> Result<Chunk, ReadError> {
         self.gate.state.lock().reads.push((after, max_bytes));
         self.inner.read(after, max_bytes)
+    }
+
+    fn copy(&self, after: u64, last: u64, max_bytes: usize) -> Result<Bytes, ReadError> {
+        self.inner.copy(after, last, max_bytes)
     }
 
     fn frame_hash(&self, position: u64) -> Result<Option<Hash>, ReadError> {

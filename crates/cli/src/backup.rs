@@ -1,0 +1,147 @@
+//! `satgas backup`: what is new of both logs, from a running server into a folder. The server streams frames, and everything else is done
+//! here: so the machine with the backup needs no way in from the server, which can neither change nor remove what is there.
+
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail};
+use satgas_backup::{About, Backup, Disk, Done, Log, SEGMENT_BYTES_MAX};
+use satgas_proto::v1::{self, copy_log_response::Part};
+use tokio::task::block_in_place;
+
+use crate::{
+    connect::Connection,
+    print::{self, Format},
+    progress, time,
+};
+
+/// How far a run stands back behind other processes.
+const NICE: i32 = 10;
+
+/// Where to, and how fast.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Folder of the backup: a new one, or one that is gone on with
+    #[arg(long, value_name = "DIR")]
+    to: PathBuf,
+    /// Take at most so many MiB a second [default: as fast as it goes]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    mib_per_second: Option<u32>,
+    /// How the result is printed
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+/// Backs up.
+pub(crate) async fn run(args: Args, server: &Connection) -> anyhow::Result<ExitCode> {
+    // On the server's own machine, those who write to it come first. Where the system does not allow it, it is as fast as it is.
+    let _ = rustix::process::nice(NICE);
+    // The folder first: what cannot be written needs no asking.
+    let mut backup = block_in_place(|| Backup::open(&args.to, Disk, SEGMENT_BYTES_MAX))?;
+    let log = server.log().await?;
+    let started = Instant::now();
+    let pace = Pace { bytes_per_second: args.mib_per_second.map(|mib| f64::from(mib) * 1_048_576.0), started };
+    let bar = progress::counting();
+    let mut copied = 0;
+    let mut signed = Vec::new();
+    for which in Log::ALL {
+        let head = take(which, &mut backup, server, &pace, &mut copied, &bar).await?;
+        signed.push(head);
+    }
+    let head = signed.first().context("two logs were taken")?;
+    let taken_at = head.at.as_ref().and_then(time::from_proto).context("the server does not tell its time")?;
+    let time_zone = log.zone.iana_name().unwrap_or("UTC").to_owned();
+    let done = block_in_place(|| backup.finish(About { taken_at, time_zone }))?;
+    bar.finish_and_clear();
+    report(&args, &done, &head.key, started.elapsed())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Takes what is new of one log. The head that the server signed.
+async fn take(
+    which: Log,
+    backup: &mut Backup<Disk>,
+    server: &Connection,
+    pace: &Pace,
+    copied: &mut u64,
+    bar: &indicatif::ProgressBar,
+) -> anyhow::Result<v1::SignedHead> {
+    let own = backup.head(which)?;
+    let kind = match which {
+        Log::Records => v1::LogKind::Records,
+        Log::Access => v1::LogKind::Access,
+    };
+    let after_hash = own.hash.to_vec().into();
+    let request = v1::CopyLogRequest { log: kind.into(), after_position: own.position, after_hash };
+    let mut stream = server.backups().copy_log(request).await?.into_inner();
+    let Some(Part::Head(head)) = stream.message().await?.and_then(|message| message.part) else {
+        bail!("the server did not begin with its signed head: is it of this version?");
+    };
+    backup.begin(which, &head.note, &head.key)?;
+    while let Some(message) = stream.message().await? {
+        let Some(Part::Frames(frames)) = message.part else {
+            bail!("the server sent something else than its log: is it of this version?");
+        };
+        let position = block_in_place(|| backup.take(&frames))?;
+        *copied += frames.len() as u64;
+        if which == Log::Records {
+            bar.set_position(position - own.position);
+        }
+        pace.keep(*copied).await;
+    }
+    block_in_place(|| backup.end())?;
+    Ok(head)
+}
+
+/// Keeps to a number of bytes a second.
+struct Pace {
+    bytes_per_second: Option<f64>,
+    started: Instant,
+}
+
+impl Pace {
+    async fn keep(&self, copied: u64) {
+        let Some(rate) = self.bytes_per_second else { return };
+        let due = Duration::from_secs_f64(copied as f64 / rate);
+        tokio::time::sleep(due.saturating_sub(self.started.elapsed())).await;
+    }
+}
+
+fn report(args: &Args, done: &Done, key: &str, took: Duration) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    let bytes: u64 = done.added.iter().map(|added| added.bytes).sum();
+    let lines = Log::ALL.iter().zip(done.added).zip(done.heads);
+    match args.format {
+        Format::Text => {
+            for ((log, added), head) in lines {
+                let hash = print::hex(&head.hash, 16);
+                writeln!(out, "{:<8} {} new, up to {} {hash}", log.name(), added.records, head.position)?;
+            }
+            let mib = bytes as f64 / 1_048_576.0;
+            writeln!(out, "written  {mib:.1} MiB in {:.2} s", took.as_secs_f64())?;
+            writeln!(out, "signed   {key}")?;
+            writeln!(
+                out,
+                "Keep the line of the key elsewhere: `satgas restore --key` checks with it. The keys of cases are not in here: see \
+                 `satgas vault backup`."
+            )?;
+        }
+        Format::Json => {
+            let mut object = serde_json::json!({ "bytes": bytes, "took_s": took.as_secs_f64(), "key": key });
+            for ((log, added), head) in lines {
+                object[log.name()] = serde_json::json!({
+                    "added": added.records,
+                    "segments": added.segments,
+                    "bytes": added.bytes,
+                    "head": { "position": head.position, "hash": print::hex(&head.hash, 64) },
+                });
+            }
+            writeln!(out, "{object}")?;
+        }
+    }
+    Ok(())
+}
