@@ -1,7 +1,7 @@
 //! The command line: one file a command, and nothing that another client could not do over the public services. Only `serve`,
-//! `verify`, `recover`, `vault`, `demo` and `token recover` know the server itself.
+//! `verify`, `recover`, `vault`, `doctor`, `config`, `demo` and `token recover` know the server itself.
 //!
-//! Exit codes: 0 done; 1 failed; 2 done, but some records were rejected, are in conflict or could not be salvaged; 64 the command line
+//! Exit codes: 0 done; 1 failed, or `doctor` found a problem; 2 done, but some records were rejected, are in conflict or could not be salvaged; 64 the command line
 //! itself is wrong.
 
 mod as_of;
@@ -10,9 +10,11 @@ mod backoff;
 mod case;
 mod codes;
 mod compare;
+mod config;
 mod conflicts;
 mod connect;
 mod demo;
+mod doctor;
 mod evaluate;
 mod events;
 mod explain;
@@ -117,6 +119,11 @@ enum Command {
     Verify(verify::Args),
     /// Salvage a data folder that does not open any more into a new one
     Recover(recover::Args),
+    /// Say what is wrong with a server, in words, and what to do
+    Doctor(doctor::Args),
+    /// Check or print the server's settings
+    #[command(subcommand)]
+    Config(config::Command),
     /// Rotate the master key of sealed identities, back up and restore the keys of cases
     #[command(subcommand)]
     Vault(vault::Command),
@@ -177,6 +184,8 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Audit(args) => audit::run(args, &server()?).await,
             Command::Verify(args) => verify::run(&args),
             Command::Recover(args) => recover::run(&args),
+            Command::Doctor(args) => doctor::run(args, cli.way.clone()).await,
+            Command::Config(command) => config::run(command),
             Command::Vault(command) => vault::run(command),
         }
     })

@@ -20,6 +20,7 @@ pub mod disk;
 mod error;
 pub mod faulty;
 pub mod frame;
+mod histogram;
 pub mod memory;
 mod read;
 mod records;
@@ -31,6 +32,7 @@ use bytes::Bytes;
 
 pub use disk::SledJournal;
 pub use error::{AppendError, Fault, OpenError, ReadError};
+pub use histogram::Histogram;
 pub use memory::MemoryJournal;
 pub use records::{Chunk, Records};
 

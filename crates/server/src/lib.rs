@@ -10,6 +10,7 @@ mod authorize;
 mod case;
 mod config;
 mod csv_import;
+pub mod doctor;
 mod evaluation;
 mod event;
 mod folder;
@@ -17,6 +18,7 @@ mod identity;
 mod listen;
 mod look;
 mod master;
+mod metrics;
 mod operator;
 mod recover;
 mod registry;
@@ -31,6 +33,7 @@ mod stream;
 mod submission;
 mod timely;
 mod tls;
+mod trace;
 mod vault;
 mod warning;
 
@@ -39,7 +42,7 @@ pub use satgas_journal::{Fault, Head, Verified, disk::Recovered};
 
 pub use self::{
     access::AccessOpenError,
-    config::{Config, ConfigError},
+    config::{Config, ConfigError, LogFormat, Wrong},
     folder::{FolderError, VerifyError, verify},
     identity::{EnsureError, FetchError, Issuer, IssuerError, KeyError, RoleRule},
     master::MasterKeyError,
@@ -47,5 +50,6 @@ pub use self::{
     recover::{RecoverFolderError, RecoveredFolder, recover},
     server::{Server, ShutdownError, StartError},
     tls::TlsError,
+    trace::TraceError,
     vault::{Erasure, Rotation, VaultCommandError, back_up_vault, restore_vault, rotate_master_key, verify_erased},
 };
