@@ -84,7 +84,7 @@ fn print(format: Format, findings: &[Finding]) -> io::Result<()> {
                 }
             }
             let count = |level| findings.iter().filter(|finding| finding.level == level).count();
-            writeln!(out, "{} problems, {} warnings", count(Level::Problem), count(Level::Warning))
+            writeln!(out, "problems: {}, warnings: {}", count(Level::Problem), count(Level::Warning))
         }
         Format::Json => {
             let of = |f: &Finding| {

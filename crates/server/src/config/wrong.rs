@@ -113,18 +113,23 @@ fn unknown(key: &str, known: &figment::value::Dict) -> String {
 }
 
 fn mistyped(key: &str, error: &figment::Error, known: &figment::value::Dict) -> String {
-    let takes = takes(key, known);
+    let (takes, example) = (takes(key, known), example(key, known));
     let given = match &error.kind {
         Kind::InvalidType(Actual::Str(text), _) => match converted(key, text) {
             Some(number) => return format!("`{key}` takes {takes}, without a unit behind it: write {key} = {number}"),
             None => format!("\"{text}\""),
         },
-        Kind::InvalidType(Actual::Float(number), _) => number.to_string(),
-        Kind::InvalidValue(Actual::Signed(number), _) => number.to_string(),
-        Kind::InvalidType(Actual::Bool(yes), _) => yes.to_string(),
-        _ => return format!("`{key}` takes {takes}: {}", error.kind),
+        Kind::UnknownVariant(text, _) => format!("\"{text}\""),
+        Kind::InvalidType(actual, _) | Kind::InvalidValue(actual, _) => match actual {
+            Actual::Bool(yes) => yes.to_string(),
+            Actual::Unsigned(number) => number.to_string(),
+            Actual::Signed(number) => number.to_string(),
+            Actual::Float(number) => number.to_string(),
+            other => other.to_string(),
+        },
+        other => return format!("`{key}` takes {takes}: {other}; write such as {key} = {example}"),
     };
-    format!("`{key}` takes {takes}, and {given} is none: write such as {key} = {}", example(key, known))
+    format!("`{key}` takes {takes}, and {given} is none: write such as {key} = {example}")
 }
 
 /// What a setting takes, in words.
