@@ -171,7 +171,7 @@ fn lines(wrong: &[Wrong]) -> String {
 impl Config {
     /// Reads the configuration. `flags` is anything that serialises to a map of some of the keys.
     pub fn load(file: Option<&Path>, flags: impl Serialize) -> Result<Self, ConfigError> {
-        let defaults = wrong::defaults().unwrap_or_default();
+        let defaults = wrong::defaults();
         let keys: Vec<&str> = defaults.keys().map(String::as_str).collect();
         let mut figment = Figment::from(Serialized::defaults(Self::default()));
         if let Some(file) = file {

@@ -255,7 +255,7 @@ impl Server {
             let figures = Figures {
                 engine: engine.clone(),
                 syncs,
-                watch,
+                watch: Arc::clone(&watch),
                 connections: connections_served.clone(),
                 subscribers: streams.subscribers.clone(),
                 places: (Arc::clone(&streams.places), streams_max),
@@ -274,7 +274,7 @@ impl Server {
             .http2_max_header_list_size(HEADERS_BYTES_MAX)
             .max_concurrent_streams(STREAMS_PER_CONNECTION)
             // Nothing of a call is read before it is let in.
-            .layer(DoorLayer { gate, patience, watch: Arc::clone(&watch) })
+            .layer(DoorLayer { gate, patience, watch })
             .add_routes(routes)
             .serve_with_incoming_shutdown(
                 connections(listener, tls, connections_served, stop.clone()),

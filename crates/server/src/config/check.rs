@@ -69,7 +69,7 @@ impl Config {
     /// Variables of the environment that look like settings and are none: the server would not notice them.
     #[must_use]
     pub fn stray_variables() -> Vec<Wrong> {
-        let known = wrong::defaults().unwrap_or_default();
+        let known = wrong::defaults();
         let stray = |name: &str| -> Option<Wrong> {
             let key = name.strip_prefix("SATGAS_")?.to_lowercase();
             if known.contains_key(&key) || OTHER_VARIABLES.contains(&name) {

@@ -56,9 +56,8 @@ const MILLISECONDS: [(&str, u128); 12] = [
 
 /// Everything that keeps settings from being taken, key by key; `first` is what stopped the reading.
 pub(super) fn all(figment: &Figment, first: figment::Error) -> Vec<Wrong> {
-    let (Ok(given), Ok(defaults)) = (figment.extract::<figment::value::Dict>(), defaults()) else {
-        return vec![whole(&first)];
-    };
+    let Ok(given) = figment.extract::<figment::value::Dict>() else { return vec![whole(&first)] };
+    let defaults = defaults();
     let mut wrong: Vec<Wrong> = Vec::new();
     for (key, value) in given {
         let place = place(figment, &key);
@@ -75,8 +74,8 @@ pub(super) fn all(figment: &Figment, first: figment::Error) -> Vec<Wrong> {
 }
 
 /// All settings with their defaults.
-pub(super) fn defaults() -> Result<figment::value::Dict, figment::Error> {
-    Value::serialize(Config::default()).map(|value| value.into_dict().unwrap_or_default())
+pub(super) fn defaults() -> figment::value::Dict {
+    Value::serialize(Config::default()).ok().and_then(Value::into_dict).unwrap_or_default()
 }
 
 /// A file that cannot be read as TOML at all.
