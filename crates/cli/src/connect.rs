@@ -7,7 +7,7 @@
 
 use std::{
     fs,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -28,19 +28,22 @@ use tonic::{
     service::{Interceptor, interceptor::InterceptedService},
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity, Uri},
 };
+use tonic_health::pb::health_client::HealthClient;
 
 use crate::secret::read_secret;
 
 /// The largest answer taken. A page of events holds at most 10,000 records, most of them far below a kilobyte.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
+/// Where a server listens that nothing else was said to.
+const DEFAULT_URL: &str = "http://127.0.0.1:5371";
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 const CALL_DEADLINE: Duration = Duration::from_secs(60);
 
 /// How to reach the server, and as whom.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {
     /// The server to ask
-    #[arg(long, global = true, value_name = "URL", env = "SATGAS_SERVER_URL", default_value = "http://127.0.0.1:5371")]
+    #[arg(long, global = true, value_name = "URL", env = "SATGAS_SERVER_URL", default_value = DEFAULT_URL)]
     pub(crate) server: String,
     /// File with the token that says who asks; without one the environment's SATGAS_TOKEN
     #[arg(long, global = true, value_name = "FILE", env = "SATGAS_TOKEN_FILE")]
@@ -75,6 +78,25 @@ impl Args {
             ),
             Some(secret) => connection.with_token(&secret),
         }
+    }
+
+    /// The same, but the server that listens at an address of its configuration, where none was named.
+    pub(crate) fn or_listening_at(mut self, listen: SocketAddr, speaks_tls: bool) -> Self {
+        if self.server == DEFAULT_URL {
+            let host = match listen.ip() {
+                ip if ip.is_unspecified() => "localhost".to_owned(),
+                IpAddr::V6(ip) => format!("[{ip}]"),
+                ip => ip.to_string(),
+            };
+            let scheme = if speaks_tls { "https" } else { "http" };
+            self.server = format!("{scheme}://{host}:{}", listen.port());
+        }
+        self
+    }
+
+    /// Whether a token was given.
+    pub(crate) fn has_token(&self) -> bool {
+        self.token_file.is_some() || std::env::var_os("SATGAS_TOKEN").is_some_and(|token| !token.is_empty())
     }
 
     fn tls(&self) -> anyhow::Result<ClientTlsConfig> {
@@ -182,6 +204,11 @@ impl Connection {
         statistics: StatisticsServiceClient,
         submissions: SubmissionServiceClient,
         warnings: WarningServiceClient,
+    }
+
+    /// A client of the health service, which asks for no token.
+    pub(crate) fn health(&self) -> HealthClient<Channel> {
+        HealthClient::new(self.channel.clone())
     }
 
     /// Asks what every client must know of the log.

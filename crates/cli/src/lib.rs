@@ -1,7 +1,7 @@
 //! The command line: one file a command, and nothing that another client could not do over the public services. Only `serve`,
-//! `verify`, `recover`, `restore`, `vault`, `demo` and `token recover` know the server itself.
+//! `verify`, `recover`, `restore`, `vault`, `doctor`, `config`, `demo` and `token recover` know the server itself.
 //!
-//! Exit codes: 0 done; 1 failed; 2 done, but some records were rejected, are in conflict or could not be salvaged; 64 the command line
+//! Exit codes: 0 done; 1 failed, or `doctor` found a problem; 2 done, but some records were rejected, are in conflict or could not be salvaged; 64 the command line
 //! itself is wrong.
 
 mod as_of;
@@ -11,9 +11,11 @@ mod backup;
 mod case;
 mod codes;
 mod compare;
+mod config;
 mod conflicts;
 mod connect;
 mod demo;
+mod doctor;
 mod evaluate;
 mod events;
 mod explain;
@@ -123,6 +125,11 @@ enum Command {
     Restore(restore::Args),
     /// Salvage a data folder that does not open any more into a new one
     Recover(recover::Args),
+    /// Say what is wrong with a server, in words, and what to do
+    Doctor(doctor::Args),
+    /// Check or print the server's settings
+    #[command(subcommand)]
+    Config(config::Command),
     /// Rotate the master key of sealed identities, back up and restore the keys of cases
     #[command(subcommand)]
     Vault(vault::Command),
@@ -185,6 +192,8 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Backup(args) => backup::run(args, &server()?).await,
             Command::Restore(args) => restore::run(&args),
             Command::Recover(args) => recover::run(&args),
+            Command::Doctor(args) => doctor::run(args, cli.way.clone()).await,
+            Command::Config(command) => config::run(command),
             Command::Vault(command) => vault::run(command),
         }
     })

@@ -3,17 +3,28 @@
 use std::io::{self, IsTerminal as _};
 
 use clap::ValueEnum;
+use serde::Serialize;
 use tracing::{Level, Metadata};
 use tracing_subscriber::{EnvFilter, filter::filter_fn, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 /// How the server's log is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum LogFormat {
     /// A line for people.
     #[default]
     Text,
     /// A JSON object a line.
     Json,
+}
+
+impl From<satgas_server::LogFormat> for LogFormat {
+    fn from(format: satgas_server::LogFormat) -> Self {
+        match format {
+            satgas_server::LogFormat::Text => Self::Text,
+            satgas_server::LogFormat::Json => Self::Json,
+        }
+    }
 }
 
 /// Starts logging, at `info` unless `RUST_LOG` says otherwise, and never what is stored. A second call changes nothing.
@@ -25,7 +36,11 @@ pub(crate) fn start(format: LogFormat) {
     // It fails only where logging was started before, and then it goes on as it was.
     let _ = match format {
         LogFormat::Text => log.with(lines).try_init(),
-        LogFormat::Json => log.with(lines.json()).try_init(),
+        LogFormat::Json => {
+            // Whoever reads JSON a line reads a panic, too.
+            std::panic::set_hook(Box::new(|panicked| tracing::error!("{panicked}")));
+            log.with(lines.json()).try_init()
+        }
     };
 }
 

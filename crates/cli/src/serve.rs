@@ -17,6 +17,7 @@ use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
+    failure,
     logging::{self, LogFormat},
     print::SAMPLE,
 };
@@ -30,9 +31,6 @@ pub(crate) struct Args {
     config: Option<PathBuf>,
     #[command(flatten)]
     flags: Flags,
-    /// How the server's own log on standard error is written
-    #[arg(long, value_enum, default_value_t)]
-    log_format: LogFormat,
 }
 
 /// The settings that a flag can change, by their names in the configuration.
@@ -79,37 +77,65 @@ struct Flags {
     #[arg(long, value_name = "SECONDS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     shutdown_deadline_s: Option<u64>,
+    /// How the server's own log on standard error is written [default: text]
+    #[arg(long, value_enum)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log_format: Option<LogFormat>,
+    /// Address and port at which Prometheus finds the server's figures, at /metrics [default: nowhere]
+    #[arg(long, value_name = "ADDRESS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metrics_listen: Option<SocketAddr>,
+    /// Collector of OpenTelemetry traces, such as http://127.0.0.1:4317 [default: no traces]
+    #[arg(long, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    otlp_endpoint: Option<String>,
 }
 
 /// Serves until a signal.
 pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    logging::start(args.log_format);
+    let mut format = args.flags.log_format.unwrap_or_default();
+    match serve(&args, &mut format).await {
+        // Whoever reads JSON a line reads why the server did not start, too.
+        Err(error) if format == LogFormat::Json => {
+            logging::start(format);
+            tracing::error!("{}", failure::sentence(&error, ""));
+            Ok(ExitCode::FAILURE)
+        }
+        ended => ended.map(|()| ExitCode::SUCCESS),
+    }
+}
+
+async fn serve(args: &Args, format: &mut LogFormat) -> anyhow::Result<()> {
+    // Listened to before the server starts: a signal that comes while it starts is not lost.
+    let mut stop = Stop::listen()?;
+    let config = Config::load(args.config.as_deref(), &args.flags)?;
+    *format = config.log_format.into();
+    logging::start(*format);
     // Huge pages that are touched in a few places are memory that nobody uses: 70 MB instead of 20 of an idle server.
     if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
         tracing::debug!(%error, "huge pages stay on: the server takes more memory");
     }
-    // Listened to before the server starts: a signal that comes while it starts is not lost.
-    let mut stop = Stop::listen()?;
-    let config = Config::load(args.config.as_deref(), &args.flags)?;
     let data = config.data.clone();
     let server = Server::start(config, Arc::new(SystemClock)).await.context("the server cannot start")?;
-    announce(&server, &data)?;
+    announce(&server, &data, *format)?;
     stop.signalled().await;
     tracing::info!("stopping; a second signal ends the process at once");
     tokio::select! {
-        done = server.shutdown() => done.context("the server did not stop in order")?,
+        done = server.shutdown() => done.context("the server did not stop in order"),
         signal_number = stop.signalled() => std::process::exit(128 + signal_number),
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// The one line on standard output: whoever started the process waits for it. Where the first token lies is for people.
-fn announce(server: &Server, data: &std::path::Path) -> io::Result<()> {
+fn announce(server: &Server, data: &std::path::Path, format: LogFormat) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let mark = if server.is_sample_data() { format!(" ({SAMPLE})") } else { String::new() };
     let scheme = if server.speaks_tls() { "https" } else { "http" };
     writeln!(out, "satgas serves {scheme}://{} from {}{mark}", server.address(), data.display())?;
-    if let (file, true) = server.operator_token() {
+    // The log says it, too; there it is JSON where that is wanted.
+    if let (file, true) = server.operator_token()
+        && format == LogFormat::Text
+    {
         eprintln!("The operator's first token lies in {0}: satgas --token-file {0} token issue ...", file.display());
     }
     out.flush()

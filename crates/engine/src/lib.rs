@@ -22,6 +22,7 @@ mod error;
 mod fold;
 mod ids;
 mod lens;
+mod meter;
 mod open;
 mod queue;
 mod sealed;
@@ -39,12 +40,15 @@ use satgas_journal::{Head, Journal};
 use tokio::sync::{Semaphore, watch};
 
 use self::tail::Tail;
+pub use satgas_journal::Histogram;
+
 pub use self::{
     as_of::AsOf,
     clock::{Clock, ManualClock, SystemClock},
     cursor::{Cursor, Filter, Page},
     error::{OpenError, QueryError, ReadError, WriteError},
     lens::Lens,
+    meter::{Meter, Queued},
     sealed::{SealError, Unsealed},
     stepped::Stepped,
     submit::{CaseError, Handed, Registered, ResolveError},
@@ -101,6 +105,7 @@ struct Shared {
     /// The last durable record.
     head: watch::Receiver<Head>,
     writable: watch::Receiver<Writable>,
+    meter: Arc<Meter>,
     tail: Arc<Tail>,
     views: Arc<RwLock<Folded>>,
     log_id: String,

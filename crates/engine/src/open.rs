@@ -20,6 +20,7 @@ use crate::{
     Clock, Engine, Folded, OpenError, Options, Shared,
     checkpoint::Checkpoints,
     fold::{self, Fold, Message},
+    meter::Meter,
     queue::{Receiver, queue},
     tail::Tail,
     vault::Vault,
@@ -170,6 +171,7 @@ fn assemble(
     let (head_sender, head_receiver) = watch::channel(head);
     let (writable_sender, writable_receiver) = watch::channel(Writable::Yes);
     let (folded_sender, folded_receiver) = watch::channel(head.position);
+    let meter = Arc::new(Meter::new(decided.recorded));
     let tail = Arc::new(Tail::new(options.tail_bytes_max));
     let views = Arc::new(RwLock::new(Folded { views, head }));
 
@@ -180,6 +182,7 @@ fn assemble(
         decided,
         head_sender,
         writable_sender,
+        Arc::clone(&meter),
         Arc::clone(&tail),
         folds,
         checkpoint_every,
@@ -200,6 +203,7 @@ fn assemble(
         queue_bytes_max,
         head: head_receiver,
         writable: writable_receiver,
+        meter,
         tail,
         views,
         log_id,

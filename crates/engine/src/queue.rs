@@ -69,6 +69,11 @@ impl Sender {
         Ok(())
     }
 
+    /// Jobs that wait.
+    pub(crate) fn len(&self) -> usize {
+        self.0.waiting.lock().jobs.len()
+    }
+
     /// Takes no more jobs; those that stand in the queue are still received.
     pub(crate) fn close(&self) {
         self.0.close();

@@ -33,6 +33,7 @@ use crate::{
     CaseError, Clock, Registered, WriteError,
     fold::Message,
     ids::{ContentHash, Ids},
+    meter::Meter,
     queue::Receiver,
     sealed::{self, SealError},
     submit::Prepared,
@@ -253,6 +254,7 @@ pub(crate) struct Writer {
     pub(crate) head: Head,
     pub(crate) published: watch::Sender<Head>,
     pub(crate) writable: watch::Sender<Writable>,
+    pub(crate) meter: Arc<Meter>,
     pub(crate) tail: Arc<Tail>,
     pub(crate) folds: SyncSender<Message>,
     pub(crate) checkpoint_every: u64,
@@ -270,6 +272,7 @@ impl Writer {
         decided: Decided,
         published: watch::Sender<Head>,
         writable: watch::Sender<Writable>,
+        meter: Arc<Meter>,
         tail: Arc<Tail>,
         folds: SyncSender<Message>,
         checkpoint_every: u64,
@@ -284,6 +287,7 @@ impl Writer {
             head,
             published,
             writable,
+            meter,
             tail,
             folds,
             checkpoint_every,
@@ -703,7 +707,9 @@ impl Writer {
                 Answer::Submit(answer, outcomes, _room) => {
                     let rests = outcomes.as_ref().is_ok_and(|o| o.iter().any(|o| o.position() > durable));
                     let lost = failed.clone().filter(|_| rests);
-                    drop(answer.send(lost.map_or(outcomes, Err)));
+                    let reply = lost.map_or(outcomes, Err);
+                    self.meter.answered(&reply);
+                    drop(answer.send(reply));
                 }
                 Answer::Record(answer, outcome, _room) => {
                     // A refusal may rest on an event of the same commit.
@@ -740,8 +746,10 @@ impl Writer {
         }
         let next = Pending::like(self.pending.events.len(), self.pending.records.bytes().len());
         let Pending { records, events, undo, ids } = std::mem::replace(&mut self.pending, next);
+        let started = std::time::Instant::now();
         match self.journal.append(self.head.position, &records) {
             Ok(head) => {
+                self.meter.committed(events.len(), started.elapsed(), self.now);
                 self.tail.push(records.freeze(self.head.position + 1));
                 self.head = head;
                 self.decided.recorded = Some(self.now);
@@ -751,6 +759,7 @@ impl Writer {
             }
             Err(error) => {
                 self.decided.take_back(undo.into_iter(), ids.into_iter());
+                self.meter.failed(&error);
                 tracing::debug!(%error, "a commit was refused");
                 match error {
                     AppendError::TooLarge { .. } => {}

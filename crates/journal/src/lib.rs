@@ -21,6 +21,7 @@ pub mod disk;
 mod error;
 pub mod faulty;
 pub mod frame;
+mod histogram;
 pub mod memory;
 mod read;
 mod records;
@@ -32,6 +33,7 @@ use bytes::Bytes;
 
 pub use disk::SledJournal;
 pub use error::{AppendError, Fault, OpenError, ReadError};
+pub use histogram::Histogram;
 pub use memory::MemoryJournal;
 pub use records::{Chunk, Records};
 

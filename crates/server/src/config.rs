@@ -1,5 +1,8 @@
 //! Configuration: defaults, then a file, then the environment, then flags, each over the one before.
 
+mod check;
+mod wrong;
+
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
@@ -12,6 +15,7 @@ use figment::{
 };
 use serde::{Deserialize, Serialize};
 
+pub use self::wrong::Wrong;
 use crate::Issuer;
 
 /// How a server is set up. Every key may stand in a TOML file, in the environment as `SATGAS_` and the key in capitals, or be a flag.
@@ -80,8 +84,29 @@ pub struct Config {
     pub readings_per_hour: u32,
     /// Answers with data of single cases that one holder of tokens may have within an hour; 0 for any number.
     pub case_answers_per_hour: u32,
+    /// How the server's own log on standard error is written: `text` for people, `json` for programs.
+    pub log_format: LogFormat,
+    /// Address on which Prometheus finds the server's figures, at `/metrics`; none: nowhere. On loopback, unless `metrics_beyond_loopback`.
+    pub metrics_listen: Option<SocketAddr>,
+    /// Whether the figures may be read from other machines. Whoever reaches that address reads them: no token is asked for.
+    pub metrics_beyond_loopback: bool,
+    /// Collector of OpenTelemetry traces, OTLP over gRPC, such as `http://127.0.0.1:4317`; none: no traces.
+    pub otlp_endpoint: Option<String>,
+    /// Calls of 1,000 that are traced, where their caller does not say.
+    pub otlp_calls_per_1000: u32,
     /// OpenID Connect issuers whose tokens are taken besides the server's own; in the file only.
     pub issuers: Vec<Issuer>,
+}
+
+/// How the server's own log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// A line for people.
+    #[default]
+    Text,
+    /// A JSON object a line.
+    Json,
 }
 
 impl Default for Config {
@@ -117,27 +142,37 @@ impl Default for Config {
             records_per_hour: 36_000,
             readings_per_hour: 60,
             case_answers_per_hour: 10_000,
+            log_format: LogFormat::Text,
+            metrics_listen: None,
+            metrics_beyond_loopback: false,
+            otlp_endpoint: None,
+            otlp_calls_per_1000: 1_000,
             issuers: Vec::new(),
         }
     }
 }
 
-/// Why a configuration was refused; says which key of which source.
+/// Why a configuration was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file is not there.
     #[error("the configuration file {0} does not exist")]
     NoFile(PathBuf),
-    /// A key is unknown or its value is of the wrong form.
-    #[error("the configuration is refused: {0}")]
-    Refused(Box<figment::Error>),
+    /// Keys are unknown, or values of the wrong form: every one of them, with what to write instead.
+    #[error("the configuration is refused:{}", lines(.0))]
+    Refused(Vec<Wrong>),
+}
+
+/// Each on a line of its own.
+fn lines(wrong: &[Wrong]) -> String {
+    wrong.iter().map(|wrong| format!("\n  {wrong}")).collect()
 }
 
 impl Config {
     /// Reads the configuration. `flags` is anything that serialises to a map of some of the keys.
     pub fn load(file: Option<&Path>, flags: impl Serialize) -> Result<Self, ConfigError> {
-        let defaults = Value::serialize(Self::default()).map_err(|error| ConfigError::Refused(Box::new(error)))?;
-        let keys: Vec<&str> = defaults.as_dict().into_iter().flat_map(|dict| dict.keys().map(String::as_str)).collect();
+        let defaults = wrong::defaults();
+        let keys: Vec<&str> = defaults.keys().map(String::as_str).collect();
         let mut figment = Figment::from(Serialized::defaults(Self::default()));
         if let Some(file) = file {
             if !file.is_file() {
@@ -145,10 +180,20 @@ impl Config {
             }
             figment = figment.merge(Toml::file_exact(file));
         }
-        figment
-            .merge(Env::prefixed("SATGAS_").only(&keys))
-            .merge(Serialized::defaults(flags))
-            .extract()
-            .map_err(|error| ConfigError::Refused(Box::new(error)))
+        let figment = figment.merge(Env::prefixed("SATGAS_").only(&keys)).merge(Serialized::defaults(flags));
+        figment.extract().map_err(|error| ConfigError::Refused(wrong::all(&figment, error)))
+    }
+
+    /// All settings as a file would have them, with their values; those that have none and need none are not in it.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        let settings = Value::serialize(self).ok().and_then(Value::into_dict).unwrap_or_default();
+        let mut text = String::new();
+        for (key, value) in settings {
+            if let Some(value) = wrong::written(&value) {
+                text.push_str(&format!("{key} = {value}\n"));
+            }
+        }
+        text
     }
 }

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
 use crate::{
+    metrics::Subscriber,
     sight::Sight,
     status,
     stream::{BoxStream, Gone, Sink, Streams},
@@ -62,8 +63,9 @@ impl EventService for Events {
         };
         let cursor = self.cursor(&sight, start, r.filter)?;
         let stop = self.streams.stop.clone();
-        let subscription =
-            Subscription { cursor, handed_over: start, heartbeat, caught_up: false, turn: Instant::now() };
+        let place = self.streams.subscribers.enter(start);
+        let turn = Instant::now();
+        let subscription = Subscription { cursor, handed_over: start, place, heartbeat, caught_up: false, turn };
         self.streams.open(move |sink| subscription.run(sink, stop)).map(Response::new)
     }
 }
@@ -137,6 +139,7 @@ struct Subscription {
     cursor: Cursor,
     /// Everything up to here was handed over or did not match. Behind the cursor while a message waits for room.
     handed_over: u64,
+    place: Subscriber,
     heartbeat: Duration,
     caught_up: bool,
     /// When it is its turn again to wait for more.
@@ -160,7 +163,10 @@ impl Subscription {
                 None
             }
             End::Closed => None,
-            End::Stalled => Some(status::stalled(self.handed_over)),
+            End::Stalled => {
+                self.place.stalled();
+                Some(status::stalled(self.handed_over))
+            }
             End::Failed(error) => Some(status::read(&error)),
         }
     }
@@ -171,10 +177,10 @@ impl Subscription {
         if page.count > 0 {
             let position = page.position;
             sink.send(message(page, StreamNotice::Unspecified)).await?;
-            self.handed_over = position;
+            self.has(position);
             return Ok(());
         }
-        self.handed_over = page.position;
+        self.has(page.position);
         if self.cursor.position() < self.cursor.head() {
             // Nothing matched; a long log of others' events must not keep this thread.
             tokio::task::yield_now().await;
@@ -201,6 +207,11 @@ impl Subscription {
             () = stop.cancelled() => Err(End::Stopped),
             () = sink.closed() => Err(End::Closed),
         }
+    }
+
+    fn has(&mut self, position: u64) {
+        self.handed_over = position;
+        self.place.has(position);
     }
 
     fn notice(&self, notice: StreamNotice) -> Encoded {

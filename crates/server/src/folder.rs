@@ -63,12 +63,7 @@ impl Folder {
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(lock_path).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut by = String::new();
-                lock.read_to_string(&mut by).map_err(failed)?;
-                let by = if by.trim().is_empty() { "another process".to_owned() } else { by.trim().to_owned() };
-                return Err(FolderError::InUse { folder: path.to_owned(), by });
-            }
+            Err(TryLockError::WouldBlock) => return Err(in_use(path, &mut lock)),
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
         let mut folder = Self { path: path.to_owned(), lock };
@@ -77,6 +72,21 @@ impl Folder {
         }
         folder.sign("starting").map_err(failed)?;
         Ok(folder)
+    }
+
+    /// Holds a folder that is there, without writing anything into it.
+    pub(crate) fn hold(path: &Path) -> Result<File, FolderError> {
+        let failed = |error| FolderError::Io { folder: path.to_owned(), error };
+        let mut lock = match File::open(path.join("lock")) {
+            // No server ever used it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return File::open(path).map_err(failed),
+            opened => opened.map_err(failed)?,
+        };
+        match lock.try_lock() {
+            Ok(()) => Ok(lock),
+            Err(TryLockError::WouldBlock) => Err(in_use(path, &mut lock)),
+            Err(TryLockError::Error(error)) => Err(failed(error)),
+        }
     }
 
     /// Makes sure that nobody else on the machine may enter the folder, and makes the folders in it.
@@ -135,6 +145,18 @@ impl Folder {
 
     pub(crate) fn keys(&self) -> PathBuf {
         self.path.join("keys")
+    }
+}
+
+/// Who has a folder, as that one wrote it into the lock.
+fn in_use(path: &Path, lock: &mut File) -> FolderError {
+    let mut by = String::new();
+    match lock.read_to_string(&mut by) {
+        Ok(_) => {
+            let by = if by.trim().is_empty() { "another process".to_owned() } else { by.trim().to_owned() };
+            FolderError::InUse { folder: path.to_owned(), by }
+        }
+        Err(error) => FolderError::Io { folder: path.to_owned(), error },
     }
 }
 

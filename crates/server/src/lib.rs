@@ -11,6 +11,7 @@ mod backup;
 mod case;
 mod config;
 mod csv_import;
+pub mod doctor;
 mod evaluation;
 mod event;
 mod folder;
@@ -18,6 +19,7 @@ mod identity;
 mod listen;
 mod look;
 mod master;
+mod metrics;
 mod operator;
 mod recover;
 mod registry;
@@ -33,6 +35,7 @@ mod stream;
 mod submission;
 mod timely;
 mod tls;
+mod trace;
 mod vault;
 mod warning;
 
@@ -41,7 +44,7 @@ pub use satgas_journal::{Fault, Head, Verified, disk::Recovered};
 
 pub use self::{
     access::AccessOpenError,
-    config::{Config, ConfigError},
+    config::{Config, ConfigError, LogFormat, Wrong},
     folder::{FolderError, VerifyError, verify},
     identity::{EnsureError, FetchError, Issuer, IssuerError, KeyError, RoleRule},
     master::MasterKeyError,
@@ -50,5 +53,6 @@ pub use self::{
     restore::{RestoreError, Restored, restore},
     server::{Server, ShutdownError, StartError},
     tls::TlsError,
+    trace::TraceError,
     vault::{Erasure, Rotation, VaultCommandError, back_up_vault, restore_vault, rotate_master_key, verify_erased},
 };

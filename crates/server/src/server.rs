@@ -12,7 +12,7 @@ use std::{
 
 use prost::Message as _;
 use satgas_domain::time::Calendar;
-use satgas_engine::{Clock, Engine, Options, Writable};
+use satgas_engine::{Clock, Engine, Histogram, Options, Writable};
 use satgas_journal::{Fault, Verified, disk};
 use satgas_proto::{
     DESCRIPTORS, encoded,
@@ -42,7 +42,7 @@ use tonic::service::Routes;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 use crate::{
-    AccessOpenError, Config, EnsureError, FolderError, IssuerError, KeyError, TlsError,
+    AccessOpenError, Config, EnsureError, FolderError, IssuerError, KeyError, TlsError, TraceError,
     access::AccessLog,
     audit::Audit,
     authorize::{Authorized, DoorLayer, Gate},
@@ -52,8 +52,9 @@ use crate::{
     event::Events,
     folder::{Folder, open_journal},
     identity::{Failures, HeadKey, Identity, IdentityApi, Keys, Quotas},
-    listen::{Limits, connections},
+    listen::{Limits, Served, connections},
     master::{self, MasterKeyError},
+    metrics::{self, Calls, Figures, Subscribers, Watch},
     registry::RegistryApi,
     rules::Rules,
     sealed::Erasures,
@@ -62,6 +63,7 @@ use crate::{
     stream::Streams,
     submission::Submissions,
     tls::{Files, Tls},
+    trace::Traces,
     warning::Warnings,
 };
 
@@ -80,6 +82,7 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 /// How long connections may take to close once every call on them has ended.
 const LINGER: Duration = Duration::from_secs(2);
 const MIB: usize = 1024 * 1024;
+const NS_PER_S: i64 = 1_000_000_000;
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -110,6 +113,23 @@ pub enum StartError {
          --tls-certificate and --tls-key, or listen on 127.0.0.1 and put a TLS proxy in front"
     )]
     Insecure(SocketAddr),
+    /// The figures would be open to the network.
+    #[error(
+        "metrics_listen is {0}, which is not loopback, and whoever reaches it reads the figures: listen on 127.0.0.1, or say \
+         metrics_beyond_loopback = true where only Prometheus reaches that address"
+    )]
+    MetricsOpen(SocketAddr),
+    /// The address of the figures cannot be listened on.
+    #[error("cannot listen on {address} for metrics: {error}; choose another metrics_listen")]
+    MetricsListen {
+        /// The address.
+        address: SocketAddr,
+        /// The operating system's words.
+        error: std::io::Error,
+    },
+    /// Traces cannot be sent.
+    #[error(transparent)]
+    Traces(#[from] TraceError),
     /// TLS cannot be offered.
     #[error("TLS cannot be offered: {0}")]
     Tls(#[from] TlsError),
@@ -154,6 +174,7 @@ pub struct Server {
     deadline: Duration,
     folder: Folder,
     access: Arc<AccessLog>,
+    traces: Option<Traces>,
     operator_token: PathBuf,
     is_operator_new: bool,
     speaks_tls: bool,
@@ -164,6 +185,8 @@ pub struct Server {
 struct Opened {
     folder: Folder,
     engine: Engine,
+    /// How long the disk takes to sync a commit.
+    syncs: Arc<Histogram>,
     access: Arc<AccessLog>,
     keys: Keys,
 }
@@ -171,18 +194,20 @@ struct Opened {
 impl Server {
     /// Opens the data folder, binds the address and serves.
     pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
-        let tls = tls(&config)?;
-        if tls.is_none() && !config.listen.ip().is_loopback() {
-            return Err(StartError::Insecure(config.listen));
-        }
+        let tls = check_ways(&config)?;
+        let traces = Traces::open(&config)?;
         // The address first: whoever cannot listen has no business with the data.
         let failed = |error| StartError::Listen { address: config.listen, error };
         let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
+        let metrics_listener = match config.metrics_listen {
+            Some(address) => Some(bind_metrics(address).await?),
+            None => None,
+        };
         let data = config.data.clone();
         let opening = config.clone();
         let opened = tokio::task::spawn_blocking(move || open(&opening, clock, address)).await;
-        let Opened { folder, engine, access, keys } = opened.map_err(|error| {
+        let Opened { folder, engine, syncs, access, keys } = opened.map_err(|error| {
             let error = std::io::Error::other(error);
             FolderError::Io { folder: data, error }
         })??;
@@ -209,21 +234,39 @@ impl Server {
 
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
+        let streams_max = config.streams_max.clamp(1, Semaphore::MAX_PERMITS);
         let streams = Streams {
             tasks: tasks.clone(),
             stop: stop.clone(),
-            places: Arc::new(Semaphore::new(config.streams_max.clamp(1, Semaphore::MAX_PERMITS))),
+            places: Arc::new(Semaphore::new(streams_max)),
             stall: Duration::from_secs(config.stall_s.max(1)),
             open: Arc::default(),
+            subscribers: Subscribers::default(),
         };
         if config.deadlines_every_s > 0 {
             let every = Duration::from_secs(config.deadlines_every_s);
             tasks.spawn(watch_deadlines(engine.clone(), every, stop.clone()));
         }
         let patience = Duration::from_secs(config.request_deadline_s.max(1));
+        let watch = Arc::new(Watch { calls: Calls::default(), traces: traces.clone() });
         let routes = routes(&gate, log, keys.heads(), &streams).await?;
         let limits = Limits { all: config.connections_max.max(1), of_source: config.connections_per_source_max.max(1) };
         let speaks_tls = tls.is_some();
+        let connections_served = Served::new(limits);
+        if let Some(metrics) = metrics_listener {
+            let figures = Figures {
+                engine: engine.clone(),
+                syncs,
+                watch: Arc::clone(&watch),
+                connections: connections_served.clone(),
+                subscribers: streams.subscribers.clone(),
+                places: (Arc::clone(&streams.places), streams_max),
+                tls: tls.clone(),
+                data: config.data.clone(),
+                started_at: engine.now().0 / NS_PER_S,
+            };
+            tasks.spawn(metrics::serve(metrics, Arc::new(figures), tasks.clone(), stop.clone()));
+        }
         if let Some(tls) = &tls {
             tokio::spawn(Arc::clone(tls).follow(stop.clone()));
         }
@@ -233,10 +276,10 @@ impl Server {
             .http2_max_header_list_size(HEADERS_BYTES_MAX)
             .max_concurrent_streams(STREAMS_PER_CONNECTION)
             // Nothing of a call is read before it is let in.
-            .layer(DoorLayer { gate, patience })
+            .layer(DoorLayer { gate, patience, watch })
             .add_routes(routes)
             .serve_with_incoming_shutdown(
-                connections(listener, tls, limits, stop.clone()),
+                connections(listener, tls, connections_served, stop.clone()),
                 stop.clone().cancelled_owned(),
             );
         tracing::info!(%address, position = engine.head().position, "serving");
@@ -251,6 +294,7 @@ impl Server {
             deadline,
             folder,
             access,
+            traces,
             operator_token,
             is_operator_new,
             speaks_tls,
@@ -296,7 +340,7 @@ impl Server {
 
     /// Ends in order within the deadline: no new work, calls in flight answered, subscribers told where to resume, checkpoints written.
     pub async fn shutdown(self) -> Result<(), ShutdownError> {
-        let Self { engine, stop, streams, mut serving, deadline, folder, access, .. } = self;
+        let Self { engine, stop, streams, mut serving, deadline, folder, access, traces, .. } = self;
         stop.cancel();
         streams.close();
         // Calls in flight are answered, streams are told where to resume.
@@ -315,6 +359,9 @@ impl Server {
         let shut = move || {
             access.shutdown();
             engine.shutdown();
+            if let Some(traces) = traces {
+                traces.shutdown();
+            }
         };
         if tokio::task::spawn_blocking(shut).await.is_err() {
             tracing::error!("the engine did not stop in order");
@@ -322,6 +369,20 @@ impl Server {
         drop(folder);
         tracing::info!("stopped");
         result
+    }
+}
+
+/// Makes sure that nothing is open to the network that must not be. TLS by the configuration, if there is any.
+pub(crate) fn check_ways(config: &Config) -> Result<Option<Arc<Tls>>, StartError> {
+    let tls = tls(config)?;
+    if tls.is_none() && !config.listen.ip().is_loopback() {
+        return Err(StartError::Insecure(config.listen));
+    }
+    match config.metrics_listen {
+        Some(metrics) if !metrics.ip().is_loopback() && !config.metrics_beyond_loopback => {
+            Err(StartError::MetricsOpen(metrics))
+        }
+        _ => Ok(tls),
     }
 }
 
@@ -375,11 +436,21 @@ fn open(config: &Config, clock: Arc<dyn Clock>, address: SocketAddr) -> Result<O
     };
     let keys = Keys::open(folder.keys())?;
     let access = Arc::new(AccessLog::open(&folder.access(), keys.id(), Arc::clone(&clock))?);
+    let syncs = journal.syncs();
     let engine = Engine::open(Arc::new(journal), clock, &options)?;
     folder
         .sign(&format!("serving on {address}"))
         .map_err(|error| FolderError::Io { folder: config.data.clone(), error })?;
-    Ok(Opened { folder, engine, access, keys })
+    Ok(Opened { folder, engine, syncs, access, keys })
+}
+
+/// Takes the port of the metrics, and says which it is.
+async fn bind_metrics(address: SocketAddr) -> Result<TcpListener, StartError> {
+    let failed = |error| StartError::MetricsListen { address, error };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    tracing::info!(%address, "metrics are at http://{address}/metrics");
+    Ok(listener)
 }
 
 async fn routes(gate: &Arc<Gate>, log: v1::LogOpened, key: HeadKey, streams: &Streams) -> Result<Routes, StartError> {

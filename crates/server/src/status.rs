@@ -14,6 +14,39 @@ use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 use crate::access::AccessError;
 
 const DOMAIN: &str = "satgas.v1";
+/// Why a call may be refused or fail, as callers are told: all that stands in this file.
+pub(crate) const REASONS: [&str; 28] = [
+    "ACCESS_LOG_BUSY",
+    "ACCESS_LOG_FAILED",
+    "BAD_CODE",
+    "BAD_TOKEN",
+    "DISK_FULL",
+    "ENDED_BY_ISSUER",
+    "ERASED",
+    "HELD",
+    "ID_TAKEN",
+    "JOURNAL_POISONED",
+    "LOG_UNREADABLE",
+    "NEEDS_TOKEN",
+    "NOT_ALLOWED",
+    "NOT_ASSIGNED",
+    "NOT_YOURS",
+    "NOT_YOUR_ROLE",
+    "QUARANTINE_FULL",
+    "QUEUE_FULL",
+    "SAME_PERSON",
+    "STALE_VERSION",
+    "STALLED",
+    "STEP_NOT_ALLOWED",
+    "STOPPING",
+    "TOKEN_ENDED",
+    "TOO_MANY_REFUSALS",
+    "TOO_MANY_STREAMS",
+    "TOO_MUCH",
+    "VAULT_UNUSABLE",
+];
+/// Stands for every other: what is not well-formed, is not there, or lies beyond the log.
+pub(crate) const OTHER: &str = "OTHER";
 /// Bytes of violations in one answer: they travel in headers, of which clients take 8 to 16 KiB.
 const VIOLATIONS_BYTES_MAX: usize = 3 * 1024;
 /// How long a client waits before it tries again when the queue was full.
@@ -353,6 +386,19 @@ pub(crate) fn read(error: &ReadError) -> Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_reason_that_callers_are_told_is_counted() {
+        let source = include_str!("status.rs").split("#[cfg(test)]").next().unwrap_or_default();
+        let is_reason = |word: &&str| word.len() > 3 && word.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
+        let mut told: Vec<&str> = source.split('"').filter(is_reason).filter(|word| *word != OTHER).collect();
+        told.sort_unstable();
+        told.dedup();
+        assert_eq!(told, REASONS);
+        for reason in REASONS {
+            assert!(source.matches(&format!("\"{reason}\"")).count() > 1, "{reason} is told by nobody");
+        }
+    }
 
     #[test]
     fn more_violations_than_headers_hold_are_counted() {

@@ -17,7 +17,7 @@ use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::Status;
 
-use crate::status;
+use crate::{metrics::Subscribers, status};
 
 /// A stream of responses.
 pub(crate) type BoxStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send + 'static>>;
@@ -43,6 +43,7 @@ pub(crate) struct Streams {
     pub(crate) stall: Duration,
     /// How many are open.
     pub(crate) open: Arc<AtomicUsize>,
+    pub(crate) subscribers: Subscribers,
 }
 
 /// Counts an open stream.

@@ -18,6 +18,7 @@ use rustls::{
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
+use x509_cert::der::Decode as _;
 
 use crate::rights;
 
@@ -82,6 +83,11 @@ impl Tls {
 
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(Arc::clone(&self.now.read().1))
+    }
+
+    /// When the certificate in force ends, in seconds since 1970.
+    pub(crate) fn ends(&self) -> Option<i64> {
+        ends(self.now.read().0.first()?)
     }
 
     /// Reads the files again. True when others are in force now.
@@ -159,6 +165,13 @@ impl Files {
         config.alpn_protocols = vec![b"h2".to_vec()];
         Ok(Arc::new(config))
     }
+}
+
+/// When the first certificate of a file in PEM ends, in seconds since 1970; none when it does not say.
+pub(crate) fn ends(pem: &[u8]) -> Option<i64> {
+    let first = certificates(pem)?.into_iter().next()?;
+    let validity = x509_cert::Certificate::from_der(&first).ok()?.tbs_certificate.validity;
+    i64::try_from(validity.not_after.to_unix_duration().as_secs()).ok()
 }
 
 /// The certificates of a file; `None` when there is none or one is broken.

@@ -42,6 +42,12 @@ async fn a_full_disk_refuses_reads_go_on_and_the_same_is_accepted_when_there_is_
         assert_eq!(engine.query(first, |f| f.views.record_count()).await.unwrap(), 1);
     }
     assert_eq!(accepted(&engine, visit(2, 10)).await, first + 1, "no position is lost");
+    let meter = engine.meter();
+    assert_eq!(meter.failures().collect::<Vec<_>>(), [("disk_full", 3), ("too_large", 0), ("failed", 0)]);
+    let counted: Vec<_> = meter.outcomes().filter(|(_, count)| *count > 0).collect();
+    assert_eq!(counted, [("accepted", 2), ("not_written", 3)]);
+    // The town's import is a commit, too.
+    assert_eq!(meter.records().counts().1, 3);
     stop(engine).await;
 }
 

@@ -35,6 +35,7 @@
 mod anchor;
 mod files;
 mod load;
+mod look;
 mod open;
 mod raw;
 mod recover;
@@ -43,6 +44,8 @@ use std::fmt;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
@@ -52,10 +55,11 @@ use crate::commit::{admit, cut};
 use crate::copy::{self, Wanted};
 use crate::frame::{Frame, Key, chain_hash};
 use crate::read::{Request, join};
-use crate::{AppendError, Chunk, Fault, Hash, Head, Journal, OpenError, ReadError, Records, Verified, walk};
+use crate::{AppendError, Chunk, Fault, Hash, Head, Histogram, Journal, OpenError, ReadError, Records, Verified, walk};
 use anchor::Anchor;
 
 pub use load::Loader;
+pub use look::{Seen, anchor_file, look};
 pub use recover::{RecoverError, Recovered, recover};
 
 /// How a [`SledJournal`] is opened.
@@ -73,6 +77,24 @@ impl Default for Options {
     }
 }
 
+/// Bounds of the times that a sync takes, in nanoseconds: 50 µs, which a disk with a battery takes, to 5 s, which a failing one does.
+const SYNC_BOUNDS_NS: &[u64] = &[
+    50_000,
+    100_000,
+    250_000,
+    500_000,
+    1_000_000,
+    2_500_000,
+    5_000_000,
+    10_000_000,
+    25_000_000,
+    50_000_000,
+    100_000_000,
+    250_000_000,
+    1_000_000_000,
+    5_000_000_000,
+];
+
 /// A journal in a folder, open in at most one process.
 pub struct SledJournal {
     path: PathBuf,
@@ -83,6 +105,7 @@ pub struct SledJournal {
     free_bytes: FreeBytes,
     head: RwLock<Head>,
     writer: Mutex<Writer>,
+    syncs: Arc<Histogram>,
 }
 
 /// Tells how many bytes are free where the path is.
@@ -105,6 +128,11 @@ impl SledJournal {
         &self.path
     }
 
+    /// How long the disk took to make commits durable: the call of `sync_data`, in nanoseconds.
+    pub fn syncs(&self) -> Arc<Histogram> {
+        Arc::clone(&self.syncs)
+    }
+
     fn make_durable(&self, frames: Vec<(Key, IVec)>) -> Result<(), (&'static str, String)> {
         self.write(frames)?;
         self.sync()
@@ -124,7 +152,10 @@ impl SledJournal {
     }
 
     fn sync(&self) -> Result<(), (&'static str, String)> {
-        self.file.sync_data().map_err(|cause| ("syncing the commit", cause.to_string()))
+        let started = Instant::now();
+        let synced = self.file.sync_data();
+        self.syncs.observe_time(started.elapsed());
+        synced.map_err(|cause| ("syncing the commit", cause.to_string()))
     }
 
     fn check_free_bytes(&self, commit_bytes: usize) -> Result<(), AppendError> {
@@ -278,7 +309,6 @@ mod power_loss;
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;

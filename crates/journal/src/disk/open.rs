@@ -3,6 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -10,10 +11,10 @@ use parking_lot::{Mutex, RwLock};
 use sled::Db;
 
 use super::anchor::Anchor;
-use super::{Options, SledJournal, Writer, files, guarded, next};
+use super::{Options, SYNC_BOUNDS_NS, SledJournal, Writer, files, guarded, next};
 use crate::frame::{Damage, Frame, Key, VERSION};
 use crate::walk::Walk;
-use crate::{Head, Journal, OpenError};
+use crate::{Head, Histogram, Journal, OpenError};
 
 /// How long to wait for sled's own lock.
 const LOCK_PATIENCE: Duration = Duration::from_millis(500);
@@ -36,6 +37,7 @@ pub(super) fn open(path: &Path, options: Options) -> Result<SledJournal, OpenErr
         free_bytes: Box::new(files::free_bytes),
         head: RwLock::new(head),
         writer: Mutex::new(Writer { anchor, poisoned: None }),
+        syncs: Arc::new(Histogram::new(SYNC_BOUNDS_NS)),
     };
     check_anchor(&journal, anchored)?;
     // What a process wrote and died before syncing is visible now, so it must be durable now.

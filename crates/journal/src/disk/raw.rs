@@ -32,10 +32,7 @@ pub(super) fn sharpen(journal: &Path, fault: Fault, last: u64) -> Fault {
     let kept = journal.join(files::KEPT).join(files::DB);
     let database = if kept.is_file() { kept } else { journal.join(files::LOG).join(files::DB) };
     let Ok(found) = look(&database) else { return fault };
-    let (mut next, mut hash) = (Key { first: 1, part: 0 }, [0; 32]);
-    while let Some((after, own)) = found.whole.get(&(next, hash)) {
-        (next, hash) = (*after, *own);
-    }
+    let next = found.next();
     let whole = next.first - 1;
     let seen = match found.damaged {
         Some(position) if position <= whole => position,
@@ -48,6 +45,11 @@ pub(super) fn sharpen(journal: &Path, fault: Fault, last: u64) -> Fault {
         );
     }
     Fault { what: format!("{}; records 1 to {whole} are whole in the raw file", fault.what), ..fault }
+}
+
+/// The last record up to which the chain is whole in a raw file.
+pub(super) fn whole(database: &Path) -> io::Result<u64> {
+    Ok(look(database)?.next().first - 1)
 }
 
 fn look(database: &Path) -> io::Result<Found> {
@@ -82,6 +84,15 @@ pub(super) fn windows(path: &Path, mut look: impl FnMut(Window<'_>)) -> io::Resu
 }
 
 impl Found {
+    /// Where the chain ends that begins with the log.
+    fn next(&self) -> Key {
+        let (mut next, mut hash) = (Key { first: 1, part: 0 }, [0; 32]);
+        while let Some((after, own)) = self.whole.get(&(next, hash)) {
+            (next, hash) = (*after, *own);
+        }
+        next
+    }
+
     /// Damaged copies are told from cut ones only when they begin before `sure`.
     fn look_at(&mut self, raw: &[u8], sure: usize) {
         let mut sound = Vec::new();

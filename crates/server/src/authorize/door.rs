@@ -16,7 +16,12 @@ use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 
 use super::{Gate, Holder};
-use crate::{status, timely::timely};
+use crate::{
+    metrics::Watch,
+    status,
+    timely::timely,
+    trace::{Inside, Part},
+};
 
 /// Services that tell nothing of any record: whether the server is well, and its vocabulary, which is public.
 const OPEN: [&str; 2] = ["/grpc.health.v1.Health/", "/grpc.reflection.v1.ServerReflection/"];
@@ -27,6 +32,8 @@ pub(crate) struct DoorLayer {
     pub(crate) gate: Arc<Gate>,
     /// How long a request's bytes may take.
     pub(crate) patience: Duration,
+    /// Counts every call, and traces it where that is wanted.
+    pub(crate) watch: Arc<Watch>,
 }
 
 impl<S> Layer<S> for DoorLayer {
@@ -61,28 +68,36 @@ where
         // The one that is ready takes the call.
         let next = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, next);
-        let DoorLayer { gate, patience } = self.door.clone();
+        let DoorLayer { gate, patience, watch } = self.door.clone();
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
             let path = parts.uri.path();
-            let mut rpc = None;
-            if !OPEN.iter().any(|service| path.starts_with(service)) {
-                rpc = path.strip_prefix("/satgas.v1.").and_then(Rpc::from_path);
-                let Some(rpc) = rpc else {
-                    return Ok(Status::unimplemented("there is no such call").into_http());
-                };
-                match admit(&gate, rpc, &parts).await {
-                    Ok(holder) => drop(parts.extensions.insert(holder)),
-                    Err(status) => return Ok(status.into_http()),
-                }
+            if OPEN.iter().any(|service| path.starts_with(service)) {
+                let body = timely(None, patience, body);
+                return Ok(readable(inner.call(Request::from_parts(parts, body)).await?));
             }
-            let answer = inner.call(Request::from_parts(parts, timely(rpc, patience, body))).await?;
-            // An unreadable request gets the status that its sender can act on.
-            Ok(match Status::from_header_map(answer.headers()) {
-                Some(refused) => status::unreadable(refused).into_http(),
-                None => answer,
-            })
+            let Some(rpc) = path.strip_prefix("/satgas.v1.").and_then(Rpc::from_path) else {
+                return Ok(Status::unimplemented("there is no such call").into_http());
+            };
+            let call = watch.begin(rpc, &mut parts);
+            let part = Part::of(parts.extensions.get::<Inside>(), "door");
+            let admitted = admit(&gate, rpc, &parts).await;
+            drop(part);
+            match admitted {
+                Ok(holder) => drop(parts.extensions.insert(holder)),
+                Err(status) => return Ok(call.answered(status.into_http())),
+            }
+            let body = timely(Some(rpc), patience, body);
+            Ok(call.answered(readable(inner.call(Request::from_parts(parts, body)).await?)))
         })
+    }
+}
+
+/// An unreadable request gets the status that its sender can act on.
+fn readable(answer: Response<Body>) -> Response<Body> {
+    match Status::from_header_map(answer.headers()) {
+        Some(refused) => status::unreadable(refused).into_http(),
+        None => answer,
     }
 }
 

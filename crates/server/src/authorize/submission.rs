@@ -12,18 +12,25 @@ use crate::{
     status,
     stream::BoxStream,
     submission::{Submissions, check_count, receipts, recorded},
+    trace::{Inside, Part},
 };
 
 #[tonic::async_trait]
 impl SubmissionService for Authorized<Submissions> {
     async fn submit(&self, request: Request<v1::SubmitRequest>) -> Result<Response<v1::SubmitResponse>, Status> {
         let pass = self.gate.pass(&request, Rpc::Submit);
+        let inside = request.extensions().get::<Inside>().cloned();
         let Some(submission) = request.into_inner().submission else {
             return Err(status::invalid_field("submission", "is missing"));
         };
         let ended = pass.reports(&submission).await?;
         let reserved = pass.reserve(1).await?;
+        let mut part = Part::of(inside.as_ref(), "commit");
         let outcome = self.inner.take(Handed { submission, ended }).await;
+        if let Ok(receipt) = &outcome {
+            part.wrote(1, receipt.position);
+        }
+        drop(part);
         reserved.used(outcome.as_ref().map_or(0, |receipt| recorded([receipt])));
         let receipt = outcome?;
         Ok(Response::new(v1::SubmitResponse { receipt: Some(receipt) }))

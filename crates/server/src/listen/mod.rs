@@ -73,19 +73,46 @@ pub(crate) struct Limits {
     pub(crate) of_source: usize,
 }
 
+/// The connections that are served, and those that were turned away. Clones share them.
+#[derive(Clone, Debug)]
+pub(crate) struct Served {
+    places: Places,
+    tally: Arc<Tally>,
+}
+
+impl Served {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self { places: Places::new(limits), tally: Arc::default() }
+    }
+
+    /// How many are open.
+    pub(crate) fn open(&self) -> usize {
+        self.places.taken()
+    }
+
+    /// How many may be.
+    pub(crate) fn max(&self) -> usize {
+        self.places.all()
+    }
+
+    /// How many were turned away, by why.
+    pub(crate) fn turned_away(&self) -> [(&'static str, u64); 4] {
+        self.tally.counts()
+    }
+}
+
 /// The connections of a listener, until `stop`.
 pub(crate) fn connections(
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
-    limits: Limits,
+    served: Served,
     stop: CancellationToken,
 ) -> ReceiverStream<io::Result<Connection>> {
     let (ready, connections) = mpsc::channel(64);
     let porch = Porch {
         tls,
         arrivals: Arrivals::new(Limits { all: ARRIVING_MAX, of_source: ARRIVING_OF_SOURCE_MAX }),
-        places: Places::new(limits),
-        tally: Arc::default(),
+        served,
         ready,
     };
     tokio::spawn(accept(listener, porch, stop));
@@ -111,7 +138,7 @@ async fn accept(listener: TcpListener, porch: Porch, stop: CancellationToken) {
         let peer = Peer(address.ip());
         let (arrival, pushed_out) = porch.arrivals.enter(peer.network());
         if pushed_out {
-            porch.tally.note(Turned::PushedOut);
+            porch.served.tally.note(Turned::PushedOut);
         }
         tokio::spawn(porch.clone().receive(stream, peer, arrival));
     }
@@ -122,8 +149,7 @@ async fn accept(listener: TcpListener, porch: Porch, stop: CancellationToken) {
 struct Porch {
     tls: Option<Arc<Tls>>,
     arrivals: Arrivals,
-    places: Places,
-    tally: Arc<Tally>,
+    served: Served,
     ready: mpsc::Sender<io::Result<Connection>>,
 }
 
@@ -138,10 +164,10 @@ impl Porch {
         drop(arrival);
         let (stream, first) = match arrived {
             Ok(Ok(arrived)) => arrived,
-            Ok(Err(turned)) => return self.tally.note(turned),
-            Err(_) => return self.tally.note(Turned::Silent),
+            Ok(Err(turned)) => return self.served.tally.note(turned),
+            Err(_) => return self.served.tally.note(Turned::Silent),
         };
-        let Some(place) = self.places.take(peer.network()) else { return self.tally.note(Turned::Full) };
+        let Some(place) = self.served.places.take(peer.network()) else { return self.served.tally.note(Turned::Full) };
         // Nobody takes it when the server stops.
         let _ = self.ready.send(Ok(Connection { stream, peer, first, read: 0, _place: place })).await;
     }

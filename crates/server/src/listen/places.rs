@@ -42,6 +42,16 @@ impl Places {
         taken.of.insert(source, of_source + 1);
         Some(Place { source, taken: Arc::clone(&self.taken) })
     }
+
+    /// How many are taken.
+    pub(super) fn taken(&self) -> usize {
+        self.taken.lock().all
+    }
+
+    /// How many there are.
+    pub(super) fn all(&self) -> usize {
+        self.limits.all
+    }
 }
 
 impl Drop for Place {

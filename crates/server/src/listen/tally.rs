@@ -44,6 +44,12 @@ impl Tally {
         );
     }
 
+    /// Why connections were turned away: its name, and how often.
+    pub(super) fn counts(&self) -> [(&'static str, u64); 4] {
+        let Counts { handshake, silent, pushed_out, full } = self.0.lock().0;
+        [("handshake", handshake), ("silent", silent), ("pushed_out", pushed_out), ("full", full)]
+    }
+
     /// Counts one; the counts when it is time to tell them.
     fn count(&self, turned: Turned, now: Instant) -> Option<Counts> {
         let (counts, told) = &mut *self.0.lock();

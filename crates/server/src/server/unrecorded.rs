@@ -56,9 +56,11 @@ impl Services {
             places: Arc::new(Semaphore::new(10)),
             stall: Duration::from_secs(30),
             open: Arc::default(),
+            subscribers: Subscribers::default(),
         };
         let routes = routes(&gate, log, keys.heads(), &streams).await.unwrap();
-        let routes = DoorLayer { gate, patience: Duration::from_secs(20) }.layer(routes);
+        let watch = Arc::new(Watch { calls: Calls::default(), traces: None });
+        let routes = DoorLayer { gate, patience: Duration::from_secs(20), watch }.layer(routes);
         Self { routes, access, identity, now: engine.now() }
     }
 
