@@ -13,6 +13,8 @@ mod csv_import;
 mod evaluation;
 mod event;
 mod folder;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod identity;
 mod listen;
 mod look;

@@ -52,6 +52,10 @@ use crate::read::{Request, join};
 use crate::{AppendError, Chunk, Fault, Hash, Head, Journal, OpenError, ReadError, Records, Verified, walk};
 use anchor::Anchor;
 
+#[cfg(feature = "fuzz")]
+pub use raw::look_in;
+#[cfg(feature = "fuzz")]
+pub use recover::salvage;
 pub use recover::{RecoverError, Recovered, recover};
 
 /// How a [`SledJournal`] is opened.

@@ -69,6 +69,12 @@ impl Keys {
         Ok(Self { folder, signing })
     }
 
+    /// A key that is in no folder.
+    #[cfg(feature = "fuzz")]
+    pub(super) fn of(signing: SigningKey) -> Self {
+        Self { folder: PathBuf::new(), signing }
+    }
+
     /// Puts a new key in the place of the present one: every token of before ends.
     pub(crate) fn exchange(&mut self) -> Result<(), KeyError> {
         self.signing = make_key(&self.folder.join(SIGNING))?;
