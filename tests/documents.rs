@@ -1,4 +1,4 @@
-//! What `docs/threat-model.md`, `docs/asvs.md` and `docs/simulation.md` cite is there, and what they count is right: a claim of safety that
+//! What `docs/threat-model.md`, `docs/asvs.md`, `docs/simulation.md` and `docs/fuzzing.md` cite is there, and what they count is right: a claim of safety that
 //! nobody checks any more is worse than none.
 
 use std::{
@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 
-const DOCUMENTS: [&str; 3] = ["docs/threat-model.md", "docs/asvs.md", "docs/simulation.md"];
+const DOCUMENTS: [&str; 4] = ["docs/threat-model.md", "docs/asvs.md", "docs/simulation.md", "docs/fuzzing.md"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

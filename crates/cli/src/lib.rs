@@ -21,6 +21,8 @@ mod events;
 mod explain;
 mod export;
 mod failure;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod held;
 mod logging;
 mod new_id;

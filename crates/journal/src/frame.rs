@@ -125,6 +125,9 @@ pub enum Damage {
     /// The CRC does not match.
     #[error("its CRC does not match")]
     Crc,
+    /// It stands where no record can: before the first position, or past the last that there is.
+    #[error("its position is none that a record can have")]
+    Position,
     /// Its body is no Zstandard frame, or holds more than a frame may.
     #[error("its body cannot be decompressed")]
     Codec,
@@ -134,9 +137,9 @@ pub enum Damage {
 }
 
 impl<'a> Frame<'a> {
-    /// Position of the last record that ends in this frame; `first - 1` if none does.
+    /// Position of the last record that ends in this frame; `first - 1` if none does. A frame that was decoded has one.
     pub fn end(&self) -> u64 {
-        (self.key.first + u64::from(self.count)).saturating_sub(1)
+        self.key.first + u64::from(self.count) - 1
     }
 
     /// Records in wire framing, or a piece of that: the body, or what it was before it was compressed.
@@ -209,12 +212,19 @@ impl<'a> Frame<'a> {
         if flags & !(LAST | CONTINUES | CONTINUED | ZSTD) != 0 || pieces_and_codec {
             return Err(Damage::Flags(flags));
         }
+        let key = Key { first: u64::from_le_bytes(array(bytes, 8)), part: u16::from_le_bytes(array(bytes, 6)) };
+        let (continues, count) = (flags & CONTINUES != 0, u32::from_le_bytes(array(bytes, 16)));
+        // What follows the frame has a key, too. Whoever looks for frames in raw bytes counts on it.
+        let has_next = key.first.checked_add(u64::from(count)).is_some() && !(continues && key.part == u16::MAX);
+        if key.first == 0 || !has_next {
+            return Err(Damage::Position);
+        }
         Ok(Frame {
-            key: Key { first: u64::from_le_bytes(array(bytes, 8)), part: u16::from_le_bytes(array(bytes, 6)) },
+            key,
             last: flags & LAST != 0,
-            continues: flags & CONTINUES != 0,
+            continues,
             continued: flags & CONTINUED != 0,
-            count: u32::from_le_bytes(array(bytes, 16)),
+            count,
             previous: array(bytes, 24),
             compressed: flags & ZSTD != 0,
             body: &bytes[HEADER_BYTES..len - TRAILER_BYTES],
@@ -330,6 +340,20 @@ mod tests {
         bytes[len - 4..].copy_from_slice(&crc);
         assert!(Frame::decode(&bytes).is_ok());
         assert_eq!(Frame::decode_and_hash(&bytes), Err(Damage::Hash));
+    }
+
+    #[test]
+    fn a_position_that_no_record_can_have_is_refused_whatever_the_checksums_say() {
+        let sample = sample();
+        let sample = Frame::decode(&sample).unwrap();
+        let mut bytes = Vec::new();
+        let keys = [(0, 0, 1), (u64::MAX, 0, 1), (u64::MAX - 1, 0, 2), (1, u16::MAX, 0)];
+        for (first, part, count) in keys {
+            Frame { key: Key { first, part }, count, last: false, continues: part > 0, ..sample }.encode(&mut bytes);
+            assert_eq!(Frame::decode(&bytes), Err(Damage::Position), "{first} {part} {count}");
+        }
+        Frame { key: Key { first: u64::MAX - 1, part: 0 }, ..sample }.encode(&mut bytes);
+        assert_eq!(Frame::decode(&bytes).map(|frame| frame.end()), Ok(u64::MAX - 1));
     }
 
     #[test]

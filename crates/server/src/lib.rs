@@ -15,6 +15,8 @@ pub mod doctor;
 mod evaluation;
 mod event;
 mod folder;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod identity;
 mod listen;
 mod look;

@@ -1,4 +1,4 @@
-//! Everything a developer runs: `cargo xtask test | demo | bench | torture | forms | access`.
+//! Everything a developer runs: `cargo xtask test | demo | bench | torture | fuzz | forms | access`.
 //!
 //! `test` is the whole gate: what passes here passes in CI, because CI runs nothing else. Only cargo and npm are expected
 //! on the machine; every other tool is installed by the step that needs it, at a pinned version.
@@ -6,6 +6,7 @@
 mod bench;
 mod demo;
 mod forms;
+mod fuzz;
 mod layers;
 mod report;
 mod steps;
@@ -56,6 +57,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<std::ffi::OsString>,
     },
+    /// Fuzz what reads bytes from outside, a minute each; needs a nightly compiler
+    Fuzz(fuzz::Fuzz),
     /// Write the XLSX files in docs/forms from their sources
     Forms,
     /// Write the table of roles in docs/access.md from the policy
@@ -76,6 +79,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::Demo { args } => demo::become_demo(&workspace, &args),
         Task::Bench { args } => bench::become_driver(&workspace, &args),
         Task::Torture { args } => torture::become_driver(&workspace, &args),
+        Task::Fuzz(args) => Ok(told(&fuzz::run(&workspace, &args)?)),
         Task::Forms => forms::write(&workspace).map(|()| ExitCode::SUCCESS),
         Task::Access => access(&workspace).map(|()| ExitCode::SUCCESS),
     }
@@ -93,6 +97,10 @@ fn test(workspace: &Workspace, only: &[Step]) -> ExitCode {
     for step in Step::IN_ORDER.into_iter().filter(|step| only.is_empty() || only.contains(step)) {
         report.time(step.name(), || step.run(workspace));
     }
+    told(&report)
+}
+
+fn told(report: &Report) -> ExitCode {
     print!("{report}");
     if report.failed() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

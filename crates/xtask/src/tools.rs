@@ -1,5 +1,5 @@
-//! Tools that do not come with the toolchain, each at one pinned version: `buf` through npm, `cargo-deny` and what benchmarks compare with
-//! through cargo.
+//! Tools that do not come with the toolchain, each at one pinned version: `buf` through npm, `cargo-deny`, `cargo-fuzz` and what benchmarks
+//! compare with through cargo.
 //!
 //! An outdated or missing tool is installed; a tool that cannot be installed fails its step, never passes it.
 
@@ -12,6 +12,7 @@ use anyhow::{Context, Result, ensure};
 use crate::workspace::{self, Workspace};
 
 const CARGO_DENY_VERSION: &str = "0.20.2";
+const CARGO_FUZZ_VERSION: &str = "0.13.2";
 const PROTOX_VERSION: &str = "0.10.0";
 const UMADB_VERSION: &str = "0.7.8";
 
@@ -62,6 +63,19 @@ pub(crate) fn cargo_deny(workspace: &Workspace) -> Result<PathBuf> {
     install.args(["--debug", "--force"]).env("CARGO_PROFILE_DEV_DEBUG", "0");
     workspace::run(&mut install)
         .context("cargo-deny could not be installed: the crate registry and a C compiler are needed, once")?;
+    Ok(tool)
+}
+
+/// Path of `cargo-fuzz`, at the pinned version.
+pub(crate) fn cargo_fuzz(workspace: &Workspace) -> Result<PathBuf> {
+    let tool = workspace.tools().join("bin/cargo-fuzz");
+    if is_installed(workspace, &tool, CARGO_FUZZ_VERSION) {
+        return Ok(tool);
+    }
+    // It only starts others.
+    let mut install = install(workspace, "cargo-fuzz", CARGO_FUZZ_VERSION, &workspace.tools());
+    install.args(["--debug", "--force"]).env("CARGO_PROFILE_DEV_DEBUG", "0");
+    workspace::run(&mut install).context("cargo-fuzz could not be installed: the crate registry is needed, once")?;
     Ok(tool)
 }
 

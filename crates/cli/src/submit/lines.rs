@@ -71,7 +71,11 @@ pub(super) fn read(input: Box<dyn Read + Send>, reading: Reading, zone: TimeZone
     lines
 }
 
-fn read_json(mut input: impl BufRead, zone: &TimeZone, mut take: impl FnMut(Line) -> bool) -> anyhow::Result<()> {
+pub(super) fn read_json(
+    mut input: impl BufRead,
+    zone: &TimeZone,
+    mut take: impl FnMut(Line) -> bool,
+) -> anyhow::Result<()> {
     let (mut number, mut end_offset) = (0, 0);
     let mut text = Vec::new();
     loop {

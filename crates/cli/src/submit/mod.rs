@@ -5,6 +5,8 @@
 //! what KoboToolbox and ODK export.
 
 mod form;
+#[cfg(feature = "fuzz")]
+pub(crate) mod fuzz;
 mod lines;
 mod rejected;
 mod rows;

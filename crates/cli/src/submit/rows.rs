@@ -44,6 +44,9 @@ const VISIT: &[&str] = &[
 /// Columns of a monthly report only.
 const REPORT: &[&str] = &["task_force_id", "month", "activities", "members_present", "obstacles"];
 
+/// Stands in a refused row that had not as many cells as the header, with the numbers of both; those beyond stand under it with their places.
+const MISFIT: &str = "satgas_cells";
+
 /// Reads a CSV file row by row until `take` has had enough.
 ///
 /// # Errors
@@ -101,9 +104,14 @@ fn submission_of(
     record: &csv::StringRecord,
     zone: &TimeZone,
 ) -> Result<v1::Submission, Refused> {
-    let cells = header.iter().zip(record).map(|(column, cell)| (column.to_owned(), cell.to_owned())).collect();
+    let mut cells: BTreeMap<String, String> =
+        header.iter().zip(record).map(|(column, cell)| (column.to_owned(), cell.to_owned())).collect();
     if record.len() != header.len() {
         let reason = format!("the row has {} cells, the header {}", record.len(), header.len());
+        // Cells may stand in wrong columns, and some in none: the row must not pass for a whole one when it is sent again as it is.
+        let beyond = (1..).zip(record).skip(header.len());
+        cells.extend(beyond.map(|(place, cell)| (format!("{MISFIT}_{place}"), cell.to_owned())));
+        cells.insert(MISFIT.to_owned(), format!("{} of {}", record.len(), header.len()));
         return Err(Refused { line, reasons: vec![Reason::new("", reason)], original: Original::Row(cells) });
     }
     checked(line, self::record(line, cells, zone)?)
@@ -235,7 +243,12 @@ impl Row {
     /// A cell under a column of another kind of record is a mistake, not something to drop.
     fn refuse_leftovers(&mut self) {
         for (column, cell) in std::mem::take(&mut self.cells) {
-            if !cell.is_empty() {
+            if column.starts_with(MISFIT) {
+                self.refuse(
+                    &column,
+                    "is left of a row that had not as many cells as the header: mend the row, then take this out",
+                );
+            } else if !cell.is_empty() {
                 self.refuse(&column, "does not belong to this kind of record");
             }
         }

@@ -60,6 +60,10 @@ use anchor::Anchor;
 
 pub use load::Loader;
 pub use look::{Seen, anchor_file, look};
+#[cfg(feature = "fuzz")]
+pub use raw::look_in;
+#[cfg(feature = "fuzz")]
+pub use recover::salvage;
 pub use recover::{RecoverError, Recovered, recover};
 
 /// How a [`SledJournal`] is opened.

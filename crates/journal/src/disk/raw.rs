@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     fs::File,
     io::{self, Read as _},
+    ops::Range,
     path::Path,
 };
 
@@ -32,11 +33,10 @@ pub(super) fn sharpen(journal: &Path, fault: Fault, last: u64) -> Fault {
     let kept = journal.join(files::KEPT).join(files::DB);
     let database = if kept.is_file() { kept } else { journal.join(files::LOG).join(files::DB) };
     let Ok(found) = look(&database) else { return fault };
-    let next = found.next();
-    let whole = next.first - 1;
+    let whole = found.whole();
     let seen = match found.damaged {
         Some(position) if position <= whole => position,
-        _ => next.first,
+        _ => whole + 1,
     };
     if (fault.position..=last).contains(&seen) {
         return Fault::new(
@@ -49,7 +49,7 @@ pub(super) fn sharpen(journal: &Path, fault: Fault, last: u64) -> Fault {
 
 /// The last record up to which the chain is whole in a raw file.
 pub(super) fn whole(database: &Path) -> io::Result<u64> {
-    Ok(look(database)?.next().first - 1)
+    Ok(look(database)?.whole())
 }
 
 fn look(database: &Path) -> io::Result<Found> {
@@ -84,20 +84,20 @@ pub(super) fn windows(path: &Path, mut look: impl FnMut(Window<'_>)) -> io::Resu
 }
 
 impl Found {
-    /// Where the chain ends that begins with the log.
-    fn next(&self) -> Key {
+    /// The last position of the chain from its beginning.
+    fn whole(&self) -> u64 {
         let (mut next, mut hash) = (Key { first: 1, part: 0 }, [0; 32]);
         while let Some((after, own)) = self.whole.get(&(next, hash)) {
             (next, hash) = (*after, *own);
         }
-        next
+        next.first - 1
     }
 
     /// Damaged copies are told from cut ones only when they begin before `sure`.
     fn look_at(&mut self, raw: &[u8], sure: usize) {
         let mut sound = Vec::new();
         for (offset, bytes) in frame::find(raw) {
-            sound.push(offset);
+            sound.push(offset..offset + bytes.len());
             if let Ok((frame, hash)) = Frame::decode_and_hash(bytes) {
                 let next = match frame.continues {
                     true => Key { first: frame.key.first, part: frame.key.part + 1 },
@@ -106,8 +106,12 @@ impl Found {
                 self.whole.insert((frame.key, frame.previous), (next, hash));
             }
         }
-        // What begins like a frame and is none is a damaged copy.
-        for offset in offsets(raw, MAGIC).filter(|offset| *offset < sure && sound.binary_search(offset).is_err()) {
+        // What begins like a frame and is none is a damaged copy, unless it stands in a sound one: records may hold any bytes.
+        let is_sound = |offset: usize| {
+            let before = sound.partition_point(|range: &Range<usize>| range.start <= offset);
+            before > 0 && sound[before - 1].contains(&offset)
+        };
+        for offset in offsets(raw, MAGIC).filter(|offset| *offset < sure && !is_sound(*offset)) {
             if let Some(position) =
                 raw.get(offset + 8..offset + 16).and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes)
             {
@@ -115,6 +119,14 @@ impl Found {
             }
         }
     }
+}
+
+/// How far the chain reaches in raw bytes from its beginning, and the lowest position of a damaged frame in them: what names a fault.
+#[cfg(feature = "fuzz")]
+pub fn look_in(raw: &[u8]) -> (u64, Option<u64>) {
+    let mut found = Found::default();
+    found.look_at(raw, raw.len());
+    (found.whole(), found.damaged)
 }
 
 fn offsets(raw: &[u8], magic: [u8; 4]) -> impl Iterator<Item = usize> {

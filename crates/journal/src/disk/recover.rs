@@ -102,6 +102,29 @@ pub fn recover(from: &Path, to: &Path, progress: &mut dyn FnMut(u64)) -> Result<
     Ok(Recovered { verified, anchored, unreached, other_branch })
 }
 
+/// What salvaging makes of raw bytes, as of the bytes of files, without writing it anywhere: `each` gets the end of every whole commit. Returns
+/// the positions of frames of another branch, and of frames that are not reached.
+#[cfg(feature = "fuzz")]
+pub fn salvage(raw: &[u8], anchored: Head, mut each: impl FnMut(Head)) -> [Vec<RangeInclusive<u64>>; 2] {
+    let mut frames = Frames::default();
+    frames.look_at(0, 0, raw);
+    let chain = frames.chain(anchored);
+    let (mut walk, mut reached) = (Walk::after(Head::EMPTY), 0);
+    for (index, hash) in chain.iter().enumerate() {
+        let place = &frames.by_hash[hash];
+        let offset = usize::try_from(place.offset).expect("an offset in a slice");
+        if walk.step(place.key, &raw[offset..offset + place.len]).is_err() {
+            break;
+        }
+        if Frames::ends_commit(place, &walk) {
+            each(walk.committed());
+            reached = index + 1;
+        }
+    }
+    let (other_branch, unreached) = frames.left(&chain[..reached]);
+    [other_branch, unreached]
+}
+
 /// Everything that may hold frames: sled's files, its copies, and what was moved aside.
 fn raw_files(from: &Path) -> Result<Vec<PathBuf>, RecoverError> {
     let read = |path: &Path| {
@@ -138,19 +161,22 @@ impl Frames {
     }
 
     fn look_in(&mut self, file: usize, path: &Path) -> io::Result<()> {
-        windows(path, |window| {
-            for (offset, bytes) in frame::find(window.bytes) {
-                let Ok((frame, hash)) = Frame::decode_and_hash(bytes) else { continue };
-                self.by_hash.entry(hash).or_insert_with(|| Place {
-                    file,
-                    offset: window.at + offset as u64,
-                    len: bytes.len(),
-                    key: frame.key,
-                    previous: frame.previous,
-                    end: frame.end().max(frame.key.first),
-                });
-            }
-        })
+        windows(path, |window| self.look_at(file, window.at, window.bytes))
+    }
+
+    /// `bytes` stand in the file from `at` on.
+    fn look_at(&mut self, file: usize, at: u64, bytes: &[u8]) {
+        for (offset, bytes) in frame::find(bytes) {
+            let Ok((frame, hash)) = Frame::decode_and_hash(bytes) else { continue };
+            self.by_hash.entry(hash).or_insert_with(|| Place {
+                file,
+                offset: at + offset as u64,
+                len: bytes.len(),
+                key: frame.key,
+                previous: frame.previous,
+                end: frame.end().max(frame.key.first),
+            });
+        }
     }
 
     /// The hashes of the chain from its beginning: through the acknowledged head where that was found, and on to the furthest end.
@@ -204,7 +230,7 @@ impl Frames {
                 break;
             }
             loader.push(place.key, &bytes);
-            if walk.committed().position == place.end && walk.position() == place.end + 1 {
+            if Self::ends_commit(place, &walk) {
                 loader.commit(walk.committed()).map_err(RecoverError::Write)?;
                 loaded = index + 1;
                 progress(place.end);
@@ -212,6 +238,11 @@ impl Frames {
         }
         loader.finish().map_err(RecoverError::Write)?;
         Ok(loaded)
+    }
+
+    /// Whether a commit ends with the frame that the walk has just taken.
+    fn ends_commit(place: &Place, walk: &Walk) -> bool {
+        walk.committed().position == place.end && walk.position() == place.end + 1
     }
 
     /// Positions of the frames that are not in what was loaded: those that hang on it, and those that do not.

@@ -74,6 +74,12 @@ impl Keys {
         HeadKey(self.heads.clone())
     }
 
+    /// A key that is in no folder.
+    #[cfg(feature = "fuzz")]
+    pub(super) fn of(signing: SigningKey) -> Self {
+        Self { folder: PathBuf::new(), signing }
+    }
+
     /// Puts a new key in the place of the present one: every token of before ends.
     pub(crate) fn exchange(&mut self) -> Result<(), KeyError> {
         self.signing = make_key(&self.folder.join(SIGNING))?;

@@ -7,6 +7,8 @@
 
 mod enrolment;
 mod fetch;
+#[cfg(feature = "fuzz")]
+pub(crate) mod fuzz;
 mod keys;
 mod limits;
 mod openid;

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant as Moment},
 };
 
-use jsonwebtoken::{Algorithm, DecodingKey, Validation, jwk};
+use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, jwk};
 use satgas_domain::{policy, time::Instant};
 use satgas_proto::v1::{self, Role, assignment::Own};
 use serde::{Deserialize, Serialize};
@@ -151,31 +151,9 @@ impl OpenId {
 
     /// Who holds a token of this issuer, if it may be used at `now`.
     pub(super) async fn holder(&self, secret: &str, now: Instant) -> Option<Holder> {
-        let header = jsonwebtoken::decode_header(secret).ok()?;
-        // What the header calls critical must be understood, and nothing beyond the standard's own is.
-        if !ALGORITHMS.contains(&header.alg) || header.crit.is_some() {
-            return None;
-        }
+        let header = header(secret)?;
         let key = self.key(header.kid.as_deref(), header.alg).await?;
-        let mut validation = Validation::new(header.alg);
-        validation.set_audience(&[&self.config.audience]);
-        validation.set_issuer(&[&self.config.issuer]);
-        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        // The end is held against the injected clock.
-        validation.validate_exp = false;
-        let claims = jsonwebtoken::decode::<Value>(secret, &key, &validation).ok()?.claims;
-        let moment = |claim: &str| claims.get(claim).and_then(Value::as_i64).and_then(|s| s.checked_mul(SECOND_NS));
-        let expires_at = Instant(moment("exp")?);
-        // A beginning that cannot be read is not one that has come.
-        let begins = if claims.get("nbf").is_some() { moment("nbf")? } else { i64::MIN };
-        if expires_at <= now || begins > now.plus_ns(AHEAD_NS).0 {
-            return None;
-        }
-        let caller = self.config.roles.iter().find_map(|rule| rule.caller(&claims))?;
-        let subject = format!("{}\0{}", self.config.issuer, claims.get("sub")?.as_str()?);
-        let token_id = format!("{FOREIGN}{}", &blake3::hash(subject.as_bytes()).to_hex()[..HASH_DIGITS]);
-        let token_id: std::sync::Arc<str> = token_id.into();
-        Some(Holder { subject: token_id.clone(), token_id, caller, expires_at, ended: false })
+        self.config.holder(secret, header.alg, &key, now)
     }
 
     /// The key that a token names, of the algorithm's family.
@@ -200,11 +178,43 @@ impl OpenId {
     }
 }
 
+/// The header of a token of an algorithm that is taken.
+pub(super) fn header(secret: &str) -> Option<Header> {
+    // What the header calls critical must be understood, and nothing beyond the standard's own is.
+    let header = jsonwebtoken::decode_header(secret).ok()?;
+    (ALGORITHMS.contains(&header.alg) && header.crit.is_none()).then_some(header)
+}
+
+impl Issuer {
+    /// Who holds a token that is signed with this key, if it may be used at `now`.
+    pub(super) fn holder(&self, secret: &str, algorithm: Algorithm, key: &DecodingKey, now: Instant) -> Option<Holder> {
+        let mut validation = Validation::new(algorithm);
+        validation.set_audience(&[&self.audience]);
+        validation.set_issuer(&[&self.issuer]);
+        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+        // The end is held against the injected clock.
+        validation.validate_exp = false;
+        let claims = jsonwebtoken::decode::<Value>(secret, key, &validation).ok()?.claims;
+        let moment = |claim: &str| claims.get(claim).and_then(Value::as_i64).and_then(|s| s.checked_mul(SECOND_NS));
+        let expires_at = Instant(moment("exp")?);
+        // A beginning that cannot be read is not one that has come.
+        let begins = if claims.get("nbf").is_some() { moment("nbf")? } else { i64::MIN };
+        if expires_at <= now || begins > now.plus_ns(AHEAD_NS).0 {
+            return None;
+        }
+        let caller = self.roles.iter().find_map(|rule| rule.caller(&claims))?;
+        let subject = format!("{}\0{}", self.issuer, claims.get("sub")?.as_str()?);
+        let token_id = format!("{FOREIGN}{}", &blake3::hash(subject.as_bytes()).to_hex()[..HASH_DIGITS]);
+        let token_id: std::sync::Arc<str> = token_id.into();
+        Some(Holder { subject: token_id.clone(), token_id, caller, expires_at, ended: false })
+    }
+}
+
 /// Fetches an issuer's keys for as long as somebody uses them.
 async fn fetch_keys(issuer: String, source: fetch::Source, fetched: watch::Sender<Keys>, wanted: Arc<Notify>) {
     loop {
         let bytes = source.fetch().await;
-        match bytes.and_then(|bytes| serde_json::from_slice(&bytes).map_err(|_| fetch::FetchError::NoKeys)) {
+        match bytes.and_then(|bytes| read_keys(&bytes).ok_or(fetch::FetchError::NoKeys)) {
             Ok(set) => fetched.send_replace(Some((set, Moment::now()))),
             Err(error) => {
                 tracing::warn!(issuer, %error, "the issuer's keys were not fetched; those that are known go on");
@@ -220,7 +230,12 @@ async fn fetch_keys(issuer: String, source: fetch::Source, fetched: watch::Sende
     }
 }
 
-fn pick(set: &jwk::JwkSet, id: Option<&str>, algorithm: Algorithm) -> Option<DecodingKey> {
+/// The keys of a document.
+pub(super) fn read_keys(document: &[u8]) -> Option<jwk::JwkSet> {
+    serde_json::from_slice(document).ok()
+}
+
+pub(super) fn pick(set: &jwk::JwkSet, id: Option<&str>, algorithm: Algorithm) -> Option<DecodingKey> {
     let named = |key: &&jwk::Jwk| id.is_none() || key.common.key_id.as_deref() == id;
     let signs = |key: &&jwk::Jwk| {
         key.common.public_key_use.as_ref().is_none_or(|r#use| *r#use == jwk::PublicKeyUse::Signature)

@@ -41,6 +41,14 @@ pub(super) struct Form {
 }
 
 impl Form {
+    /// A form without repeats, from the text of its mapping.
+    #[cfg(feature = "fuzz")]
+    pub(super) fn without_repeats(mapping: &str) -> anyhow::Result<Self> {
+        let mapping = Box::new(Mapping::parse(mapping)?);
+        anyhow::ensure!(mapping.repeats.is_empty(), "repeats lie in files of their own");
+        Ok(Self { mapping, files: Files::default() })
+    }
+
     /// Reads a mapping file, and finds the files of its repeats: those that are `named`, the others in the export's folder.
     ///
     /// # Errors

@@ -107,3 +107,19 @@ fn an_unknown_a_missing_and_a_double_column_stop_the_file() {
     assert!(header_error("record\n").contains("`submission_id` is missing"));
     assert!(header_error("record,submission_id,record\n").contains("there twice"));
 }
+
+#[test]
+fn a_refused_row_of_too_many_or_too_few_cells_is_not_taken_before_somebody_mends_it() {
+    // A comma in a note without quotation marks moves every cell behind it.
+    let torn = visit_row().replace("\"dua kelas, satu jam\"", "dua kelas, satu jam");
+    let cut = visit_row().replace("\"dua kelas, satu jam\",,,,", "dua kelas");
+    for row in [torn, cut] {
+        let refused = read_rows(&format!("{HEADER}\n{row}\n")).remove(0).unwrap_err();
+        let Original::Row(mut cells) = refused.original else { panic!("{refused:?}") };
+        let again = record(2, cells.clone(), &TimeZone::UTC).unwrap_err();
+        assert!(again.reasons.iter().any(|reason| reason.field == "satgas_cells"), "{again:?}");
+        assert_eq!(again.original, Original::Row(cells.clone()), "no cell is lost");
+        cells.retain(|column, _| !column.starts_with("satgas_cells"));
+        assert!(record(2, cells, &TimeZone::UTC).is_ok(), "mended, it is taken");
+    }
+}
