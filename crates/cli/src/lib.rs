@@ -20,6 +20,7 @@ mod export;
 mod failure;
 mod held;
 mod logging;
+mod manual;
 mod new_id;
 mod pages;
 mod print;
@@ -120,6 +121,16 @@ enum Command {
     /// Rotate the master key of sealed identities, back up and restore the keys of cases
     #[command(subcommand)]
     Vault(vault::Command),
+    /// Print what a shell needs to complete commands and options
+    Completions(manual::CompletionsArgs),
+    /// Write the manual pages of all commands
+    Man(manual::ManArgs),
+}
+
+/// The tree of commands: what manuals and completions are made from, and documents are held against.
+#[must_use]
+pub fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
 }
 
 /// Runs the command that the process was started with.
@@ -178,6 +189,8 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Verify(args) => verify::run(&args),
             Command::Recover(args) => recover::run(&args),
             Command::Vault(command) => vault::run(command),
+            Command::Completions(args) => manual::completions(&args),
+            Command::Man(args) => manual::man(&args),
         }
     })
 }
@@ -193,13 +206,11 @@ fn stopped_listening(error: &anyhow::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]
     fn the_tree_of_commands_is_sound() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 
     #[test]
