@@ -25,6 +25,7 @@ mod failure;
 pub mod fuzz;
 mod held;
 mod logging;
+mod manual;
 mod new_id;
 mod pages;
 mod print;
@@ -135,6 +136,16 @@ enum Command {
     /// Rotate the master key of sealed identities, back up and restore the keys of cases
     #[command(subcommand)]
     Vault(vault::Command),
+    /// Print what a shell needs to complete commands and options
+    Completions(manual::CompletionsArgs),
+    /// Write the manual pages of all commands
+    Man(manual::ManArgs),
+}
+
+/// The tree of commands: what manuals and completions are made from, and documents are held against.
+#[must_use]
+pub fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
 }
 
 /// Runs the command that the process was started with.
@@ -197,6 +208,8 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Doctor(args) => doctor::run(args, cli.way.clone()).await,
             Command::Config(command) => config::run(command),
             Command::Vault(command) => vault::run(command),
+            Command::Completions(args) => manual::completions(&args),
+            Command::Man(args) => manual::man(&args),
         }
     })
 }
@@ -212,13 +225,11 @@ fn stopped_listening(error: &anyhow::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]
     fn the_tree_of_commands_is_sound() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 
     #[test]

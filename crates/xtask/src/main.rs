@@ -1,13 +1,14 @@
-//! Everything a developer runs: `cargo xtask test | demo | bench | torture | fuzz | forms | access`.
+//! Everything a developer runs: `cargo xtask test | demo | bench | torture | fuzz | package | forms | access | api`.
 //!
-//! `test` is the whole gate: what passes here passes in CI, because CI runs nothing else. Only cargo and npm are expected
-//! on the machine; every other tool is installed by the step that needs it, at a pinned version.
+//! `test` is the whole gate: what passes here passes in CI, because CI runs nothing else. Only cargo, npm and
+//! Python are expected on the machine; every other tool is installed by the step that needs it, at a pinned version.
 
 mod bench;
 mod demo;
 mod forms;
 mod fuzz;
 mod layers;
+mod package;
 mod report;
 mod steps;
 mod tools;
@@ -63,6 +64,10 @@ enum Task {
     Forms,
     /// Write the table of roles in docs/access.md from the policy
     Access,
+    /// Write docs/api.md from the comments of the proto files
+    Api,
+    /// Build the release binary and the Debian package around it
+    Package(package::Args),
 }
 
 fn main() -> ExitCode {
@@ -81,14 +86,15 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::Torture { args } => torture::become_driver(&workspace, &args),
         Task::Fuzz(args) => Ok(told(&fuzz::run(&workspace, &args)?)),
         Task::Forms => forms::write(&workspace).map(|()| ExitCode::SUCCESS),
-        Task::Access => access(&workspace).map(|()| ExitCode::SUCCESS),
+        Task::Access => write_docs(&workspace, "satgas-domain", "domain", "the_tables_in").map(|()| ExitCode::SUCCESS),
+        Task::Api => write_docs(&workspace, "satgas-proto", "api", "the_api_reference").map(|()| ExitCode::SUCCESS),
+        Task::Package(args) => package::build(&workspace, &args).map(|()| ExitCode::SUCCESS),
     }
 }
 
-/// The test that holds the table against the policy writes it when told so: one place knows how it looks.
-fn access(workspace: &Workspace) -> anyhow::Result<()> {
-    let mut command =
-        workspace.cargo(["test", "--quiet", "--package", "satgas-domain", "--test", "domain", "the_tables_in"]);
+/// The test that holds a document against what it is made from writes it when told so: one place knows how it looks.
+fn write_docs(workspace: &Workspace, package: &str, test: &str, filter: &str) -> anyhow::Result<()> {
+    let mut command = workspace.cargo(["test", "--quiet", "--package", package, "--test", test, filter]);
     workspace::run(command.env("SATGAS_WRITE_DOCS", "1"))
 }
 

@@ -24,14 +24,16 @@ pub(crate) enum Step {
     Doc,
     /// What each crate must not depend on
     Layers,
+    /// Installs what the example clients in other languages need
+    Clients,
     /// Unit, integration and end-to-end tests
     Test,
 }
 
 impl Step {
     /// Cheap ones first.
-    pub(crate) const IN_ORDER: [Self; 7] =
-        [Self::Fmt, Self::Buf, Self::Deny, Self::Clippy, Self::Doc, Self::Layers, Self::Test];
+    pub(crate) const IN_ORDER: [Self; 8] =
+        [Self::Fmt, Self::Buf, Self::Deny, Self::Clippy, Self::Doc, Self::Layers, Self::Clients, Self::Test];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -41,6 +43,7 @@ impl Step {
             Self::Clippy => "clippy",
             Self::Doc => "doc",
             Self::Layers => "layers",
+            Self::Clients => "clients",
             Self::Test => "test",
         }
     }
@@ -63,6 +66,7 @@ impl Step {
                 workspace.cargo(["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "-D warnings"),
             ),
             Self::Layers => layers::check(workspace),
+            Self::Clients => clients(workspace),
             Self::Test => test(workspace),
         }
     }
@@ -89,6 +93,11 @@ fn deny(workspace: &Workspace) -> Result<Finding> {
         });
     }
     passes(&mut check(&["--disable-fetch", "advisories"]))
+}
+
+fn clients(workspace: &Workspace) -> Result<Finding> {
+    tools::python_client(workspace)?;
+    passes(tools::buf(workspace)?.arg("--version"))
 }
 
 fn test(workspace: &Workspace) -> Result<Finding> {

@@ -1,5 +1,5 @@
 //! Tools that do not come with the toolchain, each at one pinned version: `buf` through npm, `cargo-deny`, `cargo-fuzz` and what benchmarks
-//! compare with through cargo.
+//! compare with through cargo, the example client's packages through pip.
 //!
 //! An outdated or missing tool is installed; a tool that cannot be installed fails its step, never passes it.
 
@@ -77,6 +77,24 @@ pub(crate) fn cargo_fuzz(workspace: &Workspace) -> Result<PathBuf> {
     install.args(["--debug", "--force"]).env("CARGO_PROFILE_DEV_DEBUG", "0");
     workspace::run(&mut install).context("cargo-fuzz could not be installed: the crate registry is needed, once")?;
     Ok(tool)
+}
+
+/// Installs the packages of the example client in Python, at the versions and with the hashes in its requirements.txt.
+pub(crate) fn python_client(workspace: &Workspace) -> Result<()> {
+    let requirements = workspace.root().join("examples/clients/python/requirements.txt");
+    let pinned = fs::read_to_string(&requirements).context("requirements.txt of the client in Python")?;
+    let folder = workspace.tools().join("python-client");
+    let installed = folder.join("installed-from-requirements.txt");
+    if is_current(&installed, &pinned) {
+        return Ok(());
+    }
+    let needed = "the example client in Python could not be installed: Python 3.10 or newer with venv, and its package \
+                  registry, are needed, once for each change of requirements.txt";
+    workspace::run(workspace.command("python3").args(["-m", "venv", "--clear"]).arg(&folder)).context(needed)?;
+    let mut install = workspace.command(folder.join("bin/python"));
+    install.args(["-m", "pip", "install", "--quiet", "--require-hashes", "--only-binary", ":all:", "-r"]);
+    workspace::run(install.arg(&requirements)).context(needed)?;
+    Ok(fs::write(installed, pinned)?)
 }
 
 /// Path of `umadb`, the server that the benchmark compares with, as it is published and built in its own release profile.

@@ -77,7 +77,7 @@ impl Keys {
     /// A key that is in no folder.
     #[cfg(feature = "fuzz")]
     pub(super) fn of(signing: SigningKey) -> Self {
-        Self { folder: PathBuf::new(), signing }
+        Self { folder: PathBuf::new(), heads: signing.clone(), signing }
     }
 
     /// Puts a new key in the place of the present one: every token of before ends.
