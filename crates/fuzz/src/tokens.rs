@@ -42,6 +42,7 @@ fn issuer() -> Issuer {
         value: value.into(),
         role: role.into(),
         own_claim: own.map(Into::into),
+        all_areas: false,
     };
     Issuer {
         issuer: ISSUER.into(),
