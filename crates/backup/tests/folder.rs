@@ -1,5 +1,7 @@
 //! A backup in a folder: gone on with, cut short at every byte, altered, and read up to a point in time.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{
     cell::Cell,
     fs::{self, File},
