@@ -59,7 +59,7 @@ fn every_file_and_every_test_that_the_documents_cite_is_there() -> anyhow::Resul
             .iter()
             .filter(|word| ["crates/", "tests/", "proto/", "docs/"].iter().any(|folder| word.starts_with(folder)));
         for file in files {
-            let is_there = root().join(file).exists() || COMING.contains(file);
+            let is_there = root().join(file).exists();
             ensure!(is_there, "{document} cites {file}, which is not there");
         }
         let is_name = |word: &str| {
@@ -74,9 +74,6 @@ fn every_file_and_every_test_that_the_documents_cite_is_there() -> anyhow::Resul
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let (file, heading) = link.split_once('#').unwrap_or((link, ""));
             let file = if file.is_empty() { root().join(document) } else { root().join("docs").join(file) };
-            if COMING.iter().any(|coming| file == root().join(coming)) {
-                continue;
-            }
             ensure!(file.exists(), "{document} links to {link}, which is not there");
             let has = |line: &str| line.starts_with('#') && anchor(line) == heading;
             let there = heading.is_empty() || fs::read_to_string(file)?.lines().any(has);
@@ -174,23 +171,6 @@ fn what_is_not_met_stands_once_more_with_its_risk() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Commands and documents that are named already and come with branches that are not merged yet. Whatever is there must leave this list.
-const COMING: [&str; 6] = ["backup", "restore", "doctor", "config", "docs/backup.md", "docs/watching.md"];
-
-#[test]
-fn what_is_still_to_come_is_not_there_yet() -> anyhow::Result<()> {
-    for coming in COMING {
-        let is_there = root().join(coming).exists() || satgas_cli::command().find_subcommand(coming).is_some();
-        ensure!(!is_there, "{coming} is there: take it off COMING in tests/documents.rs, so that it is checked");
-    }
-    Ok(())
-}
-
-/// Whether a command is one of those that come.
-fn is_coming(words: &[String]) -> bool {
-    words.get(1).is_some_and(|command| COMING.contains(&command.as_str()))
-}
-
 /// Every document for people, and every unit that runs a command.
 fn with_commands() -> anyhow::Result<Vec<PathBuf>> {
     let mut found = vec![root().join("README.md"), root().join("SECURITY.md")];
@@ -278,7 +258,7 @@ fn every_command_that_documents_and_units_run_is_one() -> anyhow::Result<()> {
         let text = fs::read_to_string(&document)?;
         for line in typed(&text) {
             for words in shell(&line) {
-                let Some(words) = satgas(&words).filter(|words| !is_coming(words)) else { continue };
+                let Some(words) = satgas(&words) else { continue };
                 count += 1;
                 let Err(refused) = satgas_cli::command().try_get_matches_from(words) else { continue };
                 // An id that is cut short stands for one.
@@ -330,7 +310,7 @@ fn every_command_that_documents_name_is_one() -> anyhow::Result<()> {
         let text = fs::read_to_string(document)?;
         for cited in cited(&text) {
             let words = cited.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-            let Some(words) = satgas(&words).filter(|words| words.len() > 1 && !is_coming(words)) else { continue };
+            let Some(words) = satgas(&words).filter(|words| words.len() > 1) else { continue };
             named(words).with_context(|| format!("{}: `{cited}`", document.display()))?;
         }
     }

@@ -187,7 +187,7 @@ fn salvaged(mut input: Input<'_>) {
 fn commit(raw: &mut Vec<u8>, head: Head, input: &mut Input<'_>) -> Head {
     let mut records = Records::new();
     let count = u32::from(input.u8() % 4) + 1;
-    (0..count).for_each(|_| records.push(&input.piece()[..]));
+    (0..count).for_each(|_| records.push(input.piece()));
     let body = records.bytes();
     let compressed = zstd::bulk::compress(body, 1).expect("any bytes can be compressed");
     let fits = body.len() <= BODY_BYTES_MAX;

@@ -395,7 +395,7 @@ fn tokens() -> Seeds {
             &mut seeds,
             &format!("valid-{n}-without-its-signature"),
             0,
-            &[token[..=token.rfind('.').unwrap_or(0)].as_bytes()],
+            &[&token.as_bytes()[..=token.rfind('.').unwrap_or(0)]],
         );
         // The last letter of a signature has four bits that mean nothing.
         let last = token.as_bytes()[token.len() - 1];

@@ -42,7 +42,7 @@ pub(crate) use self::door::Door;
 pub(crate) use self::door::DoorLayer;
 use crate::{
     access::AccessLog,
-    identity::{Failures, Holder, Identity, Metered, Quotas, Reserved, Wait},
+    identity::{Failures, Holder, Identity, Metered, Quotas, Reserved, Underway, Wait},
     listen::Peer,
     sight::{Sight, Sights},
     status,
@@ -227,10 +227,24 @@ impl Pass {
 
     /// Counts records before they are on their way to the log, where a call that is broken off cannot hold them back.
     pub(crate) async fn reserve(&self, count: usize) -> Result<Reserved, Status> {
+        self.reserve_behind(count, &Underway::default()).await
+    }
+
+    /// The same for a message of a stream. At the limit it waits for the messages before it: what of them was known already is given back.
+    pub(crate) async fn reserve_behind(&self, count: usize, underway: &Underway) -> Result<Reserved, Status> {
         let count = u32::try_from(count).unwrap_or(u32::MAX);
-        match Reserved::new(&self.gate.quotas, &self.counts_for(), count, std::time::Instant::now()) {
-            Ok(reserved) => Ok(reserved),
-            Err(wait) => Err(self.must_wait(wait).await),
+        let mut record = false;
+        loop {
+            let now = std::time::Instant::now();
+            match Reserved::new(&self.gate.quotas, &self.counts_for(), count, underway, now) {
+                Ok(reserved) => return Ok(reserved),
+                Err(wait) => {
+                    record |= wait.record;
+                    if !underway.one_less().await {
+                        return Err(self.must_wait(Wait { record, ..wait }).await);
+                    }
+                }
+            }
         }
     }
 

@@ -8,6 +8,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{Authorized, CaseIds};
 use crate::{
+    identity::Underway,
     sight::OwnInstitution,
     status,
     stream::BoxStream,
@@ -47,8 +48,9 @@ impl SubmissionService for Authorized<Submissions> {
         let pass = std::sync::Arc::new(self.gate.pass(&request, Rpc::SubmitBatch));
         pass.permit().await?;
         let deciding = std::sync::Arc::clone(&pass);
+        let underway = Underway::default();
         let decided = request.into_inner().then(move |message| {
-            let pass = std::sync::Arc::clone(&deciding);
+            let (pass, underway) = (std::sync::Arc::clone(&deciding), underway.clone());
             async move {
                 let message: v1::SubmitBatchRequest = message?;
                 check_count(&message.submissions)?;
@@ -57,7 +59,7 @@ impl SubmissionService for Authorized<Submissions> {
                     let ended = pass.reports(&submission).await?;
                     handed.push(Handed { submission, ended });
                 }
-                let reserved = pass.reserve(handed.len()).await?;
+                let reserved = pass.reserve_behind(handed.len(), &underway).await?;
                 Ok((handed, reserved))
             }
         });

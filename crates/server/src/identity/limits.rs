@@ -12,6 +12,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use crate::listen::Peer;
 
@@ -179,12 +180,34 @@ pub(crate) struct Reserved {
     quotas: Arc<Quotas>,
     subject: Arc<str>,
     count: u32,
+    /// Of the stream that it belongs to.
+    underway: Underway,
+}
+
+/// How many messages of a stream have been reserved for, of which it is not known yet what went into the log. Clones share it.
+#[derive(Clone, Default)]
+pub(crate) struct Underway(watch::Sender<usize>);
+
+impl Underway {
+    /// Waits until one more of them is known; at once false when there is none.
+    pub(crate) async fn one_less(&self) -> bool {
+        let mut count = self.0.subscribe();
+        let before = *count.borrow_and_update();
+        before > 0 && count.wait_for(|now| *now < before).await.is_ok()
+    }
 }
 
 impl Reserved {
-    pub(crate) fn new(quotas: &Arc<Quotas>, subject: &Arc<str>, count: u32, now: Instant) -> Result<Self, Wait> {
+    pub(crate) fn new(
+        quotas: &Arc<Quotas>,
+        subject: &Arc<str>,
+        count: u32,
+        underway: &Underway,
+        now: Instant,
+    ) -> Result<Self, Wait> {
         quotas.take(subject, Metered::Record, count, now)?;
-        Ok(Self { quotas: Arc::clone(quotas), subject: Arc::clone(subject), count })
+        underway.0.send_modify(|count| *count += 1);
+        Ok(Self { quotas: Arc::clone(quotas), subject: Arc::clone(subject), count, underway: underway.clone() })
     }
 
     /// So many of them went into the log.
@@ -192,6 +215,12 @@ impl Reserved {
         if let Some(limit) = &self.quotas.records {
             limit.give_back(&self.subject, self.count.saturating_sub(count));
         }
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.underway.0.send_modify(|count| *count -= 1);
     }
 }
 
@@ -233,7 +262,7 @@ mod tests {
         let now = Instant::now();
         let take = |subject, what, at| quotas.take(subject, what, 1, at);
         let wait = |minutes: u32, record| Err(Wait { time: minutes * MINUTE, record });
-        let known = Reserved::new(&quotas, &one, 1_000, now).unwrap();
+        let known = Reserved::new(&quotas, &one, 1_000, &Underway::default(), now).unwrap();
         assert_eq!(take(&one, Metered::Record, now), wait(60, true));
         known.used(9);
         assert_eq!(take(&one, Metered::Record, now), Ok(()), "what was known already costs nothing");

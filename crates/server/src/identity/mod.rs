@@ -28,7 +28,7 @@ pub use self::{
 };
 pub(crate) use self::{
     keys::{HeadKey, Keys},
-    limits::{Failures, Metered, Quotas, Reserved, Wait},
+    limits::{Failures, Metered, Quotas, Reserved, Underway, Wait},
     service::IdentityApi,
 };
 use crate::access::{AccessError, AccessLog, State, end, person};
