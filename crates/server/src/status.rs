@@ -15,11 +15,13 @@ use crate::access::AccessError;
 
 const DOMAIN: &str = "satgas.v1";
 /// Why a call may be refused or fail, as callers are told: all that stands in this file.
-pub(crate) const REASONS: [&str; 28] = [
+pub(crate) const REASONS: [&str; 30] = [
     "ACCESS_LOG_BUSY",
     "ACCESS_LOG_FAILED",
+    "ANOTHER_HISTORY",
     "BAD_CODE",
     "BAD_TOKEN",
+    "COPY_STOPPED",
     "DISK_FULL",
     "ENDED_BY_ISSUER",
     "ERASED",

@@ -268,8 +268,7 @@ const LETTERS_MIN: usize = 5;
 fn reason(v: &mut Violations, field: &str, text: &str) {
     if !(10..=500).contains(&text.trim().chars().count()) {
         v.add(field, "is not 10 to 500 characters long");
-    }
-    if text.chars().filter(|c| c.is_alphabetic()).count() < LETTERS_MIN {
+    } else if text.chars().filter(|c| c.is_alphabetic()).count() < LETTERS_MIN {
         v.add(field, format!("has fewer than {LETTERS_MIN} letters: say what for"));
     }
     // It is shown on other people's screens, in one line.
