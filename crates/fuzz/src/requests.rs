@@ -76,7 +76,7 @@ pub const MESSAGES: &[Asked] = messages![
     RequestErasureRequest, ApproveErasureRequest, DeclineErasureRequest, PlaceHoldRequest, LiftHoldRequest,
     ListTokensRequest, RevokeTokenRequest, EndOwnTokenRequest, EnrolRequest, WhoAmIRequest, ListRuleSetsRequest,
     ListAccessRequest, ExplainIndicatorRequest, ListTrendsRequest, CompareEvaluationsRequest,
-    WatchEvaluationsRequest,
+    WatchEvaluationsRequest, CopyLogRequest,
 ];
 
 /// The first byte chooses the message.
