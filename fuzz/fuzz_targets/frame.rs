@@ -1,2 +1,2 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| satgas_fuzz::run("frame", bytes));
+libfuzzer_sys::fuzz_target!(init: satgas_fuzz::seeds::write("frame"), |bytes: &[u8]| satgas_fuzz::run("frame", bytes));

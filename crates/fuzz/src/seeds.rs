@@ -1,5 +1,7 @@
 //! Where fuzzing begins: for each target what is good, and what is known to be nasty. The same at each call.
 
+use std::{env, fs, path::Path};
+
 use prost::Message as _;
 use satgas_domain::rules;
 use satgas_journal::frame::{BODY_BYTES_MAX, CONTENT_BYTES_MAX, Frame, Key};
@@ -23,6 +25,17 @@ pub fn of(target: &str) -> Seeds {
         "requests" => requests(),
         "tokens" => tokens(),
         other => panic!("{other} is no target"),
+    }
+}
+
+/// Writes the seeds of a target into the folder that the variable `SATGAS_FUZZ_SEEDS` names, if it is set: a fuzzer begins so.
+///
+/// # Panics
+/// If a file cannot be written.
+pub fn write(target: &str) {
+    let Some(folder) = env::var_os("SATGAS_FUZZ_SEEDS") else { return };
+    for (name, bytes) in of(target) {
+        fs::write(Path::new(&folder).join(name), bytes).expect("the folder is there and can be written");
     }
 }
 

@@ -55,9 +55,7 @@ pub(crate) fn run(workspace: &Workspace, Fuzz { seconds, target }: &Fuzz) -> Res
     let cargo_fuzz = tools::cargo_fuzz(workspace)?;
     // The versions that are tested are the ones that are shipped: cargo adds libFuzzer's, and drops what is not needed here.
     fs::copy(workspace.root().join("Cargo.lock"), workspace.root().join("fuzz/Cargo.lock"))?;
-    let seeds = workspace.target().join("fuzz/seeds");
-    workspace::run(workspace.cargo(["run", "--quiet", "--locked", "--package", "satgas-fuzz", "--"]).arg(&seeds))?;
-    let runs = Runs { workspace, cargo_fuzz, nightly, seeds, seconds: *seconds };
+    let runs = Runs { workspace, cargo_fuzz, nightly, seconds: *seconds };
     let mut report = Report::default();
     for chosen in Target::value_variants().iter().filter(|one| target.is_none_or(|wanted| wanted == **one)) {
         report.time(name_of(*chosen), || runs.one(name_of(*chosen)));
@@ -78,20 +76,21 @@ struct Runs<'a> {
     workspace: &'a Workspace,
     cargo_fuzz: PathBuf,
     nightly: String,
-    seeds: PathBuf,
     seconds: u32,
 }
 
 impl Runs<'_> {
     fn one(&self, target: &str) -> Result<Finding> {
         let folder = self.workspace.target().join("fuzz");
-        let (corpus, found) = (folder.join("corpus").join(target), folder.join("artifacts").join(target));
-        fs::create_dir_all(&corpus)?;
-        fs::create_dir_all(&found)?;
+        let [corpus, seeds, found] = ["corpus", "seeds", "artifacts"].map(|name| folder.join(name).join(target));
+        for folder in [&corpus, &seeds, &found] {
+            fs::create_dir_all(folder)?;
+        }
         let mut command = self.cargo_fuzz();
         command.args(["run", target, "--target-dir"]).arg(folder.join("build"));
         // What is new goes into the first folder; the others are read only.
-        command.args([&corpus, &self.seeds.join(target), &self.regressions().join(target)]);
+        command.args([&corpus, &seeds, &self.regressions().join(target)]);
+        command.env("SATGAS_FUZZ_SEEDS", &seeds);
         command.arg("--");
         command.arg(format!("-artifact_prefix={}/", found.display()));
         command.arg(format!("-max_total_time={}", self.seconds));
