@@ -418,6 +418,31 @@ async fn a_dashboard_that_watches_a_kelurahan_does_not_learn_where_a_case_came_f
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn pages_of_warnings_are_cut_out_of_what_their_reader_may_see() -> anyhow::Result<()> {
+    let told = told().await?;
+    let pages = async |door: Door| -> anyhow::Result<Vec<usize>> {
+        let (mut pages, mut page_token) = (Vec::new(), String::new());
+        loop {
+            let request = v1::ListWarningsRequest { page_size: 1, page_token, ..Default::default() };
+            let page = WarningServiceClient::new(door.clone()).list_warnings(request).await?.into_inner();
+            pages.push(page.warnings.len());
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                return Ok(pages);
+            }
+        }
+    };
+    let all = pages(told.house.door(Role::Supervisor, None).await?).await?;
+    let school = Some(v1::assignment::Own::InstitutionId(SCHOOL.to_owned()));
+    for (role, own) in [(Role::Dashboard, None), (Role::Institution, school)] {
+        let seen = pages(told.house.door(role, own).await?).await?;
+        ensure!(seen.len() < all.len(), "nothing is kept from {role:?}: {seen:?} of {all:?}");
+        ensure!(seen == [0] || seen.iter().all(|warnings| *warnings == 1), "{role:?}: {seen:?} of {all:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_warning_of_a_group_names_to_a_dashboard_the_kecamatan_and_no_school() -> anyhow::Result<()> {
     let told = told().await?;
     let list = async |role: Role, prefix: &str| -> anyhow::Result<Vec<v1::Warning>> {

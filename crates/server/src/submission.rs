@@ -121,12 +121,12 @@ pub(crate) fn check_count(submissions: &[v1::Submission]) -> Result<(), Status> 
     Ok(())
 }
 
-/// Receipts of a batch in order. Reading ahead is bounded: when the client takes no receipts, nothing more is read from it.
+/// Receipts of a batch in order, and how many records of each message went into the log. Reading ahead is bounded: when the client takes no receipts, nothing more is read from it.
 pub(crate) fn receipts<B>(
     engine: Engine,
     streams: &Streams,
     batch: B,
-) -> impl Stream<Item = Result<v1::SubmitBatchResponse, Status>> + Send + use<B>
+) -> impl Stream<Item = Result<(v1::SubmitBatchResponse, u32), Status>> + Send + use<B>
 where
     B: Stream<Item = Result<(Vec<Handed>, Reserved), Status>> + Send,
 {
@@ -137,8 +137,9 @@ where
             let engine = engine.clone();
             async move {
                 let (records, reserved) = message.map_err(status::unreadable)?;
+                let before = engine.head().position;
                 match engine.enqueue(records).await {
-                    Ok(ticket) => Ok((ticket, reserved)),
+                    Ok(ticket) => Ok((ticket, reserved, before)),
                     Err(error) => {
                         reserved.used(0);
                         Err(status::write(&error))
@@ -147,10 +148,11 @@ where
             }
         })
         .map(|enqueued| async move {
-            let (ticket, reserved) = enqueued?;
+            let (ticket, reserved, before) = enqueued?;
             let receipts = ticket.receipts().await.map_err(|error| status::write(&error))?;
-            reserved.used(recorded(&receipts));
-            Ok(v1::SubmitBatchResponse { receipts })
+            let recorded = recorded(&receipts, before);
+            reserved.used(recorded);
+            Ok((v1::SubmitBatchResponse { receipts }, recorded))
         })
         .buffered(IN_FLIGHT)
         .chain(stream::once(async move { (call, stop.is_cancelled()).1 }).filter_map(|stopped| async move {
@@ -159,10 +161,12 @@ where
         }))
 }
 
-/// How many of some records went into the log.
-pub(crate) fn recorded<'a>(receipts: impl IntoIterator<Item = &'a v1::Receipt>) -> u32 {
+/// How many of some records went into the log behind a position: one that waits in quarantine already has the receipt of before.
+pub(crate) fn recorded<'a>(receipts: impl IntoIterator<Item = &'a v1::Receipt>, before: u64) -> u32 {
     use ReceiptStatus::{Accepted, Conflict, Quarantined};
-    let recorded = |receipt: &&v1::Receipt| matches!(receipt.status(), Accepted | Conflict | Quarantined);
+    let recorded = |receipt: &&v1::Receipt| {
+        matches!(receipt.status(), Accepted | Conflict | Quarantined) && receipt.position > before
+    };
     u32::try_from(receipts.into_iter().filter(recorded).count()).unwrap_or(u32::MAX)
 }
 

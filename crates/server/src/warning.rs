@@ -1,9 +1,11 @@
 //! `WarningService`: early warnings.
+//!
+//! A page is cut out of what its caller may see: the number of pages, and their tokens, would else tell how much there is that it may not.
 
-use satgas_domain::views::Known;
+use satgas_domain::views::{Known, Moment};
 use satgas_engine::Engine;
-use satgas_proto::v1::{self, warning_service_server::WarningService};
-use tonic::{Request, Response, Status};
+use satgas_proto::v1;
+use tonic::{Response, Status};
 
 use crate::{
     look::{Page, look_at},
@@ -15,13 +17,27 @@ pub(crate) struct Warnings {
     pub(crate) engine: Engine,
 }
 
-#[tonic::async_trait]
-impl WarningService for Warnings {
-    async fn list_warnings(
-        &self,
-        request: Request<v1::ListWarningsRequest>,
-    ) -> Result<Response<v1::ListWarningsResponse>, Status> {
-        let r = request.into_inner();
+/// All warnings that were asked for, before anything is taken out of them, and the page that is wanted.
+pub(crate) struct Found {
+    pub(crate) warnings: Vec<v1::Warning>,
+    basis: v1::Basis,
+    page: Page,
+    size: usize,
+    moment: Moment,
+}
+
+impl Found {
+    /// The page of what is left.
+    pub(crate) fn page(self) -> Response<v1::ListWarningsResponse> {
+        let Self { warnings, basis, page, size, moment } = self;
+        let (warnings, next_page_token) = page.cut(warnings, size, moment);
+        Response::new(v1::ListWarningsResponse { warnings, next_page_token, basis: Some(basis) })
+    }
+}
+
+impl Warnings {
+    /// Finds what is asked for.
+    pub(crate) async fn find(&self, r: v1::ListWarningsRequest) -> Result<Found, Status> {
         let size = page_size(r.page_size, 100, 1_000)?;
         for kind in &r.kinds {
             known_code::<v1::WarningKind>("kinds", *kind)?;
@@ -35,7 +51,6 @@ impl WarningService for Warnings {
         let found = look_at(&self.engine, moment, within).await?;
         let (mut warnings, basis) = found.ok_or_else(status::no_area_within)?;
         warnings.retain(|w| r.kinds.is_empty() || r.kinds.contains(&w.kind));
-        let (warnings, next_page_token) = page.cut(warnings, size, moment);
-        Ok(Response::new(v1::ListWarningsResponse { warnings, next_page_token, basis: Some(basis) }))
+        Ok(Found { warnings, basis, page, size, moment })
     }
 }

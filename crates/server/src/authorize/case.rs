@@ -36,7 +36,7 @@ impl<S: CaseService> CaseService for Authorized<S> {
             }
         };
         let answer = response.get_mut();
-        let written = recorded(&answer.receipt) + u32::try_from(identities).unwrap_or(u32::MAX);
+        let written = recorded(&answer.receipt, 0) + u32::try_from(identities).unwrap_or(u32::MAX);
         reserved.used(written);
         // Under an id that was taken the answer would hold the case that stands, whoever reported it.
         answer.case.take_if(|case| !pass.reaches(&case.area_code, &case.institution_id));

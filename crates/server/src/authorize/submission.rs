@@ -27,12 +27,13 @@ impl SubmissionService for Authorized<Submissions> {
         let ended = pass.reports(&submission).await?;
         let reserved = pass.reserve(1).await?;
         let mut part = Part::of(inside.as_ref(), "commit");
+        let before = self.gate.engine.head().position;
         let outcome = self.inner.take(Handed { submission, ended }).await;
         if let Ok(receipt) = &outcome {
             part.wrote(1, receipt.position);
         }
         drop(part);
-        reserved.used(outcome.as_ref().map_or(0, |receipt| recorded([receipt])));
+        reserved.used(outcome.as_ref().map_or(0, |receipt| recorded([receipt], before)));
         let receipt = outcome?;
         Ok(Response::new(v1::SubmitResponse { receipt: Some(receipt) }))
     }
@@ -65,14 +66,16 @@ impl SubmissionService for Authorized<Submissions> {
         });
         let receipts = receipts(self.inner.engine.clone(), &self.inner.streams, decided);
         if !pass.holder.ended {
-            return Ok(Response::new(pass.until_end(receipts)));
+            return Ok(Response::new(pass.until_end(receipts.map(|answer| answer.map(|(answer, _)| answer)))));
         }
-        // What is kept is bounded by what may wait. A message of which nothing is kept is work for nothing, and counts like another call.
+        // What is kept is bounded by what may wait. A message of which nothing is kept, or something is refused, is work for nothing, and counts
+        // like another call.
         let counted = receipts.then(move |answer| {
             let pass = std::sync::Arc::clone(&pass);
             async move {
-                let answer = answer?;
-                if recorded(&answer.receipts) == 0 {
+                let (answer, recorded) = answer?;
+                let is_refused = |receipt: &v1::Receipt| receipt.status() == v1::ReceiptStatus::Rejected;
+                if recorded == 0 || answer.receipts.iter().any(is_refused) {
                     pass.comes_late().await?;
                 }
                 Ok(answer)

@@ -11,10 +11,10 @@ use satgas_proto::v1::{self, WarningKind, warning_service_server::WarningService
 use tonic::{Request, Response, Status};
 
 use super::{Authorized, CaseIds, area_on};
-use crate::{look::look_within, status};
+use crate::{look::look_within, status, warning::Warnings};
 
 #[tonic::async_trait]
-impl<S: WarningService> WarningService for Authorized<S> {
+impl WarningService for Authorized<Warnings> {
     async fn list_warnings(
         &self,
         mut request: Request<v1::ListWarningsRequest>,
@@ -27,8 +27,8 @@ impl<S: WarningService> WarningService for Authorized<S> {
             look_within(&self.gate.engine, 0, None, &prefix, |_| ()).await?;
             warnings_prefix(&prefix).clone_into(&mut request.get_mut().area_prefix);
         }
-        let mut response = self.inner.list_warnings(request).await?;
-        let warnings = &mut response.get_mut().warnings;
+        let mut found = self.inner.find(request.into_inner()).await?;
+        let warnings = &mut found.warnings;
         warnings.retain(|warning| permit.tells_of(warning.kind()));
         if permit.grant == Grant::Shaped {
             warnings.iter_mut().for_each(|warning| sight.warning(warning));
@@ -38,9 +38,13 @@ impl<S: WarningService> WarningService for Authorized<S> {
         let now = pass.now();
         let trim = |folded: &Folded| warnings.retain_mut(|warning| keep_own(warning, permit.reach, folded, now));
         self.gate.engine.query(0, trim).await.map_err(status::query)?;
+        let response = found.page();
         let of_cases =
             |w: &&v1::Warning| matches!(w.kind(), WarningKind::ResponseOverdue | WarningKind::FollowUpOverdue);
-        pass.saw(CaseIds::of(warnings.iter().filter(of_cases).map(|warning| warning.subject_id.as_str()))).await?;
+        pass.saw(CaseIds::of(
+            response.get_ref().warnings.iter().filter(of_cases).map(|warning| warning.subject_id.as_str()),
+        ))
+        .await?;
         Ok(response)
     }
 }
