@@ -32,11 +32,7 @@ use satgas_proto::{
         warning_service_server::{self, WarningServiceServer},
     },
 };
-use tokio::{
-    net::TcpListener,
-    sync::{Semaphore, watch},
-    task::JoinHandle,
-};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::service::Routes;
 use tonic_health::{ServingStatus, server::HealthReporter};
@@ -60,7 +56,7 @@ use crate::{
     sealed::Erasures,
     sight::Sights,
     statistics::Statistics,
-    stream::Streams,
+    stream::{Places, Streams},
     submission::Submissions,
     tls::{Files, Tls},
     trace::Traces,
@@ -234,13 +230,11 @@ impl Server {
 
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
-        let streams_max = config.streams_max.clamp(1, Semaphore::MAX_PERMITS);
         let streams = Streams {
             tasks: tasks.clone(),
             stop: stop.clone(),
-            places: Arc::new(Semaphore::new(streams_max)),
+            places: Places::new(config.streams_max),
             stall: Duration::from_secs(config.stall_s.max(1)),
-            open: Arc::default(),
             subscribers: Subscribers::default(),
         };
         if config.deadlines_every_s > 0 {
@@ -260,7 +254,7 @@ impl Server {
                 watch: Arc::clone(&watch),
                 connections: connections_served.clone(),
                 subscribers: streams.subscribers.clone(),
-                places: (Arc::clone(&streams.places), streams_max),
+                places: streams.places.clone(),
                 tls: tls.clone(),
                 data: config.data.clone(),
                 started_at: engine.now().0 / NS_PER_S,

@@ -1,15 +1,7 @@
 //! Streams to clients: each has a task that makes its messages, a place among a bounded number, and a limit on how long a client may take
 //! nothing.
 
-use std::{
-    future::Future,
-    pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt as _, stream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -39,26 +31,33 @@ const TURN_MIN: Duration = Duration::from_millis(2);
 pub(crate) struct Streams {
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
-    pub(crate) places: Arc<Semaphore>,
+    pub(crate) places: Places,
     pub(crate) stall: Duration,
-    /// How many are open.
-    pub(crate) open: Arc<AtomicUsize>,
     pub(crate) subscribers: Subscribers,
 }
 
-/// Counts an open stream.
-struct Open(Arc<AtomicUsize>);
-
-impl Open {
-    fn one_more(count: &Arc<AtomicUsize>) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(count))
-    }
+/// The places that streams take. Clones share them.
+#[derive(Clone)]
+pub(crate) struct Places {
+    free: Arc<Semaphore>,
+    max: usize,
 }
 
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+impl Places {
+    /// So many, and one at least.
+    pub(crate) fn new(max: usize) -> Self {
+        let max = max.clamp(1, Semaphore::MAX_PERMITS);
+        Self { free: Arc::new(Semaphore::new(max)), max }
+    }
+
+    /// How many streams may be open.
+    pub(crate) fn max(&self) -> usize {
+        self.max
+    }
+
+    /// How many are.
+    pub(crate) fn taken(&self) -> usize {
+        self.max - self.free.available_permits()
     }
 }
 
@@ -75,7 +74,7 @@ pub(crate) struct Sink<T> {
     messages: mpsc::Sender<T>,
     stall: Duration,
     stop: CancellationToken,
-    open: Open,
+    places: Places,
 }
 
 impl<T> Sink<T> {
@@ -104,7 +103,7 @@ impl<T> Sink<T> {
 
     /// How long a live stream rests after a message, so that all get their turn; nothing while there are few.
     pub(crate) fn turn(&self) -> Duration {
-        let open = u32::try_from(self.open.0.load(Ordering::Relaxed)).unwrap_or(u32::MAX);
+        let open = u32::try_from(self.places.taken()).unwrap_or(u32::MAX);
         let turn = TURN.saturating_mul(open);
         if turn < TURN_MIN { Duration::ZERO } else { turn.min(TURN_MAX) }
     }
@@ -122,11 +121,10 @@ impl Streams {
         T: Send + 'static,
         F: Future<Output = Option<Status>> + Send,
     {
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| status::too_many_streams())?;
+        let place = Arc::clone(&self.places.free).try_acquire_owned().map_err(|_| status::too_many_streams())?;
         let (messages, out) = mpsc::channel(WAITING);
         let (end, ended) = oneshot::channel();
-        let open = Open::one_more(&self.open);
-        let sink = Sink { messages, stall: self.stall, stop: self.stop.clone(), open };
+        let sink = Sink { messages, stall: self.stall, stop: self.stop.clone(), places: self.places.clone() };
         self.tasks.spawn(async move {
             let status = make(sink).await;
             drop(place);

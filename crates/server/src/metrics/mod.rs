@@ -13,7 +13,6 @@ mod text;
 use std::{fs, io, path::Path, path::PathBuf, sync::Arc};
 
 use satgas_engine::{Engine, Histogram, Writable};
-use tokio::sync::Semaphore;
 
 use self::text::{Kind, Text};
 pub(crate) use self::{
@@ -21,7 +20,7 @@ pub(crate) use self::{
     listen::serve,
     subscribers::{Subscriber, Subscribers},
 };
-use crate::{listen::Served, tls::Tls, trace::Traces};
+use crate::{listen::Served, stream::Places, tls::Tls, trace::Traces};
 
 /// What every call passes by.
 pub(crate) struct Watch {
@@ -38,7 +37,7 @@ pub(crate) struct Figures {
     pub(crate) connections: Served,
     pub(crate) subscribers: Subscribers,
     /// Places for streams that are free, and how many there are.
-    pub(crate) places: (Arc<Semaphore>, usize),
+    pub(crate) places: Places,
     pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) data: PathBuf,
     /// Seconds since 1970.
@@ -98,9 +97,8 @@ impl Figures {
         text.one(Gauge, "satgas_subscriber_progress_age_seconds", help, seen.behind_max.as_secs_f64());
         let help = "Subscribers that were disconnected since they took nothing.";
         text.one(Counter, "satgas_subscribers_stalled_total", help, seen.stalled);
-        let (free, all) = (self.places.0.available_permits(), self.places.1);
-        text.one(Gauge, "satgas_streams", "Streams that are open.", all.saturating_sub(free));
-        text.one(Gauge, "satgas_streams_max", "Streams that may be open at once.", all);
+        text.one(Gauge, "satgas_streams", "Streams that are open.", self.places.taken());
+        text.one(Gauge, "satgas_streams_max", "Streams that may be open at once.", self.places.max());
         text.one(Gauge, "satgas_connections", "Connections that are served.", self.connections.open());
         text.one(Gauge, "satgas_connections_max", "Connections that may be open at once.", self.connections.max());
         let help = "Connections that were turned away, by why.";

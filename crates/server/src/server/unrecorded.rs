@@ -53,9 +53,8 @@ impl Services {
         let streams = Streams {
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
-            places: Arc::new(Semaphore::new(10)),
+            places: Places::new(10),
             stall: Duration::from_secs(30),
-            open: Arc::default(),
             subscribers: Subscribers::default(),
         };
         let routes = routes(&gate, log, keys.heads(), &streams).await.unwrap();
