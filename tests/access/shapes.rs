@@ -287,6 +287,14 @@ async fn a_task_force_does_not_learn_from_figures_that_a_child_is_in_the_shelter
     let mut watch = client.watch_evaluations(watch).await?.into_inner();
     ensure!(hides(&watch.message().await?.context("the first picture")?.evaluation));
 
+    let explain = v1::ExplainIndicatorRequest {
+        subject: Some(v1::explain_indicator_request::Subject::AreaCode(OWN.to_owned())),
+        period: period.clone(),
+        indicator: v1::IndicatorKind::ResponseWithinTarget.into(),
+        ..Default::default()
+    };
+    ensure!(hides(&client.explain_indicator(explain).await?.into_inner().evaluation));
+
     // Nor from what changed when it left the shelter, and that nothing else did.
     let head = told.house.head().await?;
     let discharge = v1::CaseCommand {

@@ -168,6 +168,12 @@ impl Quarantine {
         kept.find(|(_, kept)| kept.kept.submission.as_ref() == Some(submission))
     }
 
+    /// How many contents were kept apart under an id.
+    #[must_use]
+    pub fn contents(&self, id: &str) -> usize {
+        SubmissionId::parse(id).ok().and_then(|id| self.by_id.get(&id)).map_or(0, Vec::len)
+    }
+
     /// Whether another record of a token may wait.
     #[must_use]
     pub fn has_room(&self, token_id: &str, submission: &v1::Submission) -> bool {

@@ -42,6 +42,8 @@ use crate::{
 
 /// Number of the write state's layout and meaning.
 pub(crate) const VERSION: u32 = 7;
+/// Contents that one id may stand for: each is read when another comes, and nobody corrects a record so often by sending it under its old id.
+const CONTENTS_MAX: usize = 64;
 /// Bytes of records after which a commit takes no more jobs.
 const COMMIT_BYTES: usize = 2 * 1024 * 1024;
 
@@ -403,6 +405,11 @@ impl Writer {
         if let Known::Same(position) = known {
             return Ok(Outcome::Known(position));
         }
+        if let (Known::Other(_), Some(id)) = (&known, id)
+            && self.decided.ids.positions(id).len() >= CONTENTS_MAX
+        {
+            return Ok(Outcome::Rejected(vec![used_up()]));
+        }
         let waits = match id_of_well_formed.and_then(|_| self.kept_apart(&submission)) {
             Some(Outcome::Quarantined(position)) if ended.is_none() => Some(position),
             Some(outcome) => return Ok(outcome),
@@ -463,6 +470,9 @@ impl Writer {
     /// Keeps a record apart whose reporter's right had ended.
     fn keep_apart(&mut self, origin: Origin, submission: v1::Submission, right: v1::EndedRight) -> Outcome {
         let by = right.by.as_ref().map_or("", |by| &by.id);
+        if self.decided.state.quarantine().contents(&submission.submission_id) >= CONTENTS_MAX {
+            return Outcome::Rejected(vec![used_up()]);
+        }
         if !self.decided.state.quarantine().has_room(by, &submission) {
             return Outcome::QuarantineFull;
         }
@@ -818,6 +828,12 @@ fn rests_on_pending(outcome: &Result<Outcome, CaseError>, durable: u64) -> bool 
 }
 
 /// That a record which waited was sent again by somebody with the right.
+/// Why another content is not taken under an id.
+fn used_up() -> Violation {
+    let reason = format!("stands for {CONTENTS_MAX} contents already: send this one under a new id");
+    Violation { field: "submission_id".to_owned(), reason }
+}
+
 fn resent(position: u64) -> v1::QuarantineDecided {
     let verdict = v1::QuarantineVerdict::Resent.into();
     let decision = v1::QuarantineDecision { quarantined_position: position, verdict, ..Default::default() };

@@ -88,6 +88,7 @@ impl EvaluationService for Evaluations {
         &self,
         request: Request<v1::ExplainIndicatorRequest>,
     ) -> Result<Response<v1::ExplainIndicatorResponse>, Status> {
+        let sight = Sight::beside(&request)?;
         let r = request.into_inner();
         let (size, page) = (page_size(r.page_size, 1_000, 10_000)?, Page::parse(&r.page_token)?);
         let (period, body) = (parse_period("period", &r.period)?, parse_body(r.body)?);
@@ -103,7 +104,8 @@ impl EvaluationService for Evaluations {
         let moment = page.moment(&self.engine, r.min_position, r.as_of).await?;
         let explain = |known: Known<'_>| {
             let period = period.unwrap_or_else(|| known.current_month());
-            Some((known.evaluate(subject, &period)?, known.explain(subject, &period, r.indicator())?))
+            let evaluation = sight.evaluation(&known, known.evaluate(subject, &period)?);
+            Some((evaluation, known.explain(subject, &period, r.indicator())?))
         };
         let explained = look_at(&self.engine, moment, explain).await?;
         let (evaluation, explained) = explained.ok_or_else(|| not_registered(subject))?;

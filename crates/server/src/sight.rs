@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use satgas_domain::{
-    policy::Reach,
+    policy::{Grant, Reach},
     shape::{CLASSES, Class, Shape},
     time::Calendar,
     views::Known,
 };
 use satgas_engine::Lens;
-use satgas_proto::v1::{self, Role, submission::Reporter};
+use satgas_proto::v1::{self, submission::Reporter};
 use tonic::{Request, Status};
 
 /// The institution that the items of a list are limited to, where that is what the caller has; the decision on a call puts it beside the
@@ -70,9 +70,9 @@ impl Sights {
         Self(CLASSES.into_iter().map(shaped).collect())
     }
 
-    /// What a role sees.
-    pub(crate) fn of(&self, role: Role) -> Sight {
-        let class = Class::of(role);
+    /// What is seen of what was granted.
+    pub(crate) fn of(&self, grant: Grant) -> Sight {
+        let class = Class::of(grant);
         Sight(class.and_then(|class| self.0.iter().find(|(of, _)| *of == class)).map(|(_, shaped)| shaped.clone()))
     }
 }

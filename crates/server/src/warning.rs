@@ -36,8 +36,8 @@ impl Found {
 }
 
 impl Warnings {
-    /// Finds what is asked for.
-    pub(crate) async fn find(&self, r: v1::ListWarningsRequest) -> Result<Found, Status> {
+    /// Finds what is asked for; for who must not learn of cases, whose silence they break or not.
+    pub(crate) async fn find(&self, r: v1::ListWarningsRequest, beside_cases: bool) -> Result<Found, Status> {
         let size = page_size(r.page_size, 100, 1_000)?;
         for kind in &r.kinds {
             known_code::<v1::WarningKind>("kinds", *kind)?;
@@ -45,7 +45,9 @@ impl Warnings {
         let page = Page::parse(&r.page_token)?;
         let moment = page.moment(&self.engine, r.min_position, r.as_of).await?;
         let within = |known: Known<'_>| {
-            let warnings = || (known.warnings(&r.area_prefix), known.basis(known.rules_now()));
+            let found =
+                |prefix| if beside_cases { known.warnings_beside_cases(prefix) } else { known.warnings(prefix) };
+            let warnings = || (found(&r.area_prefix), known.basis(known.rules_now()));
             known.has_within(&r.area_prefix).then(warnings)
         };
         let found = look_at(&self.engine, moment, within).await?;

@@ -69,8 +69,7 @@ impl Shape {
         trend.shaping = Some(v1::Shaping { withheld, ..Default::default() });
     }
 
-    /// How an evaluation changed, as this class gets it; false when nothing of the change is left. Dashboards get none at all, and evaluators,
-    /// who have no class of their own, get it as it is.
+    /// How an evaluation changed, as this class gets it; false when nothing of the change is left. Dashboards get none at all.
     #[must_use]
     pub fn change(&self, change: &mut v1::EvaluationChange) -> bool {
         if self.class != Class::TaskForce {

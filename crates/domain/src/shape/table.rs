@@ -3,7 +3,9 @@
 //! Deny by default: what is not named here is not sent. docs/access.md is generated from here, and a test holds the rows against the
 //! vocabulary, so that a new field needs a decision before anything passes.
 
-use satgas_proto::v1::{EventKind, Role};
+use satgas_proto::v1::EventKind;
+
+use crate::policy::Grant;
 
 /// Roles that get the same shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,16 +21,14 @@ pub enum Class {
 pub const CLASSES: [Class; 2] = [Class::TaskForce, Class::Dashboard];
 
 impl Class {
-    /// The class of a role; none gets things as they are stored.
+    /// The class of who was granted something; none gets things as they are stored.
     #[must_use]
-    pub fn of(role: Role) -> Option<Self> {
-        match role {
-            Role::Satgas | Role::Institution => Some(Self::TaskForce),
-            // Who has no stream at all must get nothing more if it ever gets one.
-            Role::Dashboard | Role::Evaluator | Role::Operator | Role::Public | Role::Unspecified => {
-                Some(Self::Dashboard)
-            }
-            Role::CaseWorker | Role::Supervisor => None,
+    pub fn of(grant: Grant) -> Option<Self> {
+        match grant {
+            Grant::Own => Some(Self::TaskForce),
+            // Whom nothing was granted gets nothing more than that.
+            Grant::Shaped | Grant::Anybody | Grant::No => Some(Self::Dashboard),
+            Grant::Cases | Grant::All => None,
         }
     }
 

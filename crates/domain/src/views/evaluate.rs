@@ -10,6 +10,7 @@ use satgas_proto::v1::{self, IndicatorKind, evaluation};
 use super::{
     booking::{Cell, Counts, Ledger},
     known::Known,
+    records::Content,
 };
 use crate::{
     case::Case,
@@ -278,6 +279,23 @@ impl<'a> Known<'a> {
             }
             let standing = self.views.links.of(cell.records).filter_map(|record| self.standing(record));
             standing.filter(|v| v.month == month && v.occurred < before).map(|v| v.occurred).max()
+        })
+    }
+
+    /// The last standing record before a time among those whose content is asked for, up to a month.
+    pub(super) fn last_of(
+        &self,
+        ledger: &Ledger,
+        month: Month,
+        before: Instant,
+        is_asked: impl Fn(&Content) -> bool,
+    ) -> Option<Instant> {
+        ledger.months.up_to(month).rev().find_map(|(month, cell)| {
+            let standing = self.views.links.of(cell.records).filter_map(|record| self.standing(record));
+            standing
+                .filter(|v| v.month == month && v.occurred < before && is_asked(&v.content))
+                .map(|v| v.occurred)
+                .max()
         })
     }
 

@@ -43,6 +43,7 @@ pub use self::{
     known::{Known, Moment},
     statistics::CrossTable,
     trend::{Placed, Ranks, subject_code},
+    warnings::in_order,
 };
 pub(crate) use self::{
     explain::is_change,

@@ -20,20 +20,36 @@ use crate::{
 /// Positions that a warning names at most.
 const POSITIONS_MAX: usize = 100;
 
+/// Puts warnings in their order: by kind, then since, then id.
+pub fn in_order(warnings: &mut [v1::Warning]) {
+    let since = |w: &v1::Warning| w.since.as_ref().map_or((0, 0), |t| (t.seconds, t.nanos));
+    warnings.sort_by(|a, b| (a.kind, since(a), &a.warning_id).cmp(&(b.kind, since(b), &b.warning_id)));
+}
+
 impl Known<'_> {
     /// The warnings that stand and concern an area within the prefix: by kind, then since, then id.
     #[must_use]
     pub fn warnings(&self, prefix: &str) -> Vec<v1::Warning> {
+        self.warnings_where(prefix, |_| true)
+    }
+
+    /// The same for readers who must not learn where a case or a signal was reported: by these no task force breaks its silence, only by its
+    /// monthly reports and its visits.
+    #[must_use]
+    pub fn warnings_beside_cases(&self, prefix: &str) -> Vec<v1::Warning> {
+        self.warnings_where(prefix, |content| matches!(content, Content::Monitoring { .. } | Content::Visit { .. }))
+    }
+
+    fn warnings_where(&self, prefix: &str, is_heard: impl Fn(&Content) -> bool) -> Vec<v1::Warning> {
         let rules = self.rules_now();
         let mut warnings = Vec::new();
         self.spreading_groups(rules, &mut warnings);
         self.overdue_cases(rules, &mut warnings);
         self.overdue_visit_follow_ups(&mut warnings);
         self.schools_with_repeated_signals(rules, &mut warnings);
-        self.silent_task_forces(rules, &mut warnings);
+        self.silent_task_forces(rules, is_heard, &mut warnings);
         warnings.retain(|w| w.area_codes.iter().any(|code| is_within(code, prefix)));
-        let since = |w: &v1::Warning| w.since.as_ref().map_or((0, 0), |t| (t.seconds, t.nanos));
-        warnings.sort_by(|a, b| (a.kind, since(a), &a.warning_id).cmp(&(b.kind, since(b), &b.warning_id)));
+        in_order(&mut warnings);
         warnings
     }
 
@@ -181,7 +197,12 @@ impl Known<'_> {
         }
     }
 
-    fn silent_task_forces(&self, rules: &RuleSet, warnings: &mut Vec<v1::Warning>) {
+    fn silent_task_forces(
+        &self,
+        rules: &RuleSet,
+        is_heard: impl Fn(&Content) -> bool,
+        warnings: &mut Vec<v1::Warning>,
+    ) {
         let (today, now) = (self.today(), self.now());
         let month = self.calendar().month(now);
         for task_force in self.registry().all().2 {
@@ -191,7 +212,7 @@ impl Known<'_> {
             }
             let formed = self.calendar().start(stated.state.formed);
             let ledger = self.views.ledger(task_force.home);
-            let last = self.last_activity(ledger, month, now.plus_ns(1)).map_or(formed, |last| last.max(formed));
+            let last = self.last_of(ledger, month, now.plus_ns(1), &is_heard).map_or(formed, |last| last.max(formed));
             if now.0 - last.0 >= rules.silent_ns {
                 let area = self.area_on(task_force.home, today);
                 let since = last.plus_ns(rules.silent_ns);

@@ -11,10 +11,11 @@ use prost_types::{DescriptorProto, FieldDescriptorProto, field_descriptor_proto:
 use rand::{Rng as _, RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use satgas_domain::{
+    policy::Grant,
     shape::{CLASSES, Class, FIELDS, KINDS, Place, SMALL_BELOW, Sending, Shape, Treatment},
     time::Calendar,
 };
-use satgas_proto::v1::{self, EventKind, Role, event::Body, submission::Content, submission::Reporter};
+use satgas_proto::v1::{self, EventKind, event::Body, submission::Content, submission::Reporter};
 
 use crate::policy::line;
 
@@ -173,12 +174,12 @@ fn whatever_is_planted_in_a_withheld_field_does_not_come_through_and_shaping_twi
 }
 
 #[test]
-fn a_role_that_sees_everything_gets_no_shape_and_whoever_else_comes_gets_the_narrowest() {
-    assert_eq!(Class::of(Role::Supervisor), None);
-    assert_eq!(Class::of(Role::CaseWorker), None);
-    assert_eq!(Class::of(Role::Institution), Class::of(Role::Satgas));
-    for role in [Role::Dashboard, Role::Evaluator, Role::Operator, Role::Public, Role::Unspecified] {
-        assert_eq!(Class::of(role), Some(Class::Dashboard), "{role:?}");
+fn who_was_granted_everything_gets_no_shape_and_whoever_else_comes_gets_the_narrowest() {
+    assert_eq!(Class::of(Grant::All), None);
+    assert_eq!(Class::of(Grant::Cases), None);
+    assert_eq!(Class::of(Grant::Own), Some(Class::TaskForce));
+    for grant in [Grant::Shaped, Grant::Anybody, Grant::No] {
+        assert_eq!(Class::of(grant), Some(Class::Dashboard), "{grant:?}");
     }
 }
 

@@ -132,6 +132,25 @@ fn a_task_force_is_silent_45_days_after_the_last_record_of_its_home_or_after_it_
 }
 
 #[test]
+fn to_who_must_not_learn_of_cases_no_case_and_no_signal_breaks_a_silence() {
+    let mut log = given([]);
+    log.then_goes_on(task_force("tf-3", of_area(TIGA), "2028-03-01", ""), NOW);
+    let now = "2028-05-26T00:00:00";
+    let told = |log: &Log| log.known(now).warnings_beside_cases("53.71.03");
+    let silent = told(&log);
+    assert_eq!(silent.len(), 1);
+    log.then_goes_on(by(TIGA, submission(1, "2028-04-20T08:00:00", Content::CaseReport(case_report()))), NOW);
+    assert_eq!(told(&log), silent, "not even since when");
+    assert_eq!(
+        log.warned(WarningKind::TaskForceSilent, now),
+        Vec::<String>::new(),
+        "whoever may know of it sees that it spoke"
+    );
+    log.then_goes_on(by(TIGA, submission(2, "2028-04-21T08:00:00", Content::SchoolVisit(visit(&[])))), NOW);
+    assert_eq!(told(&log), []);
+}
+
+#[test]
 fn warnings_come_by_kind_then_by_how_long_they_stand() {
     let mut log = given([]);
     signals(&mut log, 1, "2028-03-01T00:00:00", 'a', &[SCHOOL, OTHER_SCHOOL]);

@@ -59,6 +59,21 @@ async fn of_many_that_race_with_one_submission_one_is_accepted_and_all_hear_of_o
 }
 
 #[tokio::test]
+async fn an_id_stands_for_64_contents_and_what_was_taken_under_it_is_still_known() {
+    let engine = memory().await;
+    let first = accepted(&engine, visit(1, 1)).await;
+    for pupils in 2..=64 {
+        assert_eq!(submit(&engine, visit(1, pupils)).await.status(), Conflict);
+    }
+    let refused = submit(&engine, visit(1, 65)).await;
+    assert_eq!((refused.status(), refused.position), (ReceiptStatus::Rejected, 0));
+    assert_eq!(refused.violations[0].field, "submission_id");
+    assert_eq!(fate(&submit(&engine, visit(1, 1)).await), (AlreadyKnown, first));
+    assert_eq!(submit(&engine, visit(2, 65)).await.status(), Accepted, "under an id of its own");
+    stop(engine).await;
+}
+
+#[tokio::test]
 async fn other_content_under_a_known_id_is_kept_beside_it_and_listed() {
     let engine = memory().await;
     let stands = accepted(&engine, visit(1, 10)).await;

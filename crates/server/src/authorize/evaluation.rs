@@ -39,7 +39,7 @@ where
 
     async fn explain_indicator(
         &self,
-        request: Request<v1::ExplainIndicatorRequest>,
+        mut request: Request<v1::ExplainIndicatorRequest>,
     ) -> Result<Response<v1::ExplainIndicatorResponse>, Status> {
         use v1::explain_indicator_request::Subject;
         let pass = self.gate.pass(&request, Rpc::ExplainIndicator);
@@ -48,6 +48,7 @@ where
             Some(Subject::InstitutionId(institution)) => pass.names(None, Some(institution)).await?,
             None => pass.names(None, None).await?,
         };
+        request.extensions_mut().insert(pass.sight());
         let response = self.inner.explain_indicator(request).await?;
         pass.saw(CaseIds::of(response.get_ref().items.iter().map(|item| item.item_id.as_str()))).await?;
         Ok(response)

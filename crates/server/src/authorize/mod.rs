@@ -171,7 +171,7 @@ impl Pass {
 
     /// How much the caller gets to see of what it may see.
     pub(crate) fn sight(&self) -> Sight {
-        self.gate.sights.of(self.holder.caller.role)
+        self.gate.sights.of(policy::grant(self.rpc, self.holder.caller.role))
     }
 
     /// Whether a record may be made in its reporter's name: now, or with a right that has ended, which then goes with the record. One

@@ -5,6 +5,7 @@ use satgas_domain::{
     policy::{Grant, Reach, Rpc},
     shape::warnings_prefix,
     time::Instant,
+    views::in_order,
 };
 use satgas_engine::Folded;
 use satgas_proto::v1::{self, WarningKind, warning_service_server::WarningService};
@@ -27,11 +28,12 @@ impl WarningService for Authorized<Warnings> {
             look_within(&self.gate.engine, 0, None, &prefix, |_| ()).await?;
             warnings_prefix(&prefix).clone_into(&mut request.get_mut().area_prefix);
         }
-        let mut found = self.inner.find(request.into_inner()).await?;
+        let mut found = self.inner.find(request.into_inner(), permit.grant == Grant::Shaped).await?;
         let warnings = &mut found.warnings;
         warnings.retain(|warning| permit.tells_of(warning.kind()));
         if permit.grant == Grant::Shaped {
             warnings.iter_mut().for_each(|warning| sight.warning(warning));
+            in_order(warnings);
             // By what is shown: a kelurahan that matches would be told by that.
             warnings.retain(|warning| warning.area_codes.iter().any(|code| is_within(code, &prefix)));
         }
@@ -41,10 +43,10 @@ impl WarningService for Authorized<Warnings> {
         let response = found.page();
         let of_cases =
             |w: &&v1::Warning| matches!(w.kind(), WarningKind::ResponseOverdue | WarningKind::FollowUpOverdue);
-        pass.saw(CaseIds::of(
-            response.get_ref().warnings.iter().filter(of_cases).map(|warning| warning.subject_id.as_str()),
-        ))
-        .await?;
+        // A follow-up is known by its case or visit and its number.
+        let case_of = |w: &'_ v1::Warning| w.subject_id.split('#').next().unwrap_or_default().to_owned();
+        let cases: Vec<String> = response.get_ref().warnings.iter().filter(of_cases).map(case_of).collect();
+        pass.saw(CaseIds::of(cases.iter().map(String::as_str))).await?;
         Ok(response)
     }
 }
