@@ -145,9 +145,8 @@ fn to_who_must_not_learn_of_cases_no_case_and_no_signal_breaks_a_silence() {
     assert_eq!(silent.len(), 1);
     log.then_goes_on(by(TIGA, submission(1, "2028-04-20T08:00:00", Content::CaseReport(case_report()))), NOW);
     assert_eq!(told(&log), silent, "not even since when");
-    assert_eq!(
-        log.warned(WarningKind::TaskForceSilent, now),
-        Vec::<String>::new(),
+    assert!(
+        !log.warned(WarningKind::TaskForceSilent, now).contains(&"tf-3".to_owned()),
         "whoever may know of it sees that it spoke"
     );
     log.then_goes_on(by(TIGA, submission(2, "2028-04-21T08:00:00", Content::SchoolVisit(visit(&[])))), NOW);
