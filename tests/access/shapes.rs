@@ -451,6 +451,20 @@ async fn pages_of_warnings_are_cut_out_of_what_their_reader_may_see() -> anyhow:
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_warning_of_a_cases_overdue_follow_up_is_a_reading_of_that_case() -> anyhow::Result<()> {
+    let told = told().await?;
+    let (id, secret) = told.house.token(Role::CaseWorker, None, 600).await?;
+    let kinds = vec![v1::WarningKind::FollowUpOverdue.into()];
+    let request = v1::ListWarningsRequest { kinds, ..Default::default() };
+    let mut client = WarningServiceClient::new(told.house.with(&secret).await?);
+    let warnings = client.list_warnings(request).await?.into_inner().warnings;
+    ensure!(warnings.iter().any(|warning| warning.subject_id == format!("{}#1", told.house.own_case)), "{warnings:?}");
+    let seen = crate::audit::seen(&told.house, &id).await?;
+    ensure!(seen.cases.iter().any(|case| case.case_id == told.house.own_case), "{seen:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_warning_of_a_group_names_to_a_dashboard_the_kecamatan_and_no_school() -> anyhow::Result<()> {
     let told = told().await?;
     let list = async |role: Role, prefix: &str| -> anyhow::Result<Vec<v1::Warning>> {
