@@ -24,6 +24,7 @@ mod ids;
 mod lens;
 mod meter;
 mod open;
+mod public;
 mod queue;
 mod sealed;
 mod stepped;
