@@ -60,6 +60,8 @@ codes! {
     Offender = "OFFENDER_",
     Place = "PLACE_",
     Platform = "PLATFORM_",
+    PublicReportStatus = "PUBLIC_REPORT_STATUS_",
+    PublicReportVerdict = "PUBLIC_REPORT_VERDICT_",
     QuarantineVerdict = "QUARANTINE_VERDICT_",
     ReferralStatus = "REFERRAL_STATUS_",
     RightEnd = "RIGHT_END_",

@@ -116,13 +116,13 @@ impl Engine {
         Ok(self.query(self.head().position, look).await?)
     }
 
-    /// Seals a report under a new key and records it: how it stands, and whether it is new. The request's own content is left empty. The same
+    /// Seals a report under a new key and records it: how it stands. The request's own content is left empty. The same
     /// report again is known; under its id nothing else is taken.
     pub async fn receive_report(
         &self,
         request: v1::SendReportRequest,
         content: Clear<v1::PublicReportText>,
-    ) -> Result<(v1::PublicReportStatus, bool), SealError> {
+    ) -> Result<v1::PublicReportStatus, SealError> {
         let context = request.encode_to_vec();
         let v1::SendReportRequest { report_id, code_hash, area_code, categories, .. } = request;
         let drafted = v1::PublicReportReceived { report_id, code_hash, categories, ..Default::default() };
@@ -149,8 +149,7 @@ impl Engine {
             let report = folded.views.public_reports().find(id);
             report.map(|report| folded.views.report_status(report)).unwrap_or_default()
         };
-        let is_new = matches!(outcome, Outcome::Accepted(_));
-        Ok((self.query(outcome.position(), status).await?, is_new))
+        Ok(self.query(outcome.position(), status).await?)
     }
 
     /// A report that is known under an id; or nothing, when the one that is to come fits.
@@ -217,11 +216,8 @@ impl Engine {
         message: Clear<v1::PublicMessageText>,
     ) -> Result<(), SealError> {
         check_message("message", &message)?;
-        let drafted = v1::PublicReportMessage {
-            command_id: message_id,
-            report_id: id.to_string(),
-            ..Default::default()
-        };
+        let drafted =
+            v1::PublicReportMessage { command_id: message_id, report_id: id.to_string(), ..Default::default() };
         let found = public::well_formed(&Body::PublicReportMessage(drafted.clone()));
         if !found.is_empty() {
             return Err(Refusal::Invalid(found).into());
@@ -244,12 +240,8 @@ impl Engine {
         let v1::AnswerReportRequest { command_id, report_id, expected_version, .. } = request;
         let id = parse(&report_id)?;
         let context = domain_sealed::person(&by).as_bytes().to_vec();
-        let drafted = v1::PublicReportMessage {
-            command_id: command_id.clone(),
-            report_id,
-            by: Some(by),
-            ..Default::default()
-        };
+        let drafted =
+            v1::PublicReportMessage { command_id: command_id.clone(), report_id, by: Some(by), ..Default::default() };
         let key = self.report_key(id).await?;
         let sealed = self.seal_message(&key, id, drafted, &context, &answer);
         drop((key, answer));
@@ -286,7 +278,8 @@ impl Engine {
         let key = self.report_key(id).await?;
         let by = Some(by);
         let left = |answer: &Clear<_>| {
-            let drafted = v1::PublicReportMessage { report_id: report_id.clone(), by: by.clone(), ..Default::default() };
+            let drafted =
+                v1::PublicReportMessage { report_id: report_id.clone(), by: by.clone(), ..Default::default() };
             self.seal_message(&key, id, drafted, b"", answer)
         };
         let left = answer.as_ref().map(left);
@@ -294,8 +287,15 @@ impl Engine {
         let tag = key.tag_with(self.of(id, OF_AGENCY), &context, answer.as_ref().unwrap_or(&empty));
         drop((key, answer));
         let content_tag = tag.to_vec().into();
-        let triaged =
-            v1::PublicReportTriaged { command_id: command_id.clone(), report_id, verdict, reason, by, content_tag, version: 0 };
+        let triaged = v1::PublicReportTriaged {
+            command_id: command_id.clone(),
+            report_id,
+            verdict,
+            reason,
+            by,
+            content_tag,
+            version: 0,
+        };
         let asked = Asked { expected_version, case, answer: left, ..Asked::of(Body::PublicReportTriaged(triaged)) };
         let outcome = self.ask(asked).await?;
         self.receipt(command_id, &outcome).await
@@ -403,9 +403,8 @@ impl Engine {
     }
 
     async fn report_standing(&self, id: SubmissionId) -> Result<Standing, SealError> {
-        let look = |folded: &crate::Folded| {
-            folded.views.public_reports().find(id).map(|report| Standing::of(folded, report))
-        };
+        let look =
+            |folded: &crate::Folded| folded.views.public_reports().find(id).map(|report| Standing::of(folded, report));
         Ok(self.query(self.head().position, look).await?.ok_or(Refusal::UnknownReport)?)
     }
 

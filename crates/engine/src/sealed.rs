@@ -279,7 +279,11 @@ impl Engine {
     }
 
     /// The key of a case: the one that its identities are sealed under, or a new one when none is.
-    pub(crate) async fn case_key(&self, case: SubmissionId, known: Option<sealed::KeyId>) -> Result<CaseKey, SealError> {
+    pub(crate) async fn case_key(
+        &self,
+        case: SubmissionId,
+        known: Option<sealed::KeyId>,
+    ) -> Result<CaseKey, SealError> {
         let vault = self.vault()?;
         let found = blocking::run(move || match known {
             // Never a new one: what is sealed could not be read again, and nobody would notice.

@@ -17,12 +17,7 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 
 pub use self::decide::{Ask, message_text, report_text, well_formed};
-use crate::{
-    Map, event,
-    id::SubmissionId,
-    sealed::Stamp,
-    time::Instant,
-};
+use crate::{Map, event, id::SubmissionId, sealed::Stamp, time::Instant};
 
 /// Messages that a reporter may add to a report.
 pub const MESSAGES_MAX: usize = 20;

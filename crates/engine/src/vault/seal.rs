@@ -9,7 +9,6 @@ use chacha20poly1305::{
     KeyInit as _, XChaCha20Poly1305, XNonce,
     aead::{Aead as _, Generate as _, Payload},
 };
-use prost::Message as _;
 use satgas_domain::{id::SubmissionId, sealed::KeyId};
 use satgas_proto::v1;
 use zeroize::{Zeroize as _, Zeroizing};
@@ -154,8 +153,7 @@ impl CaseKey {
     pub fn seal<M: Secret>(&self, of: Of<'_>, message: &Clear<M>) -> v1::Seal {
         let (nonce, key_id): (XNonce, KeyId) = (XNonce::generate(), self.id());
         let payload = Payload { msg: &message.padded(), aad: &of.aad(&key_id) };
-        let ciphertext =
-            self.cipher().encrypt(&nonce, payload).expect("it is shorter than what the cipher takes");
+        let ciphertext = self.cipher().encrypt(&nonce, payload).expect("it is shorter than what the cipher takes");
         v1::Seal {
             algorithm: XCHACHA20_POLY1305,
             key_id: key_id.to_vec().into(),
