@@ -109,6 +109,6 @@ impl Pass {
     /// Counts what comes from the public, or says when there is room for it.
     fn takes_from_public(&self) -> Result<(), Status> {
         let taken = self.gate.publics.take(self.source, std::time::Instant::now());
-        taken.map_err(|wait| status::too_many_reports(wait))
+        taken.map_err(status::too_many_reports)
     }
 }
