@@ -10,8 +10,13 @@ use prost_types::{
 };
 
 const PACKAGE: &str = "satgas.v1";
-/// The message with who a person is; `crates/proto/src/redacted.rs` says what its `Debug` shows.
-const CLEAR: &str = ".satgas.v1.PersonIdentity";
+/// The messages that tell who a person is or what a reporter wrote; `crates/proto/src/redacted.rs` says what their `Debug` shows.
+const CLEAR: [&str; 4] = [
+    ".satgas.v1.PersonIdentity",
+    ".satgas.v1.PublicReportText",
+    ".satgas.v1.PublicMessageText",
+    ".satgas.v1.FollowUpRequest",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../..");
@@ -36,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .extern_path(".google.protobuf", "::pbjson_types")
         .bytes(".")
         // A derived Debug would put a name into the first log line or panic that mentions the message.
-        .skip_debug([CLEAR])
+        .skip_debug(CLEAR)
         .generate_default_stubs(false)
         .client_mod_attribute(".", "#[cfg(feature = \"grpc\")]")
         .server_mod_attribute(".", "#[cfg(feature = \"grpc\")]")

@@ -61,6 +61,10 @@ fn request(rpc: Rpc, role: Role, house: &House) -> Vec<u8> {
             v1::OpenCaseRequest { submission: Some(case_report(&reporter)), ..Default::default() }.encode_to_vec()
         }
         Rpc::RecordIdentity => v1::RecordIdentityRequest { case_id, ..Default::default() }.encode_to_vec(),
+        Rpc::ReadPublicReport => {
+            let purpose = "Telaah laporan yang masuk".to_owned();
+            v1::ReadPublicReportRequest { report_id: String::new(), purpose }.encode_to_vec()
+        }
         Rpc::GetCase => v1::GetCaseRequest { case_id, ..Default::default() }.encode_to_vec(),
         Rpc::GetEvaluation => {
             let subject = match role {

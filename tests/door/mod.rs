@@ -56,7 +56,7 @@ impl Tokens {
         self.of(match args {
             ["submit", ..] | ["case", "open", ..] => Role::Satgas,
             ["case", "list" | "show" | "erase" | "hold" | "assign" | "unassign" | "hand-over", ..] => Role::Supervisor,
-            ["case", ..] => Role::CaseWorker,
+            ["case" | "report", ..] => Role::CaseWorker,
             ["rules", "record", ..] => Role::Evaluator,
             ["token" | "backup", ..] => Role::Operator,
             _ => Role::Supervisor,
@@ -126,6 +126,7 @@ fn role(path: &str) -> Role {
     match path.trim_start_matches("/satgas.v1.") {
         "SubmissionService/Submit" | "SubmissionService/SubmitBatch" | "CaseService/OpenCase" => Role::Satgas,
         "CaseService/AdvanceCase" | "CaseService/RecordIdentity" | "CaseService/UnsealIdentity" => Role::CaseWorker,
+        path if path.starts_with("PublicReportService/") => Role::CaseWorker,
         "RuleService/RecordRuleSet" => Role::Evaluator,
         path if path.starts_with("IdentityService/") || path.starts_with("BackupService/") => Role::Operator,
         _ => Role::Supervisor,

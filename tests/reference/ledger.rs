@@ -172,8 +172,11 @@ impl Ledger {
                 self.quarantined.insert(event.position, submission);
             }
             Body::QuarantineDecided(decided) => self.decide_quarantined(event.position, decided),
-            // No figure depends on who anybody is.
-            Body::IdentitySealed(_)
+            // No figure depends on who anybody is, nor on a report before it is a case.
+            Body::PublicReportReceived(_)
+            | Body::PublicReportTriaged(_)
+            | Body::PublicReportMessage(_)
+            | Body::IdentitySealed(_)
             | Body::IdentityRead(_)
             | Body::HoldPlaced(_)
             | Body::HoldLifted(_)

@@ -4,6 +4,9 @@
 
 use satgas_proto::v1;
 
+/// No code list has a higher number. Numbers may be left out.
+const NUMBER_MAX: i32 = 1_000;
+
 /// An enum of the vocabulary.
 pub(crate) trait Code: TryFrom<i32> + Into<i32> + Copy {
     /// What every value's proto name begins with, such as `RISK_`.
@@ -24,7 +27,7 @@ pub(crate) trait Code: TryFrom<i32> + Into<i32> + Copy {
 
     /// Every value but UNSPECIFIED, in the order of the vocabulary.
     fn all() -> impl Iterator<Item = Self> {
-        (1..).map_while(|number| Self::try_from(number).ok())
+        (1..=NUMBER_MAX).filter_map(|number| Self::try_from(number).ok())
     }
 }
 
@@ -60,6 +63,8 @@ codes! {
     Offender = "OFFENDER_",
     Place = "PLACE_",
     Platform = "PLATFORM_",
+    PublicReportStatus = "PUBLIC_REPORT_STATUS_",
+    PublicReportVerdict = "PUBLIC_REPORT_VERDICT_",
     QuarantineVerdict = "QUARANTINE_VERDICT_",
     ReferralStatus = "REFERRAL_STATUS_",
     RightEnd = "RIGHT_END_",

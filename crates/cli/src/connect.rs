@@ -18,9 +18,10 @@ use satgas_proto::v1::{
     self, audit_service_client::AuditServiceClient, backup_service_client::BackupServiceClient,
     case_service_client::CaseServiceClient, erasure_service_client::ErasureServiceClient,
     evaluation_service_client::EvaluationServiceClient, event_service_client::EventServiceClient,
-    identity_service_client::IdentityServiceClient, registry_service_client::RegistryServiceClient,
-    rule_service_client::RuleServiceClient, statistics_service_client::StatisticsServiceClient,
-    submission_service_client::SubmissionServiceClient, warning_service_client::WarningServiceClient,
+    identity_service_client::IdentityServiceClient, public_report_service_client::PublicReportServiceClient,
+    registry_service_client::RegistryServiceClient, rule_service_client::RuleServiceClient,
+    statistics_service_client::StatisticsServiceClient, submission_service_client::SubmissionServiceClient,
+    warning_service_client::WarningServiceClient,
 };
 use tonic::{
     Request, Status,
@@ -117,7 +118,7 @@ fn read_text(file: &Path) -> anyhow::Result<String> {
 }
 
 /// Whether nobody on the way can read what goes to a URL.
-fn is_private(url: &str) -> bool {
+pub(crate) fn is_private(url: &str) -> bool {
     let Ok(uri) = url.parse::<Uri>() else { return false };
     let host = uri.host().unwrap_or_default();
     let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -200,6 +201,7 @@ impl Connection {
         events: EventServiceClient,
         identity: IdentityServiceClient,
         registry: RegistryServiceClient,
+        reports: PublicReportServiceClient,
         rules: RuleServiceClient,
         statistics: StatisticsServiceClient,
         submissions: SubmissionServiceClient,

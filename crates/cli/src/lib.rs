@@ -33,6 +33,7 @@ mod progress;
 mod quarantine;
 mod recover;
 mod registry;
+mod report;
 mod restore;
 mod rules;
 mod secret;
@@ -84,6 +85,9 @@ enum Command {
     /// Open, show and list cases, and take them step by step through their life
     #[command(subcommand)]
     Case(case::Command),
+    /// Send a report without a token and follow it up by its code; list, read, answer and decide on reports
+    #[command(subcommand)]
+    Report(report::Command),
     /// Evaluate task forces
     Evaluate(evaluate::Args),
     /// Show what an indicator was counted from, with the events behind it
@@ -184,6 +188,7 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::NewId(args) => new_id::run(&args),
             Command::Registry(command) => registry::run(command, &server()?).await,
             Command::Case(command) => case::run(command, &server()?).await,
+            Command::Report(command) => report::run(command, &server()?, &cli.way.server).await,
             Command::Evaluate(args) => evaluate::run(args, &server()?).await,
             Command::Explain(args) => explain::run(args, &server()?).await,
             Command::Trend(args) => trend::run(args, &server()?).await,

@@ -16,6 +16,7 @@ use crate::{
     case::{Case, Cases, Refusal},
     event,
     id::{Level, SubmissionId},
+    public::{self, Reports},
     quarantine::{self, Quarantine},
     registry::{Registry, Scope, Validity},
     rules::RuleSets,
@@ -38,6 +39,15 @@ pub struct Origin {
     pub area: u32,
 }
 
+/// Who an event about seals belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Belongs {
+    /// To who its case belongs to.
+    To(Origin),
+    /// To a public report in an area, or in none.
+    ToReportIn(String),
+}
+
 /// What the writer decides against.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct WriteState {
@@ -51,6 +61,7 @@ pub struct WriteState {
     resolved: Map<u64, u64>,
     sealings: Sealings,
     quarantine: Quarantine,
+    reports: Reports,
 }
 
 impl WriteState {
@@ -195,9 +206,16 @@ impl WriteState {
     }
 
     /// Decides on something about sealed identities: who it belongs to, and the case's version before it.
-    pub fn decide_sealing(&self, ask: sealed::Ask<'_>) -> Result<(Origin, u64), sealed::Refusal> {
-        let case = ask.decide(&self.cases, &self.sealings)?;
-        Ok((Origin { scope: case.scope, area: case.area }, case.version))
+    pub fn decide_sealing(&self, ask: sealed::Ask<'_>) -> Result<(Belongs, u64), sealed::Refusal> {
+        Ok(match ask.decide(&self.cases, &self.reports, &self.sealings)? {
+            sealed::About::Case(case) => (Belongs::To(Origin { scope: case.scope, area: case.area }), case.version),
+            sealed::About::Report(report) => (Belongs::ToReportIn(report.area_code().to_owned()), 0),
+        })
+    }
+
+    /// Decides on something about a public report: the code of its area, or nothing, and the report's version before it.
+    pub fn decide_public(&self, ask: public::Ask<'_>) -> Result<(String, u64), sealed::Refusal> {
+        ask.decide(&self.registry, &self.reports, &self.sealings)
     }
 
     /// What is sealed of a case.
@@ -273,7 +291,7 @@ impl WriteState {
                 return Undo::ConflictResolved(resolution.conflict_position);
             }
             Some(
-                body @ (Body::IdentitySealed(_)
+                Body::IdentitySealed(_)
                 | Body::HoldPlaced(_)
                 | Body::HoldLifted(_)
                 | Body::ErasureRequested(_)
@@ -281,18 +299,26 @@ impl WriteState {
                 | Body::ErasureDeclined(_)
                 | Body::CaseAssigned(_)
                 | Body::CaseUnassigned(_)
-                | Body::IdentityErased(_)),
-            ) => return self.apply_sealing(body, event),
+                | Body::IdentityErased(_),
+            ) => return self.apply_sealing(event),
             Some(Body::Quarantined(_) | Body::QuarantineDecided(_)) => {
                 return self.quarantine.apply(event).map_or(Undo::Nothing, Undo::Quarantine);
             }
-            Some(Body::LogOpened(_) | Body::Conflicting(_) | Body::DeadlineMissed(_) | Body::IdentityRead(_))
-            | None => {}
+            Some(Body::PublicReportReceived(_)) => {
+                let sealing = self.apply_sealing(event);
+                let report = self.reports.apply(event).map_or(Undo::Nothing, Undo::Report);
+                return Undo::Both(Box::new(sealing), Box::new(report));
+            }
+            Some(Body::PublicReportTriaged(_) | Body::PublicReportMessage(_) | Body::IdentityRead(_)) => {
+                return self.reports.apply(event).map_or(Undo::Nothing, Undo::Report);
+            }
+            Some(Body::LogOpened(_) | Body::Conflicting(_) | Body::DeadlineMissed(_)) | None => {}
         }
         Undo::Nothing
     }
 
-    fn apply_sealing(&mut self, body: &Body, event: &v1::Event) -> Undo {
+    fn apply_sealing(&mut self, event: &v1::Event) -> Undo {
+        let Some(body) = &event.body else { return Undo::Nothing };
         let Some(before) = self.sealings.apply(body, event.position, event::recorded(event)) else {
             return Undo::Nothing;
         };
@@ -329,6 +355,11 @@ impl WriteState {
                 }
             }
             Undo::Quarantine(undo) => self.quarantine.undo(&undo),
+            Undo::Report(before) => self.reports.undo(before),
+            Undo::Both(one, other) => {
+                self.undo(*other);
+                self.undo(*one);
+            }
             Undo::ConflictResolved(position) => {
                 self.resolved.remove(&position);
             }
@@ -360,6 +391,10 @@ pub enum Undo {
     ConflictResolved(u64),
     /// A record was kept apart, or decided on.
     Quarantine(quarantine::Undo),
+    /// A public report came or was changed.
+    Report(public::Before),
+    /// Two things changed.
+    Both(Box<Undo>, Box<Undo>),
     /// Something about sealed identities: what was known of them before and, where it advanced a case, the case's version before.
     Sealing(sealed::Before, Option<(u32, u64)>),
 }

@@ -57,6 +57,9 @@ pub fn kind(body: &Body) -> EventKind {
         Body::CaseAssigned(_) => EventKind::CaseAssigned,
         Body::CaseUnassigned(_) => EventKind::CaseUnassigned,
         Body::ErasureDeclined(_) => EventKind::ErasureDeclined,
+        Body::PublicReportReceived(_) => EventKind::PublicReportReceived,
+        Body::PublicReportTriaged(_) => EventKind::PublicReportTriaged,
+        Body::PublicReportMessage(_) => EventKind::PublicReportMessage,
     }
 }
 

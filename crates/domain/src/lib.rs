@@ -6,6 +6,7 @@
 //! - [`validate`]: is a message well-formed by itself?
 //! - [`decide`]: does it fit the state? [`WriteState`](decide::WriteState) is the state that the writer decides against.
 //! - [`policy`]: may a role do it, and where? [`quarantine`]: what becomes of a record whose right has ended?
+//! - [`sealed`]: what is sealed, held and erased of a case. [`public`]: what is known of the public's reports?
 //! - [`shape`]: what a class of readers gets to see of what is stored.
 //! - [`views`]: the fold that every query reads, asked as of a moment through [`Known`](views::Known).
 //!
@@ -16,6 +17,7 @@ pub mod decide;
 pub mod event;
 pub mod id;
 pub mod policy;
+pub mod public;
 pub mod quarantine;
 pub mod registry;
 pub mod rules;

@@ -95,6 +95,13 @@ table! {
     DeclineErasure     "ErasureService/DeclineErasure"        [No   No   No     No       No   All  No   No];
     PlaceHold          "ErasureService/PlaceHold"             [No   No   No     No       No   All  No   No];
     LiftHold           "ErasureService/LiftHold"              [No   No   No     No       No   All  No   No];
+    // Anybody reports, and whoever has the code follows up. A supervisor sees that there is a report and what became of it, never what it says.
+    SendReport         "PublicReportService/SendReport"       [Anybody Anybody Anybody Anybody Anybody Anybody Anybody Anybody];
+    FollowUp           "PublicReportService/FollowUp"         [Anybody Anybody Anybody Anybody Anybody Anybody Anybody Anybody];
+    ListPublicReports  "PublicReportService/ListPublicReports" [No  No   All    No       No   All  No   No];
+    ReadPublicReport   "PublicReportService/ReadPublicReport" [No   No   All    No       No   No   No   No];
+    TriageReport       "PublicReportService/TriageReport"     [No   No   All    No       No   No   No   No];
+    AnswerReport       "PublicReportService/AnswerReport"     [No   No   All    No       No   No   No   No];
     Read               "EventService/Read"                    [Own  Own  Cases  Shaped   No   All  No   No];
     Subscribe          "EventService/Subscribe"               [Own  Own  Cases  Shaped   No   All  No   No];
     GetEvaluation      "EvaluationService/GetEvaluation"      [Own  Own  No     Shaped   All  All  No   No];
@@ -142,6 +149,9 @@ pub const CASES: &[EventKind] = &[
     EventKind::CaseAssigned,
     EventKind::CaseUnassigned,
     EventKind::ErasureDeclined,
+    EventKind::PublicReportReceived,
+    EventKind::PublicReportTriaged,
+    EventKind::PublicReportMessage,
 ];
 /// Kinds of events that can tell something of a single case; reading them is recorded.
 pub const TELLING_OF_CASES: &[EventKind] = &[
@@ -164,6 +174,9 @@ pub const TELLING_OF_CASES: &[EventKind] = &[
     EventKind::ErasureDeclined,
     EventKind::Quarantined,
     EventKind::QuarantineDecided,
+    EventKind::PublicReportReceived,
+    EventKind::PublicReportTriaged,
+    EventKind::PublicReportMessage,
 ];
 
 /// RPCs that a token may still make after it has ended, where its role may submit: what it hands in is kept apart for a supervisor.

@@ -64,7 +64,7 @@ impl Violations {
         }
     }
 
-    fn id(&mut self, field: &str, text: &str) {
+    pub(crate) fn id(&mut self, field: &str, text: &str) {
         if let Err(reason) = SubmissionId::parse(text) {
             self.add(field, reason);
         }
@@ -76,7 +76,7 @@ impl Violations {
         }
     }
 
-    fn text(&mut self, field: &str, text: &str, min: usize, max: usize) {
+    pub(crate) fn text(&mut self, field: &str, text: &str, min: usize, max: usize) {
         // Counting characters is only needed when there are more bytes than characters allowed.
         if text.len() < min || (text.len() > max && text.chars().count() > max) {
             self.add(
@@ -382,6 +382,26 @@ fn case_report(v: &mut Violations, r: &v1::CaseReport) {
     if !r.school_id.is_empty() {
         v.token("school_id", &r.school_id, 32);
     }
+}
+
+/// Looks at what the public tells of a case in categories: as far as it is told. A school would stand beside one report, in the clear.
+pub(crate) fn reported_categories(v: &mut Violations, r: &v1::CaseReport) {
+    v.codes::<v1::Violence>("violence", &r.violence, 7);
+    v.codes::<v1::ElectronicViolence>("electronic", &r.electronic, 3);
+    let told = |code: i32| code != 0;
+    if told(r.place) {
+        v.code::<v1::Place>("place", r.place);
+    }
+    if told(r.victim_age) {
+        v.code::<v1::AgeGroup>("victim_age", r.victim_age);
+    }
+    if told(r.victim_sex) {
+        v.code::<v1::Sex>("victim_sex", r.victim_sex);
+    }
+    if told(r.offender) {
+        v.code::<v1::Offender>("offender", r.offender);
+    }
+    v.require(r.school_id.is_empty(), "school_id", "is not taken: name the school in the text, which is sealed");
 }
 
 /// Looks at a step of a case.

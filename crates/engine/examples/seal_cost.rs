@@ -65,7 +65,7 @@ fn cryptography(vault: &Vault) {
     let seal = key.seal(of, &identity);
     per_call("seal", || drop(black_box(key.seal(of, &identity))));
     per_call("keyed tag", || drop(black_box(key.tag(of, "contoh", &identity).to_vec())));
-    per_call("open", || drop(black_box(key.open(of, &seal))));
+    per_call("open", || drop(black_box(key.open::<v1::PersonIdentity>(of, &seal))));
     per_call("read and unwrap a key", || drop(black_box(vault.key(case))));
 }
 

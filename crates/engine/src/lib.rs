@@ -24,6 +24,7 @@ mod ids;
 mod lens;
 mod meter;
 mod open;
+mod public;
 mod queue;
 mod sealed;
 mod stepped;
@@ -49,6 +50,7 @@ pub use self::{
     error::{OpenError, QueryError, ReadError, WriteError},
     lens::Lens,
     meter::{Meter, Queued},
+    public::{FollowedUp, MessageRead, ReportRead},
     sealed::{SealError, Unsealed},
     stepped::Stepped,
     submit::{CaseError, Handed, Registered, ResolveError},

@@ -82,7 +82,7 @@ pub struct Unsealed {
 }
 
 /// What is known of a case before anything is done with its seals.
-struct Standing {
+pub(crate) struct Standing {
     key_id: Option<sealed::KeyId>,
     latest: Option<u64>,
     must_be_erased: bool,
@@ -134,6 +134,9 @@ impl Engine {
         let found = sealed::well_formed(&Body::IdentityRead(read.clone()));
         if !found.is_empty() {
             return Err(Refusal::Invalid(found).into());
+        }
+        if read.kind() == v1::IdentityKind::PublicReport {
+            return Err(sealed_with_its_report().into());
         }
         let case = parse(&read.case_id)?;
         // The writer decides it again; looked at first, it keeps everything else from being told to somebody whom it does not concern.
@@ -264,7 +267,8 @@ impl Engine {
         let kind = v1::IdentityKind::try_from(kind).unwrap_or_default();
         let look = |folded: &crate::Folded| {
             let sealing = folded.views.sealings().get(case);
-            folded.known(self.now()).case(case).map(|_| Standing {
+            let is_report = folded.views.public_reports().find(case).is_some();
+            (is_report || folded.known(self.now()).case(case).is_some()).then(|| Standing {
                 key_id: sealing.and_then(Sealing::key_id),
                 latest: sealing.and_then(|sealing| sealing.latest(kind)),
                 must_be_erased: sealing.is_some_and(Sealing::must_be_erased),
@@ -275,7 +279,11 @@ impl Engine {
     }
 
     /// The key of a case: the one that its identities are sealed under, or a new one when none is.
-    async fn case_key(&self, case: SubmissionId, known: Option<sealed::KeyId>) -> Result<CaseKey, SealError> {
+    pub(crate) async fn case_key(
+        &self,
+        case: SubmissionId,
+        known: Option<sealed::KeyId>,
+    ) -> Result<CaseKey, SealError> {
         let vault = self.vault()?;
         let found = blocking::run(move || match known {
             // Never a new one: what is sealed could not be read again, and nobody would notice.
@@ -289,15 +297,15 @@ impl Engine {
         Err(VaultError::NoKey(self.vault()?.folder().to_owned()).into())
     }
 
-    fn of(&self, case: SubmissionId, kind: i32) -> Of<'_> {
+    pub(crate) fn of(&self, case: SubmissionId, kind: i32) -> Of<'_> {
         Of { log_id: &self.shared.log_id, case, kind }
     }
 
-    fn vault(&self) -> Result<Arc<Vault>, SealError> {
+    pub(crate) fn vault(&self) -> Result<Arc<Vault>, SealError> {
         self.shared.vault.clone().ok_or(SealError::NoVault)
     }
 
-    async fn record(&self, body: Body, expected_version: u64) -> Result<Outcome, SealError> {
+    pub(crate) async fn record(&self, body: Body, expected_version: u64) -> Result<Outcome, SealError> {
         let (job, reply) = self.job(body, expected_version)?;
         self.send(job)?;
         reply.await.map_err(|_| WriteError::Closed)?
@@ -313,7 +321,7 @@ impl Engine {
         Ok((Job::Seal { body: Box::new(body), expected_version, room, answer }, reply))
     }
 
-    async fn receipt(&self, command_id: String, outcome: &Outcome) -> Result<v1::Receipt, SealError> {
+    pub(crate) async fn receipt(&self, command_id: String, outcome: &Outcome) -> Result<v1::Receipt, SealError> {
         let position = outcome.position();
         let known = matches!(outcome, Outcome::Known(_));
         let status = if known { ReceiptStatus::AlreadyKnown } else { ReceiptStatus::Accepted };
@@ -322,11 +330,15 @@ impl Engine {
     }
 }
 
-/// What a command about seals stands for: of a sealed identity the keyed tag, as sealing the same twice gives other bytes; else what the log
+/// What a command about seals stands for: of what is sealed the keyed tag, as sealing the same twice gives other bytes; else what the log
 /// stores.
 pub(crate) fn content_of(body: &Body) -> ContentHash {
-    if let Body::IdentitySealed(sealed) = body {
-        return ContentHash::of(&sealed.content_tag);
+    match body {
+        Body::IdentitySealed(e) => return ContentHash::of(&e.content_tag),
+        Body::PublicReportReceived(e) => return ContentHash::of(&e.content_tag),
+        Body::PublicReportTriaged(e) => return ContentHash::of(&e.content_tag),
+        Body::PublicReportMessage(e) => return ContentHash::of(&e.content_tag),
+        _ => {}
     }
     let mut encoded = Vec::new();
     body.encode(&mut encoded);
@@ -334,9 +346,15 @@ pub(crate) fn content_of(body: &Body) -> ContentHash {
 }
 
 fn parse(case_id: &str) -> Result<SubmissionId, Refusal> {
-    SubmissionId::parse(case_id).map_err(|reason| {
-        Refusal::Invalid(vec![v1::Violation { field: "case_id".to_owned(), reason: reason.to_owned() }])
-    })
+    SubmissionId::parse(case_id).map_err(|reason| invalid("case_id", reason))
+}
+
+fn sealed_with_its_report() -> Refusal {
+    invalid("kind", "is not a person's identity: ReadPublicReport reads what a report says")
+}
+
+pub(crate) fn invalid(field: &str, reason: &str) -> Refusal {
+    Refusal::Invalid(vec![v1::Violation { field: field.to_owned(), reason: reason.to_owned() }])
 }
 
 /// Whether an answer may rest on what was pending when it was decided: a refusal does when it looked at the case.

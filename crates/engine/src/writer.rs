@@ -15,10 +15,10 @@ use std::{
 use prost::Message as _;
 use satgas_domain::{
     case::Refusal,
-    decide::{Origin, Undo, WriteState},
+    decide::{Belongs, Origin, Undo, WriteState},
     event,
     id::SubmissionId,
-    quarantine,
+    public, quarantine,
     registry::{Change, Scope},
     time::{Calendar, Instant},
     views::Missed,
@@ -34,6 +34,7 @@ use crate::{
     fold::Message,
     ids::{ContentHash, Ids},
     meter::Meter,
+    public::Asked,
     queue::Receiver,
     sealed::{self, SealError},
     submit::Prepared,
@@ -41,7 +42,7 @@ use crate::{
 };
 
 /// Number of the write state's layout and meaning.
-pub(crate) const VERSION: u32 = 7;
+pub(crate) const VERSION: u32 = 8;
 /// Contents that one id may stand for: each is read when another comes, and nobody corrects a record so often by sending it under its old id.
 const CONTENTS_MAX: usize = 64;
 /// Bytes of records after which a commit takes no more jobs.
@@ -101,6 +102,12 @@ pub(crate) enum Job {
     Seal {
         body: Box<Body>,
         expected_version: u64,
+        room: OwnedSemaphorePermit,
+        answer: oneshot::Sender<Result<Outcome, SealError>>,
+    },
+    /// Something about a public report.
+    Public {
+        asked: Box<Asked>,
         room: OwnedSemaphorePermit,
         answer: oneshot::Sender<Result<Outcome, SealError>>,
     },
@@ -358,6 +365,10 @@ impl Writer {
                     let outcome = self.seal(*body, expected_version);
                     answers.push(Answer::Seal(answer, outcome, room));
                 }
+                Job::Public { asked, room, answer } => {
+                    let outcome = self.public(*asked);
+                    answers.push(Answer::Seal(answer, outcome, room));
+                }
                 Job::Register { entries, skip_bad, room, answer } => {
                     // What was decided so far is a commit of its own, so that a large import fails or succeeds by itself.
                     self.finish(std::mem::take(&mut answers), queue);
@@ -552,13 +563,51 @@ impl Writer {
             Some(Known::New) | None => {}
         }
         let ask = sealed::ask(&body, expected_version, self.now);
-        let (origin, version) = self.decided.state.decide_sealing(ask)?;
+        let (belongs, version) = self.decided.state.decide_sealing(ask)?;
         if let Body::IdentitySealed(sealed) = &mut body {
             sealed.version = version + 1;
         }
-        let position = self.push_body(origin, body);
+        let position = match belongs {
+            Belongs::To(origin) => self.push_body(origin, body),
+            Belongs::ToReportIn(area_code) => self.push_encoding(&area_code, "", body),
+        };
         if let Some((id, content)) = command {
             self.take_id(id, content, position);
+        }
+        Ok(Outcome::Accepted(position))
+    }
+
+    /// Records something about a public report and, in the same commit, the case that it becomes and what is left for its reporter.
+    fn public(&mut self, asked: Asked) -> Result<Outcome, SealError> {
+        let Asked { mut body, area_code, expected_version, case, answer } = asked;
+        let command = taken(&body).map(|id| (id, sealed::content_of(&body)));
+        match command.map(|(id, content)| self.look_up(id, content)).transpose()? {
+            Some(Known::Same(position)) => return Ok(Outcome::Known(position)),
+            Some(Known::Other(position)) => return Err(SealError::IdTaken { position }),
+            Some(Known::New) | None => {}
+        }
+        let ask = public::Ask { body: &body, area_code: &area_code, expected_version };
+        let (area_code, version) = self.decided.state.decide_public(ask)?;
+        let opened = match case {
+            None => None,
+            Some(case) => Some(self.admissible(case)?.map_err(|found| within("open_case", found))?),
+        };
+        match &mut body {
+            Body::PublicReportTriaged(triaged) => triaged.version = version + 1,
+            Body::PublicReportMessage(message) => message.version = version + 1,
+            _ => {}
+        }
+        let position = self.push_encoding(&area_code, "", body);
+        if let Some((id, content)) = command {
+            self.take_id(id, content, position);
+        }
+        if let Some(Admissible { origin, id, record, .. }) = opened {
+            // The id is the report's, which stands for the case from now on.
+            self.accept(origin, id, &Known::New, record.submission, &record.encoded, record.content);
+        }
+        if let Some(answer) = answer {
+            let left = v1::PublicReportMessage { version: version + 2, ..answer };
+            self.push_encoding(&area_code, "", Body::PublicReportMessage(left));
         }
         Ok(Outcome::Accepted(position))
     }
@@ -838,6 +887,12 @@ fn resent(position: u64) -> v1::QuarantineDecided {
     let verdict = v1::QuarantineVerdict::Resent.into();
     let decision = v1::QuarantineDecision { quarantined_position: position, verdict, ..Default::default() };
     v1::QuarantineDecided { decision: Some(decision), by: None }
+}
+
+/// Refuses fields of a message that lies in another.
+fn within(field: &str, found: Vec<Violation>) -> SealError {
+    let named = found.into_iter().map(|v| Violation { field: format!("{field}.{}", v.field), ..v });
+    satgas_domain::sealed::Refusal::Invalid(named.collect()).into()
 }
 
 fn area_of_institution(registry: &satgas_domain::registry::Registry, id: &str) -> String {

@@ -4,14 +4,14 @@ use std::fmt;
 
 use prost::Message;
 use satgas_domain::{
-    policy,
+    policy, public,
     rules::RuleSet,
     sealed,
     time::Period,
     validate::{self, Violations},
     views::CrossTable,
 };
-use satgas_proto::v1;
+use satgas_proto::{follow_up::Code, v1};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::town;
@@ -77,6 +77,29 @@ pub const MESSAGES: &[Asked] = messages![
     ListTokensRequest, RevokeTokenRequest, EndOwnTokenRequest, EnrolRequest, WhoAmIRequest, ListRuleSetsRequest,
     ListAccessRequest, ExplainIndicatorRequest, ListTrendsRequest, CompareEvaluationsRequest,
     WatchEvaluationsRequest, CopyLogRequest,
+    SendReportRequest => |r| {
+        let received = v1::PublicReportReceived {
+            report_id: r.report_id.clone(),
+            code_hash: r.code_hash.clone(),
+            categories: r.categories.clone(),
+            ..Default::default()
+        };
+        let violations = public::well_formed(&v1::event::Body::PublicReportReceived(received));
+        if !violations.is_empty() { town::refused(&violations) }
+        r.content.iter().for_each(|content| bounded(|v| public::report_text(v, content)));
+    },
+    FollowUpRequest => |r| {
+        r.message.iter().for_each(|message| bounded(|v| public::message_text(v, message)));
+        if let Ok(code) = r.code.parse::<Code>() {
+            assert_eq!(code.to_string().parse(), Ok(code), "a code is read as it was printed");
+        }
+    },
+    ListPublicReportsRequest,
+    ReadPublicReportRequest,
+    TriageReportRequest => |r| {
+        if let Some(v1::triage_report_request::Decision::OpenCase(case)) = &r.decision { town::submission(case) }
+    },
+    AnswerReportRequest => |r| r.answer.iter().for_each(|answer| bounded(|v| public::message_text(v, answer))),
 ];
 
 /// The first byte chooses the message.

@@ -18,6 +18,7 @@ pub mod v1 {
     include!(concat!(env!("OUT_DIR"), "/satgas.v1.serde.rs"));
 }
 
+pub mod follow_up;
 mod redacted;
 
 #[cfg(feature = "grpc")]

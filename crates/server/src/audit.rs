@@ -128,7 +128,9 @@ impl Audit {
         let split = |known: Known<'_>| {
             let kept_apart: HashSet<u128> = known.quarantined_reports().map(SubmissionId::bits).collect();
             let is_case = |bits: &u128| {
-                kept_apart.contains(bits) || SubmissionId::parse(&text(*bits)).is_ok_and(|id| known.case(id).is_some())
+                kept_apart.contains(bits)
+                    || SubmissionId::parse(&text(*bits))
+                        .is_ok_and(|id| known.case(id).is_some() || known.has_report(id))
             };
             std::mem::take(seen).into_iter().partition::<Seen, _>(|(bits, _)| is_case(bits))
         };

@@ -84,6 +84,11 @@ pub struct Config {
     pub readings_per_hour: u32,
     /// Answers with data of single cases that one holder of tokens may have within an hour; 0 for any number.
     pub case_answers_per_hour: u32,
+    /// Public reports, and messages added to them, that are taken of one source network within an hour; 0 for any number.
+    pub public_reports_per_source_per_hour: u32,
+    /// Public reports, and messages added to them, that are taken of all within an hour; 0 for any number. Half of it is for sources that have
+    /// sent nothing in the hour.
+    pub public_reports_per_hour: u32,
     /// How the server's own log on standard error is written: `text` for people, `json` for programs.
     pub log_format: LogFormat,
     /// Address on which Prometheus finds the server's figures, at `/metrics`; none: nowhere. On loopback, unless `metrics_beyond_loopback`.
@@ -142,6 +147,8 @@ impl Default for Config {
             records_per_hour: 36_000,
             readings_per_hour: 60,
             case_answers_per_hour: 10_000,
+            public_reports_per_source_per_hour: 20,
+            public_reports_per_hour: 200,
             log_format: LogFormat::Text,
             metrics_listen: None,
             metrics_beyond_loopback: false,

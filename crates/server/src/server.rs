@@ -25,6 +25,7 @@ use satgas_proto::{
         evaluation_service_server::{self, EvaluationServiceServer},
         event_service_server,
         identity_service_server::IdentityServiceServer,
+        public_report_service_server::{self, PublicReportServiceServer},
         registry_service_server::{self, RegistryServiceServer},
         rule_service_server::{self, RuleServiceServer},
         statistics_service_server::{self, StatisticsServiceServer},
@@ -47,10 +48,11 @@ use crate::{
     evaluation::Evaluations,
     event::Events,
     folder::{Folder, open_journal},
-    identity::{Failures, HeadKey, Identity, IdentityApi, Keys, Quotas},
+    identity::{Anonymous, Failures, HeadKey, Identity, IdentityApi, Keys, Quotas},
     listen::{Limits, Served, connections},
     master::{self, MasterKeyError},
     metrics::{self, Calls, Figures, Subscribers, Watch},
+    public::PublicReports,
     registry::RegistryApi,
     rules::Rules,
     sealed::Erasures,
@@ -67,6 +69,8 @@ use crate::{
 const SUBMISSION_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Bytes that a request of the registry may have: a CSV file and its envelope.
 const REGISTRY_BYTES_MAX: usize = 17 * 1024 * 1024;
+/// A report of the public: a text of 4,000 characters and what is known of three people.
+const REPORT_BYTES_MAX: usize = 64 * 1024;
 /// Bytes that a request may have that anybody can make without a token, and others of the same services.
 const OPEN_BYTES_MAX: usize = 4 * 1024;
 /// Streams that one connection may have open at once.
@@ -219,6 +223,7 @@ impl Server {
                 config.readings_per_hour,
                 config.case_answers_per_hour,
             )),
+            publics: Anonymous::new(config.public_reports_per_source_per_hour, config.public_reports_per_hour),
             sights: sights(&config, &log)?,
         });
         access.end_streams(engine.head().position).await.map_err(EnsureError::from)?;
@@ -461,6 +466,7 @@ async fn routes(gate: &Arc<Gate>, log: v1::LogOpened, key: HeadKey, streams: &St
     let submissions = Submissions { engine: engine.clone(), streams: streams.clone() };
     let registry = RegistryApi { engine: engine.clone(), streams: streams.clone() };
     let cases = CaseApi { engine: engine.clone(), streams: streams.clone() };
+    let reports = PublicReports { engine: engine.clone(), streams: streams.clone() };
     let erasures = Erasures { engine: engine.clone(), streams: streams.clone() };
     let events = Events { engine: engine.clone(), streams: streams.clone() };
     let evaluations = Evaluations { engine: engine.clone(), streams: streams.clone() };
@@ -479,6 +485,7 @@ async fn routes(gate: &Arc<Gate>, log: v1::LogOpened, key: HeadKey, streams: &St
     Ok(Routes::new(submissions.max_decoding_message_size(SUBMISSION_BYTES_MAX))
         .add_service(registry.max_decoding_message_size(REGISTRY_BYTES_MAX))
         .add_service(CaseServiceServer::new(behind(gate, cases)))
+        .add_service(PublicReportServiceServer::new(behind(gate, reports)).max_decoding_message_size(REPORT_BYTES_MAX))
         .add_service(ErasureServiceServer::new(behind(gate, erasures)))
         .add_service(encoded::event_service_server::EventServiceServer::new(behind(gate, events)))
         .add_service(EvaluationServiceServer::new(behind(gate, evaluations)))
@@ -537,6 +544,7 @@ async fn tell_health(health: &HealthReporter, writable: Writable) {
         submission_service_server::SERVICE_NAME,
         case_service_server::SERVICE_NAME,
         erasure_service_server::SERVICE_NAME,
+        public_report_service_server::SERVICE_NAME,
         registry_service_server::SERVICE_NAME,
         rule_service_server::SERVICE_NAME,
     ] {

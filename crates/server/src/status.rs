@@ -322,6 +322,34 @@ pub(crate) fn sealed(error: SealError) -> Status {
     }
 }
 
+/// Something about a public report was not done, for who sends or follows it: nobody is told what an id or a code stands for.
+pub(crate) fn public(error: SealError) -> Status {
+    match error {
+        SealError::IdTaken { .. } => {
+            let message = "the id was used for something else: make a new id for a new report or message".to_owned();
+            with_reason(Code::AlreadyExists, message, "ID_TAKEN", [])
+        }
+        SealError::Refused(sealed::Refusal::UnknownReport) => no_such_code(),
+        SealError::Refused(sealed::Refusal::Erased) | SealError::Vault(VaultError::Erased) => {
+            let message = "this report is closed: send a new one".to_owned();
+            with_reason(Code::FailedPrecondition, message, "NOT_ALLOWED", [])
+        }
+        error => sealed(error),
+    }
+}
+
+/// A follow-up code that no report has, whatever is wrong with it.
+pub(crate) fn no_such_code() -> Status {
+    let message = "no report has this code: compare it with what was written down".to_owned();
+    with_reason(Code::NotFound, message, "BAD_CODE", [])
+}
+
+/// The public has sent as much as is taken.
+pub(crate) fn too_many_reports(wait: Duration) -> Status {
+    let message = "more reports came than are taken at once: keep yours and send it again later".to_owned();
+    retry(Code::ResourceExhausted, message, "TOO_MUCH", wait.max(RETRY))
+}
+
 /// Who the people of a case are is for those that it is assigned to. The same whatever there is of it.
 pub(crate) fn not_assigned() -> Status {
     let message = "the case is not assigned to you: take it when nobody has it, or ask a supervisor".to_owned();
@@ -336,6 +364,7 @@ fn same_person(what: &str) -> Status {
 fn seal_refused(refusal: sealed::Refusal) -> Status {
     match refusal {
         sealed::Refusal::UnknownCase => not_found("case"),
+        sealed::Refusal::UnknownReport => not_found("public report"),
         sealed::Refusal::NotSealed => not_found("sealed identity"),
         sealed::Refusal::Invalid(violations) => invalid(violations),
         sealed::Refusal::StaleVersion { current } => case(CaseError::Refused(Refusal::StaleVersion { current })),

@@ -185,7 +185,7 @@ pub(crate) fn known_code<T: TryFrom<i32>>(field: &str, code: i32) -> Result<(), 
 }
 
 /// Cuts a list that was read one too long to its page, by number and by bytes; where the next page goes on, or 0.
-fn page<T: Message>(mut list: Vec<T>, size: usize, position: impl Fn(&T) -> u64) -> (Vec<T>, u64) {
+pub(crate) fn page<T: Message>(mut list: Vec<T>, size: usize, position: impl Fn(&T) -> u64) -> (Vec<T>, u64) {
     let mut bytes = 0;
     let too_many = list.iter().position(|item| {
         bytes += item.encoded_len();

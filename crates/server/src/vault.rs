@@ -194,14 +194,23 @@ impl Log {
     fn take(&mut self, bytes: &[u8]) -> Result<(), event::Malformed> {
         // Most of the log is something else: only heads are read of it.
         let kind = EventKind::try_from(event::Head::peek(bytes)?.kind).unwrap_or_default();
-        let wanted =
-            [EventKind::LogOpened, EventKind::IdentitySealed, EventKind::ErasureApproved, EventKind::IdentityErased];
+        let wanted = [
+            EventKind::LogOpened,
+            EventKind::IdentitySealed,
+            EventKind::PublicReportReceived,
+            EventKind::ErasureApproved,
+            EventKind::IdentityErased,
+        ];
         if !wanted.contains(&kind) {
             return Ok(());
         }
         match v1::Event::decode(bytes)?.body {
             Some(Body::LogOpened(opened)) => self.id = opened.log_id,
             Some(Body::IdentitySealed(sealed)) => self.seals.push(sealed),
+            Some(Body::PublicReportReceived(received)) => {
+                let (case_id, kind) = (received.report_id, v1::IdentityKind::PublicReport.into());
+                self.seals.push(v1::IdentitySealed { case_id, kind, seal: received.seal, ..Default::default() });
+            }
             Some(body) => self.erased.extend(sealed::case_of(&body).map(str::to_owned)),
             None => {}
         }
@@ -225,7 +234,7 @@ impl Log {
                 found.keys_tried += 1;
                 seals.iter().any(|sealed| {
                     let of = Of { log_id: &self.id, case, kind: sealed.kind };
-                    sealed.seal.as_ref().is_some_and(|seal| key.open(of, seal).is_ok())
+                    sealed.seal.as_ref().is_some_and(|seal| key.opens(of, seal))
                 })
             }
             Err(_) => {

@@ -163,7 +163,7 @@ async fn open(args: Open, server: &Connection, log: &Log) -> anyhow::Result<Exit
     })
 }
 
-fn read(path: &Path) -> io::Result<String> {
+pub(crate) fn read(path: &Path) -> io::Result<String> {
     if path == Path::new("-") {
         let mut text = String::new();
         io::stdin().read_to_string(&mut text)?;

@@ -78,6 +78,15 @@ fn body_text(body: &Body, shaping: Option<&v1::Shaping>, zone: &TimeZone) -> Str
             let by = sealed.by.as_ref().map_or_else(String::new, |by| format!(" by {}", by.id));
             format!("case {} v{}: {}{by}", sealed.case_id, sealed.version, sealed.kind().label())
         }
+        Body::PublicReportReceived(received) => format!("report {}", received.report_id),
+        Body::PublicReportTriaged(e) => {
+            let by = e.by.as_ref().map_or_else(String::new, |by| format!(" by {}", by.id));
+            format!("report {} v{}: {}{by} {}", e.report_id, e.version, e.verdict().label(), e.reason)
+        }
+        Body::PublicReportMessage(e) => {
+            let by = e.by.as_ref().map_or_else(|| "its reporter".to_owned(), |by| by.id.clone());
+            format!("report {} v{}: by {by}", e.report_id, e.version)
+        }
         Body::IdentityRead(_)
         | Body::HoldPlaced(_)
         | Body::HoldLifted(_)

@@ -6,6 +6,7 @@ use super::{Sealed, Sealing, Sealings, case_of, is_same_person, is_same_subject,
 use crate::{
     case::{Case, Cases},
     id::{SubmissionId, is_token},
+    public::{Report, Reports},
     time::{Day, Instant},
     validate::Violations,
 };
@@ -18,6 +19,8 @@ const CASE_WORKER: &str = "case_worker";
 pub enum Refusal {
     /// There is no such case.
     UnknownCase,
+    /// There is no such public report.
+    UnknownReport,
     /// The case has moved on since it was decided: look at it again.
     StaleVersion {
         /// The case's version.
@@ -57,6 +60,15 @@ pub struct Ask<'a> {
     pub now: Instant,
 }
 
+/// What something about seals is about.
+#[derive(Clone, Copy, Debug)]
+pub enum About<'a> {
+    /// A case.
+    Case(&'a Case),
+    /// A public report that is no case.
+    Report(&'a Report),
+}
+
 /// Who did what an event says.
 #[must_use]
 pub fn actor_of(body: &Body) -> Option<&v1::Actor> {
@@ -70,22 +82,44 @@ pub fn actor_of(body: &Body) -> Option<&v1::Actor> {
         Body::ErasureDeclined(e) => e.by.as_ref(),
         Body::CaseAssigned(e) => e.by.as_ref(),
         Body::CaseUnassigned(e) => e.by.as_ref(),
+        Body::PublicReportTriaged(e) => e.by.as_ref(),
+        Body::PublicReportMessage(e) => e.by.as_ref(),
         _ => None,
     }
 }
 
 impl Ask<'_> {
-    /// Decides against the cases and what is known of their seals: the case that it is about.
-    pub fn decide<'c>(&self, cases: &'c Cases, sealings: &Sealings) -> Result<&'c Case, Refusal> {
+    /// Decides against the cases, the public reports and what is known of their seals: what it is about.
+    pub fn decide<'c>(
+        &self,
+        cases: &'c Cases,
+        reports: &'c Reports,
+        sealings: &Sealings,
+    ) -> Result<About<'c>, Refusal> {
         let found = well_formed(self.body);
         if !found.is_empty() {
             return Err(Refusal::Invalid(found));
         }
-        let case = cases.find_text(case_of(self.body).unwrap_or_default()).ok_or(Refusal::UnknownCase)?;
+        let id = case_of(self.body).unwrap_or_default();
         let nothing = Sealing::default();
+        let Some(case) = cases.find_text(id) else {
+            let report = reports.find_text(id).ok_or(Refusal::UnknownCase)?;
+            let sealing = sealings.get(report.id()).unwrap_or(&nothing);
+            let not_held = || self.not_held(report.id(), cases, sealings);
+            return self.fits_report(sealing, not_held).map(|()| About::Report(report));
+        };
         let sealing = sealings.get(case.id).unwrap_or(&nothing);
         let not_held = || self.not_held(case.id, cases, sealings);
-        self.fits(case, sealing, not_held).map(|()| case)
+        self.fits(case, sealing, not_held).map(|()| About::Case(case))
+    }
+
+    /// Of a report that is no case: any case worker reads it, and it is held and erased like a case.
+    fn fits_report(&self, sealing: &Sealing, not_held: impl Fn() -> Result<(), Refusal>) -> Result<(), Refusal> {
+        match self.body {
+            Body::IdentitySealed(_) | Body::CaseAssigned(_) | Body::CaseUnassigned(_) => Err(Refusal::UnknownCase),
+            Body::IdentityRead(read) if read.kind() != v1::IdentityKind::PublicReport => Err(Refusal::NotAssigned),
+            _ => self.fits_sealing(sealing, not_held),
+        }
     }
 
     fn fits(&self, case: &Case, sealing: &Sealing, not_held: impl Fn() -> Result<(), Refusal>) -> Result<(), Refusal> {
@@ -102,11 +136,16 @@ impl Ask<'_> {
             }
             _ => {}
         }
+        self.fits_sealing(sealing, not_held)?;
+        if let Body::IdentitySealed(sealed) = self.body { self.seal(case, sealing, sealed) } else { Ok(()) }
+    }
+
+    fn fits_sealing(&self, sealing: &Sealing, not_held: impl Fn() -> Result<(), Refusal>) -> Result<(), Refusal> {
         if sealing.is_erased() || (sealing.must_be_erased() && !matches!(self.body, Body::IdentityErased(_))) {
             return Err(Refusal::Erased);
         }
         match self.body {
-            Body::IdentitySealed(sealed) => self.seal(case, sealing, sealed),
+            Body::IdentitySealed(_) => Ok(()),
             Body::IdentityRead(read) if sealing.has(read.kind(), read.sealed_position) => Ok(()),
             Body::IdentityRead(_) => Err(Refusal::NotSealed),
             Body::HoldPlaced(placed) => {
@@ -194,7 +233,7 @@ fn approve(
     }
 }
 
-pub(super) fn invalid(field: &str, reason: &str) -> Refusal {
+pub(crate) fn invalid(field: &str, reason: &str) -> Refusal {
     Refusal::Invalid(vec![Violation { field: field.to_owned(), reason: reason.to_owned() }])
 }
 
@@ -213,7 +252,10 @@ pub fn well_formed(body: &Body) -> Vec<Violation> {
     }
     let known = |kind: i32| v1::IdentityKind::try_from(kind).is_ok_and(|kind| kind != v1::IdentityKind::Unspecified);
     match body {
-        Body::IdentitySealed(e) if !known(e.kind) => v.add("kind", "is not a kind of identity"),
+        // What a public report says is sealed with it, once.
+        Body::IdentitySealed(e) if !known(e.kind) || e.kind() == v1::IdentityKind::PublicReport => {
+            v.add("kind", "is not a kind of identity");
+        }
         Body::IdentityRead(e) => {
             if !known(e.kind) {
                 v.add("kind", "is not a kind of identity");
@@ -265,7 +307,7 @@ fn subject(v: &mut Violations, field: &str, text: &str) {
 const LETTERS_MIN: usize = 5;
 
 /// Ten characters, and a word among them: less says nothing that a supervisor could hold against what was read.
-fn reason(v: &mut Violations, field: &str, text: &str) {
+pub(crate) fn reason(v: &mut Violations, field: &str, text: &str) {
     if !(10..=500).contains(&text.trim().chars().count()) {
         v.add(field, "is not 10 to 500 characters long");
     } else if text.chars().filter(|c| c.is_alphabetic()).count() < LETTERS_MIN {

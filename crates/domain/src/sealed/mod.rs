@@ -7,6 +7,7 @@
 //! - An erasure needs two persons, and no hold that stands on the case or on one that it is merged with. Once it is approved it is carried out: no hold, seal or reading comes between.
 //! - Who reads has the case assigned, whatever their role may do otherwise.
 //! - Nobody but a case worker puts an identity before one that somebody else sealed, and what was sealed before stays readable.
+//! - What a public report says is sealed like an identity, under the report's id, and held and erased like one; see [`public`](crate::public).
 //! - What was erased stays erased: nothing is sealed for the case again.
 //! - Nothing is forgotten but marked, with the position that marked it, so that the past is answered from the same state.
 
@@ -18,7 +19,8 @@ use satgas_proto::v1::{self, event::Body};
 use serde::{Deserialize, Serialize};
 
 use self::assigned::Assignments;
-pub use self::decide::{Ask, Refusal, actor_of, identity, well_formed};
+pub use self::decide::{About, Ask, Refusal, actor_of, identity, well_formed};
+pub(crate) use self::decide::{invalid, reason};
 use crate::{Map, id::SubmissionId, time::Instant};
 
 /// Bytes that name the key of a case.
@@ -36,9 +38,9 @@ struct Sealed {
 
 /// When and where something was recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-struct Stamp {
-    position: u64,
-    recorded: Instant,
+pub(crate) struct Stamp {
+    pub(crate) position: u64,
+    pub(crate) recorded: Instant,
 }
 
 /// A legal hold.
@@ -103,10 +105,11 @@ impl Sealing {
         self.seals.iter().any(|sealed| sealed.kind == i32::from(kind) && sealed.at.position == position)
     }
 
-    /// How many identities were sealed, earlier ones included.
+    /// How many identities were sealed, earlier ones included. That a case began with a public report is not told by this number.
     #[must_use]
     pub fn seal_count(&self) -> u32 {
-        u32::try_from(self.seals.len()).unwrap_or(u32::MAX)
+        let of_persons = self.seals.iter().filter(|sealed| sealed.kind != i32::from(v1::IdentityKind::PublicReport));
+        u32::try_from(of_persons.count()).unwrap_or(u32::MAX)
     }
 
     /// Whether an erasure was approved, and so is or must be carried out.
@@ -197,6 +200,11 @@ impl Sealing {
                 let by = sealed.by.clone().unwrap_or_default();
                 self.seals.push(Sealed { kind: sealed.kind, by, at });
             }
+            Body::PublicReportReceived(received) => {
+                self.key_id = received.seal.as_ref().and_then(|seal| seal.key_id.as_ref().try_into().ok());
+                let kind = v1::IdentityKind::PublicReport.into();
+                self.seals.push(Sealed { kind, by: v1::Actor::default(), at });
+            }
             Body::HoldPlaced(placed) => {
                 if let Ok(id) = SubmissionId::parse(&placed.command_id) {
                     let until = placed.until.as_ref().and_then(Instant::from_proto);
@@ -246,7 +254,7 @@ pub(crate) fn is_same_subject(one: &str, other: &str) -> bool {
     one.eq_ignore_ascii_case(other)
 }
 
-/// The case that one of these events is about; `None` for any other event.
+/// The case or public report that one of these events is about; `None` for any other event.
 #[must_use]
 pub fn case_of(body: &Body) -> Option<&str> {
     Some(match body {
@@ -260,6 +268,9 @@ pub fn case_of(body: &Body) -> Option<&str> {
         Body::ErasureDeclined(e) => &e.case_id,
         Body::CaseAssigned(e) => &e.case_id,
         Body::CaseUnassigned(e) => &e.case_id,
+        Body::PublicReportReceived(e) => &e.report_id,
+        Body::PublicReportTriaged(e) => &e.report_id,
+        Body::PublicReportMessage(e) => &e.report_id,
         _ => return None,
     })
 }
@@ -276,6 +287,9 @@ pub fn command_of(body: &Body) -> Option<&str> {
         Body::ErasureDeclined(e) => &e.command_id,
         Body::CaseAssigned(e) => &e.command_id,
         Body::CaseUnassigned(e) => &e.command_id,
+        Body::PublicReportReceived(e) => &e.report_id,
+        Body::PublicReportTriaged(e) => &e.command_id,
+        Body::PublicReportMessage(e) => &e.command_id,
         _ => return None,
     })
 }

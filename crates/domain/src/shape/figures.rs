@@ -139,6 +139,8 @@ impl Shape {
     /// What is sealed of a case and whether it was erased; who sealed it, what a court holds and who asked for an erasure is not for a task
     /// force.
     pub fn sealing(&self, sealing: &mut v1::CaseSealing) {
+        // That a case began with a public report would make a reporter looked for.
+        sealing.identities.retain(|identity| identity.kind() != v1::IdentityKind::PublicReport);
         for identity in &mut sealing.identities {
             identity.by = None;
             identity.earlier.clear();

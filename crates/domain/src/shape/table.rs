@@ -127,6 +127,10 @@ pub const KINDS: &[KindRow] = &[
     (EventKind::CaseAssigned, "case_assigned", [Nothing, Nothing]),
     (EventKind::CaseUnassigned, "case_unassigned", [Nothing, Nothing]),
     (EventKind::ErasureDeclined, "erasure_declined", [Nothing, Nothing]),
+    // Whoever is told that somebody in a place has reported looks for who it was. What becomes a case comes as the case report that it is.
+    (EventKind::PublicReportReceived, "public_report_received", [Nothing, Nothing]),
+    (EventKind::PublicReportTriaged, "public_report_triaged", [Nothing, Nothing]),
+    (EventKind::PublicReportMessage, "public_report_message", [Nothing, Nothing]),
 ];
 
 /// A message, some of its fields, and what becomes of them for each class.
@@ -144,6 +148,8 @@ pub const FIELDS: &[FieldRow] = &[
     ("Event", &["identity_read", "hold_placed", "hold_lifted"], [Withhold, Withhold]),
     ("Event", &["erasure_requested", "erasure_approved", "erasure_declined"], [Withhold, Withhold]),
     ("Event", &["quarantined", "quarantine_decided", "case_assigned", "case_unassigned"], [Withhold, Withhold]),
+    ("Event", &["public_report_received", "public_report_triaged"], [Withhold, Withhold]),
+    ("Event", &["public_report_message"], [Withhold, Withhold]),
     ("LogOpened", &["log_id", "sample_data", "time_zone"], [Keep, Keep]),
     // The registry, which is public but for its members.
     ("RegistryEntry", &["area", "institution", "task_force", "effective_on"], [Keep, Keep]),
@@ -235,6 +241,12 @@ pub const FIELDS: &[FieldRow] = &[
     ("EndedRight", &["token_id", "began_at", "ended_at", "end", "by"], [Withhold, Withhold]),
     ("QuarantineDecided", &["decision", "by"], [Withhold, Withhold]),
     ("QuarantineDecision", &["command_id", "quarantined_position", "verdict", "reason"], [Withhold, Withhold]),
+    // Public reports, which are for case workers alone.
+    ("PublicReportReceived", &["report_id", "code_hash", "categories", "seal", "content_tag"], [Withhold, Withhold]),
+    ("PublicReportTriaged", &["command_id", "report_id", "version", "verdict"], [Withhold, Withhold]),
+    ("PublicReportTriaged", &["reason", "by", "content_tag"], [Withhold, Withhold]),
+    ("PublicReportMessage", &["command_id", "report_id", "version"], [Withhold, Withhold]),
+    ("PublicReportMessage", &["seal", "content_tag", "by"], [Withhold, Withhold]),
     ("Actor", &["id", "role", "subject"], [Withhold, Withhold]),
     ("Shaping", &["withheld", "few", "coarser"], [Keep, Keep]),
 ];

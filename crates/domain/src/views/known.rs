@@ -104,6 +104,12 @@ impl<'a> Known<'a> {
         }
     }
 
+    /// Whether a public report of this id had come.
+    #[must_use]
+    pub fn has_report(&self, id: SubmissionId) -> bool {
+        self.views.public.find(id).is_some_and(|report| report.position() <= self.position())
+    }
+
     pub(super) fn registry(&self) -> &'a Registry {
         &self.views.registry
     }

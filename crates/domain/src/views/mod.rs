@@ -55,6 +55,7 @@ use crate::{
     decide::{reported_case, scope_of},
     event,
     id::{SubmissionId, is_within},
+    public::{Report, Reports},
     quarantine::Quarantine,
     registry::{Registry, Scope},
     rules::RuleSets,
@@ -63,7 +64,7 @@ use crate::{
 };
 
 /// Number of this fold's layout and meaning: a checkpoint of another is not read but rebuilt.
-pub const VERSION: u32 = 7;
+pub const VERSION: u32 = 8;
 
 /// Everything that is known and was known, folded.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -109,6 +110,7 @@ pub struct Views {
     /// What is sealed of the cases.
     sealings: Sealings,
     quarantine: Quarantine,
+    public: Reports,
 }
 
 impl Views {
@@ -142,6 +144,7 @@ impl Views {
             changed_at: Vec::new(),
             sealings: Sealings::default(),
             quarantine: Quarantine::default(),
+            public: Reports::default(),
         })
     }
 
@@ -220,7 +223,15 @@ impl Views {
             }
             Some(Body::DeadlineMissed(missed)) => self.deadline_missed(event, missed),
             Some(Body::ConflictResolved(resolution)) => self.resolved(resolution),
-            Some(Body::IdentityRead(_)) | None => {}
+            // No figure depends on a report that is no case.
+            Some(body @ Body::PublicReportReceived(_)) => {
+                self.sealing_changed(body);
+                self.public.apply(event);
+            }
+            Some(Body::PublicReportTriaged(_) | Body::PublicReportMessage(_) | Body::IdentityRead(_)) => {
+                self.public.apply(event);
+            }
+            None => {}
             Some(
                 body @ (Body::IdentitySealed(_)
                 | Body::HoldPlaced(_)
@@ -298,6 +309,24 @@ impl Views {
     #[must_use]
     pub fn sealings(&self) -> &Sealings {
         &self.sealings
+    }
+
+    /// The reports of the public.
+    #[must_use]
+    pub fn public_reports(&self) -> &Reports {
+        &self.public
+    }
+
+    /// What is shown of a report at its latest.
+    #[must_use]
+    pub fn report_shown(&self, report: &Report, now: Instant) -> v1::PublicReport {
+        report.to_proto(&self.cases, &self.sealings, now)
+    }
+
+    /// How a report stands, as its reporter is told.
+    #[must_use]
+    pub fn report_status(&self, report: &Report) -> v1::PublicReportStatus {
+        report.status(&self.cases, &self.sealings)
     }
 
     fn submitted(&mut self, event: &v1::Event, s: &v1::Submission) -> Option<()> {

@@ -30,7 +30,7 @@ use satgas_domain::{id::SubmissionId, sealed::KeyId};
 use self::{files::at, wrap::Wrapped};
 pub use self::{
     master::{MasterError, MasterId, MasterKey, Masters},
-    seal::{Clear, NotOpened, Of},
+    seal::{Clear, NotOpened, Of, Secret},
     wrap::CaseKey,
 };
 

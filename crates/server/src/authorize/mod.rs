@@ -17,6 +17,7 @@ mod erasure;
 mod evaluation;
 mod event;
 mod identity;
+mod public;
 mod registry;
 mod rules;
 mod statistics;
@@ -42,7 +43,7 @@ pub(crate) use self::door::Door;
 pub(crate) use self::door::DoorLayer;
 use crate::{
     access::AccessLog,
-    identity::{Failures, Holder, Identity, Metered, Quotas, Reserved, Underway, Wait},
+    identity::{Anonymous, Failures, Holder, Identity, Metered, Quotas, Reserved, Underway, Wait},
     listen::Peer,
     sight::{Sight, Sights},
     status,
@@ -64,6 +65,7 @@ pub(crate) struct Gate {
     pub(crate) identity: Arc<Identity>,
     pub(crate) failures: Arc<Failures>,
     pub(crate) quotas: Arc<Quotas>,
+    pub(crate) publics: Anonymous,
     pub(crate) sights: Sights,
 }
 

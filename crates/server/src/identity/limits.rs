@@ -24,7 +24,7 @@ const FORGOTTEN: usize = KEYS_MAX / 8;
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
 /// What was done by each key since its window began.
-struct Limit<K> {
+pub(super) struct Limit<K> {
     max: u32,
     window: Duration,
     done: Mutex<HashMap<K, Done>>,
@@ -48,7 +48,7 @@ pub(crate) struct Wait {
 }
 
 impl<K: Clone + Eq + Hash> Limit<K> {
-    fn new(max: u32, window: Duration) -> Self {
+    pub(super) fn new(max: u32, window: Duration) -> Self {
         Self { max, window, done: Mutex::default() }
     }
 
@@ -67,7 +67,7 @@ impl<K: Clone + Eq + Hash> Limit<K> {
     }
 
     /// Counts `more` of a key that has not reached the limit; the last ones may go beyond it.
-    fn take(&self, key: &K, more: u32, now: Instant) -> Result<(), Wait> {
+    pub(super) fn take(&self, key: &K, more: u32, now: Instant) -> Result<(), Wait> {
         self.with(key, now, |done| {
             if done.count < self.max {
                 done.count = done.count.saturating_add(more);
@@ -83,14 +83,20 @@ impl<K: Clone + Eq + Hash> Limit<K> {
     }
 
     /// Takes back what was counted and did not happen.
-    fn give_back(&self, key: &K, less: u32) {
+    pub(super) fn give_back(&self, key: &K, less: u32) {
         if let Some(done) = self.done.lock().get_mut(key) {
             done.count = done.count.saturating_sub(less);
         }
     }
 
+    /// How much a key did within its window.
+    pub(super) fn count(&self, key: &K, now: Instant) -> u32 {
+        let all = self.done.lock();
+        all.get(key).filter(|done| !done.is_past(self.window, now)).map_or(0, |done| done.count)
+    }
+
     /// Whether a key has reached the limit.
-    fn is_reached(&self, key: &K, now: Instant) -> bool {
+    pub(super) fn is_reached(&self, key: &K, now: Instant) -> bool {
         let all = self.done.lock();
         all.get(key).is_some_and(|done| done.count >= self.max && !done.is_past(self.window, now))
     }

@@ -5,6 +5,7 @@
 //! - A token counts under the key that it was issued under: exchanging the key ends all of them.
 //! - What a check found out is kept by the token's hash and holds for the signature alone; expiry and revocation are looked at each time.
 
+mod anonymous;
 mod enrolment;
 mod fetch;
 #[cfg(feature = "fuzz")]
@@ -21,15 +22,16 @@ use parking_lot::Mutex;
 use satgas_domain::{policy, time::Instant};
 use satgas_proto::v1::{self, access_event::Body};
 
+pub(crate) use self::{
+    anonymous::Anonymous,
+    keys::{HeadKey, Keys},
+    limits::{Failures, Metered, Quotas, Reserved, Underway, Wait},
+    service::IdentityApi,
+};
 pub use self::{
     fetch::FetchError,
     keys::KeyError,
     openid::{Issuer, IssuerError, RoleRule},
-};
-pub(crate) use self::{
-    keys::{HeadKey, Keys},
-    limits::{Failures, Metered, Quotas, Reserved, Underway, Wait},
-    service::IdentityApi,
 };
 use crate::access::{AccessError, AccessLog, State, end, person};
 

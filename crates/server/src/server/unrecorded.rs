@@ -48,6 +48,7 @@ impl Services {
             identity: Arc::clone(&identity),
             failures: Arc::new(Failures::new(1_000)),
             quotas: Arc::new(Quotas::new(0, 0, 0)),
+            publics: Anonymous::new(0, 0),
             sights: sights(&Config::default(), &log).unwrap(),
         });
         let streams = Streams {

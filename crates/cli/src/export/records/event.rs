@@ -70,7 +70,10 @@ fn submission(body: &Body) -> Option<&v1::Submission> {
         | Body::QuarantineDecided(_)
         | Body::CaseAssigned(_)
         | Body::CaseUnassigned(_)
-        | Body::ErasureDeclined(_) => None,
+        | Body::ErasureDeclined(_)
+        | Body::PublicReportReceived(_)
+        | Body::PublicReportTriaged(_)
+        | Body::PublicReportMessage(_) => None,
     }
 }
 
