@@ -2,10 +2,10 @@
 
 use satgas_domain::policy::Rpc;
 use satgas_proto::{
-    follow_up::Code,
+    follow_up,
     v1::{self, AccessRefusal, public_report_service_server::PublicReportService, triage_report_request::Decision},
 };
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
 use super::{Authorized, CaseIds, Pass};
 use crate::{identity::Metered, status};
@@ -20,7 +20,13 @@ impl<S: PublicReportService> PublicReportService for Authorized<S> {
         pass.permit().await?;
         // Whoever did not get the answer sends it again, however much was sent meanwhile.
         if self.gate.engine.has_report(&request.get_ref().report_id).await.map_err(status::public)? {
-            return self.inner.send_report(request).await;
+            pass.repeats_for_public()?;
+            return match self.inner.send_report(request).await {
+                Err(taken) if taken.code() == Code::AlreadyExists => {
+                    Err(pass.refuse_as(AccessRefusal::IdTaken, taken).await)
+                }
+                answer => answer,
+            };
         }
         pass.takes_from_public()?;
         let answer = self.inner.send_report(request).await;
@@ -37,11 +43,12 @@ impl<S: PublicReportService> PublicReportService for Authorized<S> {
         if pass.is_suspect() || self.gate.publics.has_guessed_too_much(std::time::Instant::now()) {
             return Err(status::too_many_refusals());
         }
-        let hash = request.get_ref().code.parse::<Code>().map(|code| code.hash()).unwrap_or_default();
+        let hash = request.get_ref().code.parse::<follow_up::Code>().map(|code| code.hash()).unwrap_or_default();
         if !self.gate.engine.has_code(hash).await.map_err(status::public)? {
             self.gate.publics.note_guess(std::time::Instant::now());
             return Err(pass.refuse_as(AccessRefusal::BadCode, status::no_such_code()).await);
         }
+        pass.repeats_for_public()?;
         let adds = request.get_ref().message.is_some();
         if adds {
             pass.takes_from_public()?;
@@ -106,6 +113,12 @@ impl<S: PublicReportService> PublicReportService for Authorized<S> {
 }
 
 impl Pass {
+    /// Counts what somebody asks for once more, or says how long to wait.
+    fn repeats_for_public(&self) -> Result<(), Status> {
+        let taken = self.gate.publics.repeat(self.source, std::time::Instant::now());
+        taken.map_err(status::too_many_reports)
+    }
+
     /// Counts what comes from the public, or says when there is room for it.
     fn takes_from_public(&self) -> Result<(), Status> {
         let taken = self.gate.publics.take(self.source, std::time::Instant::now());

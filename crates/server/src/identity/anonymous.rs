@@ -22,6 +22,9 @@ const HOUR: Duration = Duration::from_secs(3_600);
 /// Codes in a minute that may be none, of all sources together.
 const GUESSES_MAX: u32 = 600;
 
+/// Times in an hour that one source follows up a report, or sends one again that was received: cheap, but not for nothing.
+const REPEATS_MAX: u32 = 600;
+
 /// A source, as it is kept within an hour.
 type Source = [u8; 16];
 
@@ -38,6 +41,7 @@ struct State {
     since: Option<Instant>,
     key: Zeroizing<[u8; 32]>,
     sources: Limit<Source>,
+    repeats: Limit<Source>,
     /// When the budget will be full again.
     full_at: Option<Instant>,
 }
@@ -47,8 +51,8 @@ impl Anonymous {
     pub(crate) fn new(of_source: u32, of_all: u32) -> Self {
         let every = (of_all > 0).then(|| HOUR / of_all);
         let of_source = if of_source == 0 { u32::MAX } else { of_source };
-        let state =
-            State { since: None, key: Zeroizing::default(), sources: Limit::new(of_source, HOUR), full_at: None };
+        let (sources, repeats) = (Limit::new(of_source, HOUR), Limit::new(REPEATS_MAX, HOUR));
+        let state = State { since: None, key: Zeroizing::default(), sources, repeats, full_at: None };
         Self { of_source, every, state: Mutex::new(state), guesses: Limit::new(GUESSES_MAX, Duration::from_secs(60)) }
     }
 
@@ -68,6 +72,14 @@ impl Anonymous {
         }
         state.full_at = Some(now + used + every);
         Ok(())
+    }
+
+    /// Counts what a source asks for once more, or says how long to wait.
+    pub(crate) fn repeat(&self, source: IpAddr, now: Instant) -> Result<(), Duration> {
+        let mut state = self.state.lock();
+        self.begin_hour(&mut state, now);
+        let source = state.hash(source);
+        state.repeats.take(&source, 1, now).map_err(|wait| wait.time)
     }
 
     /// Takes back one that was not written.
@@ -97,6 +109,7 @@ impl Anonymous {
             state.since = Some(now);
             state.key = Zeroizing::new(rand::random());
             state.sources = Limit::new(self.of_source, HOUR);
+            state.repeats = Limit::new(REPEATS_MAX, HOUR);
         }
     }
 }
@@ -165,6 +178,16 @@ mod tests {
         assert_ne!(*state.key, key);
         assert_ne!(state.hash(address(1)), hash);
         assert_eq!(state.sources.count(&hash, now + HOUR), 0);
+    }
+
+    #[test]
+    fn what_was_received_is_asked_about_and_sent_again_often_but_not_without_end() {
+        let publics = Anonymous::new(1, 1);
+        let now = Instant::now();
+        assert!((0..REPEATS_MAX).all(|_| publics.repeat(address(1), now).is_ok()));
+        assert!(publics.repeat(address(1), now).is_err());
+        assert!(publics.repeat(address(2), now).is_ok());
+        assert!(publics.take(address(1), now).is_ok(), "reports are counted apart");
     }
 
     #[test]
