@@ -24,6 +24,7 @@ mod ids;
 mod lens;
 mod meter;
 mod open;
+mod proofs;
 mod queue;
 mod sealed;
 mod stepped;
@@ -49,6 +50,7 @@ pub use self::{
     error::{OpenError, QueryError, ReadError, WriteError},
     lens::Lens,
     meter::{Meter, Queued},
+    proofs::{Consistency, Inclusion, TreeHead},
     sealed::{SealError, Unsealed},
     stepped::Stepped,
     submit::{CaseError, Handed, Registered, ResolveError},
@@ -108,6 +110,8 @@ struct Shared {
     meter: Arc<Meter>,
     tail: Arc<Tail>,
     views: Arc<RwLock<Folded>>,
+    /// The Merkle tree over the records, never behind the views.
+    tree: Arc<RwLock<satgas_proof::Tree>>,
     log_id: String,
     vault: Option<Arc<vault::Vault>>,
     judged: tokio::sync::Mutex<deadlines::Judged>,

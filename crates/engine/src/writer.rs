@@ -750,12 +750,13 @@ impl Writer {
         match self.journal.append(self.head.position, &records) {
             Ok(head) => {
                 self.meter.committed(events.len(), started.elapsed(), self.now);
-                self.tail.push(records.freeze(self.head.position + 1));
+                let stored = records.freeze(self.head.position + 1);
+                self.tail.push(stored.clone());
                 self.head = head;
                 self.decided.recorded = Some(self.now);
                 self.published.send_replace(head);
                 self.say(Writable::Yes);
-                Ok(Some(Message::Commit { events, head }))
+                Ok(Some(Message::Commit { events, stored, head }))
             }
             Err(error) => {
                 self.decided.take_back(undo.into_iter(), ids.into_iter());

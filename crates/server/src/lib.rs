@@ -23,6 +23,7 @@ mod look;
 mod master;
 mod metrics;
 mod operator;
+mod proof;
 mod recover;
 mod registry;
 mod restore;
