@@ -80,7 +80,7 @@ impl Tree {
     pub fn of_kept(tiles: Vec<Hash>, tail: Vec<Hash>) -> Option<Self> {
         let mut tree = Self { levels: Vec::new(), tail };
         tiles.into_iter().for_each(|root| tree.add(root));
-        (tree.tail.len() as u64 <= TILE - 1).then_some(tree)
+        ((tree.tail.len() as u64) < TILE).then_some(tree)
     }
 
     /// All that is needed to make it again: the roots of full tiles, and the leaves behind them.
