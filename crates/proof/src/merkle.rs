@@ -299,6 +299,10 @@ pub fn extends((from, from_root): (u64, Hash), (to, to_root): (u64, Hash), proof
 mod tests {
     use super::*;
 
+    fn at(number: u64) -> usize {
+        usize::try_from(number).unwrap()
+    }
+
     fn leaves(count: u64) -> Vec<Hash> {
         (0..count).map(|number| leaf(&number.to_be_bytes())).collect()
     }
@@ -311,8 +315,8 @@ mod tests {
 
     fn tiles(leaves: &[Hash], of: impl IntoIterator<Item = u64>) -> Vec<Tile> {
         let tile = |index: u64| {
-            let start = (index * TILE) as usize;
-            let end = leaves.len().min(start + TILE as usize);
+            let start = at(index * TILE);
+            let end = leaves.len().min(start + at(TILE));
             Tile { index, leaves: leaves[start..end].to_vec() }
         };
         of.into_iter().map(tile).collect()
@@ -345,11 +349,11 @@ mod tests {
         for size in [1, 2, 3, 255, 256, 257, 511, 512, 513, 700, 1_024, 1_025, 1_100] {
             let cut = Tree::cut_tile(size);
             let root = tree.root(size, &tiles(&all, cut)).unwrap();
-            assert_eq!(root, root_of(&all[..size as usize]), "{size}");
+            assert_eq!(root, root_of(&all[..at(size)]), "{size}");
             for index in [0, 1, size / 3, size / 2, size.saturating_sub(2), size - 1].map(|index| index.min(size - 1)) {
                 let proof =
                     tree.prove_inclusion(index, size, &tiles(&all, cut.into_iter().chain([index / TILE]))).unwrap();
-                let leaf = all[index as usize];
+                let leaf = all[at(index)];
                 assert!(includes(leaf, index, (size, root), &proof), "{index} of {size}");
                 assert!(!includes(leaf, index + 1, (size, root), &proof) || size == 1);
                 assert!(!includes([0; 32], index, (size, root), &proof));
@@ -364,7 +368,7 @@ mod tests {
             {
                 let both = [Tree::cut_tile(from), cut].into_iter().flatten();
                 let proof = tree.prove_consistency(from, size, &tiles(&all, both)).unwrap();
-                let old = root_of(&all[..from as usize]);
+                let old = root_of(&all[..at(from)]);
                 assert!(extends((from, old), (size, root), &proof), "{from} to {size}");
                 assert!(!extends((from, [1; 32]), (size, root), &proof));
                 assert!(!extends((from, old), (size, [1; 32]), &proof));

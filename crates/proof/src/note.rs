@@ -189,7 +189,7 @@ mod tests {
         let witnessed = format!("{note}\u{2014} witness.example {}\n", STANDARD.encode([9; 76]));
         assert_eq!(open(&witnessed, &public(7)), Ok(TEXT));
         for bad in ["", "\n\n", TEXT, &format!("{note}no signature\n"), &"x\n\n".repeat(40_000)] {
-            assert_eq!(open(bad, &public(7)).is_err(), true, "{}", bad.len());
+            assert!(open(bad, &public(7)).is_err(), "{}", bad.len());
         }
     }
 

@@ -24,12 +24,17 @@ fn public() -> PublicKey {
     PublicKey::of(LOG, &key()).of_checkpoints()
 }
 
+/// A number of leaves or hashes as an index.
+fn at(number: u64) -> usize {
+    usize::try_from(number).expect("these trees are small")
+}
+
 /// The hashes that the other implementation keeps.
 struct Stored(Vec<tlog_tiles::Hash>);
 
 impl HashReader for Stored {
     fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<tlog_tiles::Hash>, tlog_tiles::Error> {
-        Ok(indexes.iter().map(|index| self.0[usize::try_from(*index).unwrap()]).collect())
+        Ok(indexes.iter().map(|index| self.0[at(*index)]).collect())
     }
 }
 
@@ -49,7 +54,7 @@ impl Both {
             assert_eq!(leaf, record_hash(record.as_bytes()).0);
             both.tree.push(leaf);
             both.leaves.push(leaf);
-            let more = stored_hashes(number, record.as_bytes(), &both.stored).unwrap();
+            let more = stored_hashes(number, record.as_bytes(), &both.stored).expect("it has all before");
             both.stored.0.extend(more);
         }
         both
@@ -58,15 +63,15 @@ impl Both {
     fn tiles(&self, indices: impl IntoIterator<Item = u64>) -> Vec<Tile> {
         let mut tiles = Vec::new();
         for index in indices {
-            let start = usize::try_from(index * TILE).unwrap();
-            let end = self.leaves.len().min(start + usize::try_from(TILE).unwrap());
+            let start = at(index * TILE);
+            let end = self.leaves.len().min(start + at(TILE));
             tiles.push(Tile { index, leaves: self.leaves[start..end].to_vec() });
         }
         tiles
     }
 
     fn root(&self, size: u64) -> Hash {
-        self.tree.root(size, &self.tiles(Tree::cut_tile(size))).unwrap()
+        self.tree.root(size, &self.tiles(Tree::cut_tile(size))).expect("the tree has so many leaves")
     }
 }
 
@@ -92,7 +97,7 @@ fn each_checks_the_proofs_of_the_other_for_trees_of_any_size() {
 
         let tiles = both.tiles(Tree::cut_tile(size).into_iter().chain([index / TILE]));
         let proof = both.tree.prove_inclusion(index, size, &tiles).unwrap();
-        let leaf = both.leaves[usize::try_from(index).unwrap()];
+        let leaf = both.leaves[at(index)];
         let (their_root, their_leaf) = (tlog_tiles::Hash(root), tlog_tiles::Hash(leaf));
         check_record(&theirs(&proof), size, their_root, index, their_leaf).unwrap();
         let made_there = ours(&prove_record(size, index, &both.stored).unwrap());
@@ -117,7 +122,7 @@ fn both_refuse_the_same_proofs() {
         let size = dice.random_range(2..=700u64);
         let (index, from) = (dice.random_range(0..size), dice.random_range(1..size));
         let (root, old) = (both.root(size), both.root(from));
-        let leaf = both.leaves[usize::try_from(index).unwrap()];
+        let leaf = both.leaves[at(index)];
         let spoil = |dice: &mut ChaCha8Rng, mut proof: Vec<Hash>| {
             match dice.random_range(0..4) {
                 0 => proof.push([1; 32]),
