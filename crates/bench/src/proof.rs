@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use prost::Message as _;
+use prost::Message;
 use satgas_proof::{
     Checkpoint, PublicKey, Tree,
     file::{Entry, Proof, RecordProof, Since, read},
