@@ -1,4 +1,4 @@
-//! The head of a log, signed by its server: a signed note as C2SP describes it (<https://c2sp.org/signed-note>), in the form of a checkpoint
+//! The head of a log, signed by its server: a [signed note](satgas_proof::note) as C2SP describes it (<https://c2sp.org/signed-note>), in the form of a checkpoint
 //! (<https://c2sp.org/tlog-checkpoint>): origin, number of records, hash.
 //!
 //! ```text
@@ -14,30 +14,12 @@
 use std::{fmt, str::FromStr};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
+use ed25519_dalek::SigningKey;
 use satgas_journal::{Hash, Head};
-use sha2::{Digest as _, Sha256};
+use satgas_proof::note;
+pub use satgas_proof::note::{NoteError, PublicKey};
 
 use crate::Log;
-
-/// Ed25519 in a signed note.
-const ALGORITHM: u8 = 1;
-/// What every line of a signature begins with: an em dash.
-const DASH: &str = "\u{2014} ";
-
-/// Why a note says nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoteError {
-    /// It is no signed head.
-    #[error("it is no signed head of a log")]
-    Form,
-    /// The text is no key.
-    #[error("it is no key such as satgas/<log id>+<8 hexadecimal digits>+<base64>")]
-    Key,
-    /// Another key signed it, or nobody.
-    #[error("it is not signed with that key")]
-    NotSigned,
-}
 
 /// Which log, and where it ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,30 +36,15 @@ impl LogHead {
     /// The signed note.
     #[must_use]
     pub fn sign(&self, key: &SigningKey) -> String {
-        let text = self.to_string();
-        let public = PublicKey::of(&self.log_id, key);
-        let signature = [&public.id()[..], &key.sign(text.as_bytes()).to_bytes()].concat();
-        format!("{text}\n{DASH}{} {}\n", public.name, STANDARD.encode(signature))
+        note::sign(&self.to_string(), key, PublicKey::of(&self.log_id, key).name())
     }
 
     /// Reads a note that was signed with a key.
     ///
     /// # Errors
     /// When it is none, or that key did not sign it.
-    pub fn open(note: &str, key: &PublicKey) -> Result<Self, NoteError> {
-        let (body, signatures) = note.split_once("\n\n").ok_or(NoteError::Form)?;
-        let text = format!("{body}\n");
-        let mut signed = signatures.lines().filter_map(|line| line.strip_prefix(DASH)?.split_once(' '));
-        let is_by_key = |(name, signature): (&str, &str)| {
-            let bytes = STANDARD.decode(signature).ok().filter(|_| name == key.name)?;
-            let (id, signature) = bytes.split_first_chunk()?;
-            let signature = Signature::from_slice(signature).ok().filter(|_| *id == key.id())?;
-            key.key.verify_strict(text.as_bytes(), &signature).ok()
-        };
-        if !signed.any(|line| is_by_key(line).is_some()) {
-            return Err(NoteError::NotSigned);
-        }
-        let head: Self = text.parse()?;
+    pub fn open(signed: &str, key: &PublicKey) -> Result<Self, NoteError> {
+        let head: Self = note::open(signed, key)?.parse()?;
         // A key signs for the log that it is named after and for no other.
         if key.log_id() == head.log_id { Ok(head) } else { Err(NoteError::NotSigned) }
     }
@@ -105,57 +72,6 @@ impl FromStr for LogHead {
             (head.to_string() == text).then_some(head)
         };
         parse().ok_or(NoteError::Form)
-    }
-}
-
-/// The public half of the key that a server signs heads with, written as C2SP describes it: name, id, key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PublicKey {
-    name: String,
-    key: VerifyingKey,
-}
-
-impl PublicKey {
-    /// The public half of the key that signs the heads of a log.
-    #[must_use]
-    pub fn of(log_id: &str, key: &SigningKey) -> Self {
-        Self { name: format!("satgas/{log_id}"), key: key.verifying_key() }
-    }
-
-    /// The log that it signs for.
-    #[must_use]
-    pub fn log_id(&self) -> &str {
-        self.name.strip_prefix("satgas/").unwrap_or_default()
-    }
-
-    /// The beginning of a hash of name and key.
-    fn id(&self) -> [u8; 4] {
-        let hash = Sha256::new().chain_update(&self.name).chain_update([b'\n', ALGORITHM]).chain_update(self.key);
-        let hash = hash.finalize();
-        [hash[0], hash[1], hash[2], hash[3]]
-    }
-}
-
-impl fmt::Display for PublicKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let key = [&[ALGORITHM], &self.key.as_bytes()[..]].concat();
-        write!(f, "{}+{:08x}+{}", self.name, u32::from_be_bytes(self.id()), STANDARD.encode(key))
-    }
-}
-
-impl FromStr for PublicKey {
-    type Err = NoteError;
-
-    fn from_str(text: &str) -> Result<Self, NoteError> {
-        let parse = || {
-            let mut parts = text.trim().splitn(3, '+');
-            let (name, _id, key) = (parts.next()?, parts.next()?, STANDARD.decode(parts.next()?).ok()?);
-            let (algorithm, key) = key.split_first()?;
-            let key = VerifyingKey::from_bytes(key.try_into().ok()?).ok()?;
-            let public = Self { name: name.to_owned(), key };
-            (*algorithm == ALGORITHM && public.to_string() == text.trim()).then_some(public)
-        };
-        parse().ok_or(NoteError::Key)
     }
 }
 
@@ -197,14 +113,6 @@ mod tests {
                 // Only the last line break means nothing.
                 assert!(LogHead::open(&changed, &public).is_err() || at + 1 == note.len(), "byte {at}");
             }
-        }
-    }
-
-    #[test]
-    fn what_is_no_key_is_none() {
-        let good = PublicKey::of(ID, &key()).to_string();
-        for bad in ["", "satgas/x", &good[1..], &good.replace('+', "-"), &good[..good.len() - 4]] {
-            assert_eq!(bad.parse::<PublicKey>(), Err(NoteError::Key), "{bad}");
         }
     }
 }

@@ -19,6 +19,8 @@ pub(crate) enum Scenario {
     Latency,
     /// Durable submissions in streams
     Stream,
+    /// The Merkle tree over the records, and proofs of it
+    Proof,
     /// Bytes on disk
     Disk,
     /// A backup beside records that arrive, and restoring it

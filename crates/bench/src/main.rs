@@ -16,6 +16,7 @@ mod nation;
 mod page;
 mod peers;
 mod plan;
+mod proof;
 mod round;
 mod served;
 

@@ -119,6 +119,8 @@ pub(crate) struct Scale {
     pub(crate) sync_time: Duration,
     /// Records for the fold.
     pub(crate) fold_records: usize,
+    /// Records of the trees that are proven of.
+    pub(crate) proven_records: [u64; 2],
     /// Records from a writer to a subscriber.
     pub(crate) latency_records: usize,
     /// Records that the log has at least when it is read back.
@@ -137,6 +139,7 @@ impl Scale {
     const FULL: Self = Self {
         sync_time: Duration::from_secs(2),
         fold_records: 500_000,
+        proven_records: [1_000_000, 10_000_000],
         latency_records: 5_000,
         log_records: 1_000_000,
         paced_records: 50_000,
@@ -147,6 +150,7 @@ impl Scale {
     const QUICK: Self = Self {
         sync_time: Duration::from_millis(200),
         fold_records: 5_000,
+        proven_records: [10_000, 100_000],
         latency_records: 100,
         log_records: 20_000,
         paced_records: 2_000,

@@ -15,6 +15,7 @@ use crate::{
     figures::{Figures, Goal, Scenario, Unit},
     fold, follow, load, machine,
     plan::{Plan, Scale},
+    proof,
     served::{House, Served},
 };
 
@@ -83,6 +84,7 @@ impl Round<'_> {
             Scenario::Append => self.appends().await,
             Scenario::Latency => self.latency().await,
             Scenario::Stream => self.streams().await,
+            Scenario::Proof => self.proofs().await,
             Scenario::Disk => self.disk().await,
             Scenario::Backup => self.backup().await,
             Scenario::Restart => self.restart().await,
@@ -252,6 +254,33 @@ impl Round<'_> {
         self.fill().await?;
         let peak = self.served()?.memory()?.peak as f64 / MIB;
         self.add(Scenario::Stream, "server memory, most, after all streams", Unit::MiB, None, peak);
+        Ok(())
+    }
+
+    /// What the tree costs is the time that it takes on a core for as many records as a server takes in a second, in parts of that second.
+    async fn proofs(&mut self) -> Result<()> {
+        let grown = proof::grow(&mut self.city, self.scale.fold_records)?;
+        let each = grown.took.as_secs_f64() / grown.records as f64;
+        self.add(Scenario::Proof, "records of 300 B hashed into the tree, 1 thread", Unit::PerSecond, None, 1.0 / each);
+        let visits = self.city.visits(self.scale.appends(256));
+        let appended = load::appends(self.channels(256).await?, visits).await?;
+        let visits = self.city.visits(self.scale.streamed(64));
+        let streamed = load::streams(load::connect(self.served()?, 8, 8).await?, visits, 64).await?;
+        self.written += usize::try_from(appended.count + streamed.count)?;
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as f64;
+        for (name, rate) in [("256 writers", appended.rate()), ("8 streams, 64 a message", streamed.rate())] {
+            self.add(Scenario::Proof, &format!("{name}: records recorded"), Unit::PerSecond, None, rate);
+            let what = format!("{name}: the tree's share of the processors' time");
+            self.add(Scenario::Proof, &what, Unit::Percent, Some(Goal::Below(5.0)), 100.0 * each * rate / cores);
+        }
+        for records in self.scale.proven_records {
+            let proven = proof::prove(records)?;
+            let of = format!("proof in a log of {records} records");
+            let microseconds = |took: Duration| took.as_secs_f64() * 1e6;
+            self.add(Scenario::Proof, &format!("{of}: file, at most"), Unit::Bytes, None, proven.bytes_most as f64);
+            self.add(Scenario::Proof, &format!("{of}: made"), Unit::Microseconds, None, microseconds(proven.make));
+            self.add(Scenario::Proof, &format!("{of}: checked"), Unit::Microseconds, None, microseconds(proven.check));
+        }
         Ok(())
     }
 

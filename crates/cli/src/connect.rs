@@ -18,10 +18,10 @@ use satgas_proto::v1::{
     self, audit_service_client::AuditServiceClient, backup_service_client::BackupServiceClient,
     case_service_client::CaseServiceClient, erasure_service_client::ErasureServiceClient,
     evaluation_service_client::EvaluationServiceClient, event_service_client::EventServiceClient,
-    identity_service_client::IdentityServiceClient, public_report_service_client::PublicReportServiceClient,
-    registry_service_client::RegistryServiceClient, rule_service_client::RuleServiceClient,
-    statistics_service_client::StatisticsServiceClient, submission_service_client::SubmissionServiceClient,
-    warning_service_client::WarningServiceClient,
+    identity_service_client::IdentityServiceClient, proof_service_client::ProofServiceClient,
+    public_report_service_client::PublicReportServiceClient, registry_service_client::RegistryServiceClient,
+    rule_service_client::RuleServiceClient, statistics_service_client::StatisticsServiceClient,
+    submission_service_client::SubmissionServiceClient, warning_service_client::WarningServiceClient,
 };
 use tonic::{
     Request, Status,
@@ -200,6 +200,7 @@ impl Connection {
         evaluations: EvaluationServiceClient,
         events: EventServiceClient,
         identity: IdentityServiceClient,
+        proofs: ProofServiceClient,
         registry: RegistryServiceClient,
         reports: PublicReportServiceClient,
         rules: RuleServiceClient,

@@ -30,6 +30,7 @@ mod new_id;
 mod pages;
 mod print;
 mod progress;
+mod proof;
 mod quarantine;
 mod recover;
 mod registry;
@@ -128,6 +129,12 @@ enum Command {
     Verify(verify::Args),
     /// Copy the log and the access log from a running server into a folder, or what is new of them since the last time
     Backup(backup::Args),
+    /// Prove that a record is at its place in the log, as a file that is checked without the server
+    Prove(proof::prove::Args),
+    /// Check a proof with the key alone, without any server
+    CheckProof(proof::check::Args),
+    /// Keep the signed heads of a running server's log in a folder elsewhere, each only if it goes on from the last
+    Heads(proof::heads::Args),
     /// Make a new data folder from a backup, as it was at a point in time, or only check the backup
     Restore(restore::Args),
     /// Salvage a data folder that does not open any more into a new one
@@ -208,6 +215,9 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Audit(args) => audit::run(args, &server()?).await,
             Command::Verify(args) => verify::run(&args),
             Command::Backup(args) => backup::run(args, &server()?).await,
+            Command::Prove(args) => proof::prove::run(args, &server()?).await,
+            Command::CheckProof(args) => proof::check::run(&args),
+            Command::Heads(args) => proof::heads::run(args, &server()?, &cli.way.server).await,
             Command::Restore(args) => restore::run(&args),
             Command::Recover(args) => recover::run(&args),
             Command::Doctor(args) => doctor::run(args, cli.way.clone()).await,

@@ -332,7 +332,7 @@ fn own(assignment: &v1::Assignment) -> &str {
 }
 
 /// "90d", "12h", "15m", "30s".
-fn duration(text: &str) -> Result<pbjson_types::Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<pbjson_types::Duration, String> {
     let wrong = || format!("`{text}` is no duration: write it as 90d, 12h, 15m or 30s");
     let (digits, unit) = text.split_at(text.len() - text.chars().last().map_or(0, char::len_utf8));
     let unit_s = match unit {

@@ -134,6 +134,10 @@ table! {
     ListAccess         "AuditService/ListAccess"              [No   No   No     No       No   All  All  No];
     // The logs as they are stored, identities sealed: whoever runs the server has them on its disk. Recorded as having seen every case.
     CopyLog            "BackupService/CopyLog"                [No   No   No     No       No   No   All  No];
+    // Hashes and a number of records: whoever keeps heads outside needs no token that tells more. A leaf's way is for those who report figures.
+    GetCheckpoint      "ProofService/GetCheckpoint"           [No   No   No     All      All  All  All  No];
+    GetConsistencyProof "ProofService/GetConsistencyProof"    [No   No   No     All      All  All  All  No];
+    GetInclusionProof  "ProofService/GetInclusionProof"       [No   No   No     No       All  All  No   No];
 }
 
 /// Kinds of events that are of a single case.

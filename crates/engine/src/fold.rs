@@ -3,28 +3,37 @@
 use std::sync::{Arc, mpsc::Receiver};
 
 use parking_lot::RwLock;
-use satgas_journal::Head;
+use satgas_journal::{Chunk, Head};
+use satgas_proof::Tree;
 use satgas_proto::v1;
 use tokio::sync::watch;
 
-use crate::{Folded, checkpoint::Checkpoints};
+use crate::{Folded, checkpoint::Checkpoints, proofs};
 
 /// Commits that may wait for the fold: the writer waits when there are more.
 pub(crate) const WAITING_MAX: usize = 16;
 
 /// What the fold is told.
 pub(crate) enum Message {
-    /// A commit, in log order.
-    Commit { events: Vec<v1::Event>, head: Head },
+    /// A commit, in log order, decoded and as it is stored.
+    Commit { events: Vec<v1::Event>, stored: Chunk, head: Head },
     /// The writer's state, to be written as a checkpoint.
     WriterState { state: Vec<u8>, head: Head },
+}
+
+/// Where checkpoints are kept.
+pub(crate) struct Kept {
+    pub(crate) views: Checkpoints,
+    pub(crate) writer: Checkpoints,
+    pub(crate) tree: Checkpoints,
 }
 
 pub(crate) struct Fold {
     pub(crate) views: Arc<RwLock<Folded>>,
     pub(crate) published: watch::Sender<u64>,
-    /// Of the views and of the writer's state.
-    pub(crate) checkpoints: Option<(Checkpoints, Checkpoints)>,
+    /// The Merkle tree over the records.
+    pub(crate) tree: Arc<RwLock<Tree>>,
+    pub(crate) checkpoints: Option<Kept>,
     pub(crate) checkpoint_every: u64,
     pub(crate) checkpointed: u64,
 }
@@ -41,7 +50,13 @@ impl Fold {
     /// Takes a commit into the views, or writes the writer's state.
     pub(crate) fn turn(&mut self, message: Message) {
         match message {
-            Message::Commit { events, head } => {
+            Message::Commit { events, stored, head } => {
+                // Hashed before anybody waits for it, and in the tree before anybody is told of the position.
+                let leaves = proofs::leaves(&stored);
+                drop(stored);
+                let mut tree = self.tree.write();
+                leaves.into_iter().for_each(|leaf| tree.push(leaf));
+                drop(tree);
                 let mut folded = self.views.write();
                 for event in &events {
                     folded.views.apply(event);
@@ -54,8 +69,8 @@ impl Fold {
                 }
             }
             Message::WriterState { state, head } => {
-                if let Some((_, writer)) = &self.checkpoints {
-                    report(writer.write_encoded(head, &state));
+                if let Some(kept) = &self.checkpoints {
+                    report(kept.writer.write_encoded(head, &state));
                 }
             }
         }
@@ -66,16 +81,18 @@ impl Fold {
         self.checkpoint();
     }
 
-    /// Writes a checkpoint of the views. Queries go on meanwhile: only this thread ever writes the views.
+    /// Writes checkpoints of the views and the tree. Queries go on meanwhile: only this thread ever writes them.
     fn checkpoint(&mut self) {
-        let Some((checkpoints, _)) = &self.checkpoints else { return };
+        let Some(kept) = &self.checkpoints else { return };
         let folded = self.views.read();
         let head = folded.head;
         if head.position == self.checkpointed {
             return;
         }
-        report(checkpoints.write(head, &folded.views));
+        report(kept.views.write(head, &folded.views));
         drop(folded);
+        // It stands where the views do: only this thread moves them.
+        report(kept.tree.write(head, &self.tree.read().kept()));
         self.checkpointed = head.position;
     }
 }

@@ -24,6 +24,7 @@ mod ids;
 mod lens;
 mod meter;
 mod open;
+mod proofs;
 mod public;
 mod queue;
 mod sealed;
@@ -50,6 +51,7 @@ pub use self::{
     error::{OpenError, QueryError, ReadError, WriteError},
     lens::Lens,
     meter::{Meter, Queued},
+    proofs::{Consistency, Inclusion, TreeHead},
     public::{FollowedUp, MessageRead, ReportRead},
     sealed::{SealError, Unsealed},
     stepped::Stepped,
@@ -110,6 +112,8 @@ struct Shared {
     meter: Arc<Meter>,
     tail: Arc<Tail>,
     views: Arc<RwLock<Folded>>,
+    /// The Merkle tree over the records, never behind the views.
+    tree: Arc<RwLock<satgas_proof::Tree>>,
     log_id: String,
     vault: Option<Arc<vault::Vault>>,
     judged: tokio::sync::Mutex<deadlines::Judged>,

@@ -12,15 +12,17 @@ use satgas_domain::{
     time::{Calendar, Instant},
     views::{self, Views},
 };
-use satgas_journal::{Head, Journal, Records};
+use satgas_journal::{Chunk, Head, Journal, Records};
+use satgas_proof::{Tree, merkle};
 use satgas_proto::v1::{self, event::Body};
 use tokio::sync::{Semaphore, watch};
 
 use crate::{
     Clock, Engine, Folded, OpenError, Options, Shared,
     checkpoint::Checkpoints,
-    fold::{self, Fold, Message},
+    fold::{self, Fold, Kept, Message},
     meter::Meter,
+    proofs,
     queue::{Receiver, queue},
     tail::Tail,
     vault::Vault,
@@ -62,25 +64,27 @@ pub(crate) fn prepare(
     let checkpoints = match &options.checkpoints {
         Some(folder) => {
             let of = |name, version| Checkpoints::new(folder, name, version).map_err(OpenError::Checkpoints);
-            Some((of("views", views::VERSION)?, of("writer", writer::VERSION)?))
+            let (views, writer) = (of("views", views::VERSION)?, of("writer", writer::VERSION)?);
+            Some(Kept { views, writer, tree: of("tree", proofs::VERSION)? })
         }
         None => None,
     };
-    let restored =
-        checkpoints.as_ref().map(|(v, w)| (v.newest::<Views>(journal.as_ref()), w.newest::<Decided>(journal.as_ref())));
-    let (of_views, of_writer) = restored.unwrap_or_default();
-    let (views_head, views) = match of_views {
+    let kept = checkpoints.as_ref();
+    let (views_head, views) = match kept.and_then(|kept| kept.views.newest::<Views>(journal.as_ref())) {
         Some((head, views)) => (head, views.restored()?),
         None => (Head::EMPTY, Views::new(&opened.time_zone)?),
     };
+    let of_writer = kept.and_then(|kept| kept.writer.newest::<Decided>(journal.as_ref()));
     let (writer_head, decided) = of_writer.unwrap_or((Head::EMPTY, Decided::default()));
+    let of_tree = kept.and_then(|kept| kept.tree.newest::<proofs::Kept>(journal.as_ref()));
+    let tree = of_tree.and_then(|(head, tree)| proofs::restored(tree, head.position)).unwrap_or_default();
     let calendar = Calendar::new(&opened.time_zone)?;
     let folding = ((views_head.position, views), (writer_head.position, decided));
-    let (views, decided) = replay(journal.as_ref(), &calendar, folding.0, folding.1)?;
+    let (views, decided, tree) = replay(journal.as_ref(), &calendar, folding.0, folding.1, tree)?;
     let vault = options.vault.clone().map(Vault::open).transpose()?.map(Arc::new);
     let sealed = (opened.log_id, vault);
     let folded = ((views_head.position, views), (writer_head.position, decided));
-    Ok(assemble(journal, clock, options, checkpoints, calendar, sealed, folded))
+    Ok(assemble(journal, clock, options, checkpoints, calendar, sealed, folded, tree))
 }
 
 fn begin_log(journal: &dyn Journal, clock: &dyn Clock, options: &Options) -> Result<(), OpenError> {
@@ -112,20 +116,32 @@ fn log_opened(journal: &dyn Journal) -> Result<v1::LogOpened, OpenError> {
     }
 }
 
-/// Folds what follows the checkpoints into both states. One thread reads, decodes and folds what the writer decides against; this one folds
-/// the views, which takes as long.
+/// Folds what follows the checkpoints into all states. One thread reads, hashes into the tree, decodes and folds what the writer decides
+/// against; this one folds the views, which takes as long.
 fn replay(
     journal: &dyn Journal,
     calendar: &Calendar,
     (views_at, mut views): (u64, Views),
     (writer_at, mut decided): (u64, Decided),
-) -> Result<(Views, Decided), OpenError> {
+    mut tree: Tree,
+) -> Result<(Views, Decided, Tree), OpenError> {
     std::thread::scope(|scope| {
         let (send, decoded) = sync_channel::<Vec<v1::Event>>(CHUNKS_WAITING);
         let reading = scope.spawn(move || {
-            let (mut after, head) = (views_at.min(writer_at), journal.head().position);
+            let (folded, head) = (views_at.min(writer_at), journal.head().position);
+            let mut after = folded.min(tree.size());
             while after < head {
-                let events = decode(journal, &mut after)?;
+                let chunk = journal.read(after, REPLAY_BYTES)?;
+                after = chunk.last();
+                let known = tree.size();
+                for (_, record) in chunk.records().skip_while(|(position, _)| *position <= known) {
+                    tree.push(merkle::leaf(&record));
+                }
+                // A tree without a checkpoint is made from the bytes alone.
+                if after <= folded {
+                    continue;
+                }
+                let events = decode(&chunk)?;
                 for event in events.iter().filter(|event| event.position > writer_at) {
                     decided.apply(calendar, event);
                 }
@@ -133,35 +149,35 @@ fn replay(
                     break;
                 }
             }
-            Ok::<_, OpenError>(decided)
+            Ok::<_, OpenError>((decided, tree))
         });
         for event in decoded.into_iter().flatten().filter(|event| event.position > views_at) {
             views.apply(&event);
         }
-        let decided = reading.join().unwrap_or_else(|panicked| std::panic::resume_unwind(panicked))?;
-        Ok((views, decided))
+        let (decided, tree) = reading.join().unwrap_or_else(|panicked| std::panic::resume_unwind(panicked))?;
+        Ok((views, decided, tree))
     })
 }
 
-fn decode(journal: &dyn Journal, after: &mut u64) -> Result<Vec<v1::Event>, OpenError> {
-    let chunk = journal.read(*after, REPLAY_BYTES)?;
+fn decode(chunk: &Chunk) -> Result<Vec<v1::Event>, OpenError> {
     let mut events = Vec::with_capacity(usize::try_from(chunk.count).unwrap_or_default());
     for (position, bytes) in chunk.records() {
         let event = v1::Event::decode(bytes.as_ref()).ok().filter(|event| event.position == position);
         events.push(event.ok_or(OpenError::Event { position })?);
     }
-    *after = chunk.last();
     Ok(events)
 }
 
+#[expect(clippy::too_many_arguments, reason = "all that an engine is made of, given once")]
 fn assemble(
     journal: Arc<dyn Journal>,
     clock: Arc<dyn Clock>,
     options: &Options,
-    checkpoints: Option<(Checkpoints, Checkpoints)>,
+    checkpoints: Option<Kept>,
     calendar: Calendar,
     (log_id, vault): (String, Option<Arc<Vault>>),
     ((views_at, views), (writer_at, decided)): ((u64, Views), (u64, Decided)),
+    tree: Tree,
 ) -> (Engine, Workers, mpsc::Receiver<Message>) {
     let head = journal.head();
     let checkpoint_every = if checkpoints.is_some() { options.checkpoint_every.max(1) } else { u64::MAX };
@@ -174,6 +190,7 @@ fn assemble(
     let meter = Arc::new(Meter::new(decided.recorded));
     let tail = Arc::new(Tail::new(options.tail_bytes_max));
     let views = Arc::new(RwLock::new(Folded { views, head }));
+    let tree = Arc::new(RwLock::new(tree));
 
     let writer = Writer::new(
         Arc::clone(&journal),
@@ -190,6 +207,7 @@ fn assemble(
     );
     let fold = Fold {
         views: Arc::clone(&views),
+        tree: Arc::clone(&tree),
         published: folded_sender,
         checkpoints,
         checkpoint_every,
@@ -206,6 +224,7 @@ fn assemble(
         meter,
         tail,
         views,
+        tree,
         log_id,
         vault,
         judged: tokio::sync::Mutex::default(),

@@ -809,12 +809,13 @@ impl Writer {
         match self.journal.append(self.head.position, &records) {
             Ok(head) => {
                 self.meter.committed(events.len(), started.elapsed(), self.now);
-                self.tail.push(records.freeze(self.head.position + 1));
+                let stored = records.freeze(self.head.position + 1);
+                self.tail.push(stored.clone());
                 self.head = head;
                 self.decided.recorded = Some(self.now);
                 self.published.send_replace(head);
                 self.say(Writable::Yes);
-                Ok(Some(Message::Commit { events, head }))
+                Ok(Some(Message::Commit { events, stored, head }))
             }
             Err(error) => {
                 self.decided.take_back(undo.into_iter(), ids.into_iter());
@@ -876,13 +877,13 @@ fn rests_on_pending(outcome: &Result<Outcome, CaseError>, durable: u64) -> bool 
     }
 }
 
-/// That a record which waited was sent again by somebody with the right.
 /// Why another content is not taken under an id.
 fn used_up() -> Violation {
     let reason = format!("stands for {CONTENTS_MAX} contents already: send this one under a new id");
     Violation { field: "submission_id".to_owned(), reason }
 }
 
+/// That a record which waited was sent again by somebody with the right.
 fn resent(position: u64) -> v1::QuarantineDecided {
     let verdict = v1::QuarantineVerdict::Resent.into();
     let decision = v1::QuarantineDecision { quarantined_position: position, verdict, ..Default::default() };

@@ -23,6 +23,7 @@ mod look;
 mod master;
 mod metrics;
 mod operator;
+mod proof;
 mod public;
 mod recover;
 mod registry;

@@ -25,6 +25,7 @@ use satgas_proto::{
         evaluation_service_server::{self, EvaluationServiceServer},
         event_service_server,
         identity_service_server::IdentityServiceServer,
+        proof_service_server::{self, ProofServiceServer},
         public_report_service_server::{self, PublicReportServiceServer},
         registry_service_server::{self, RegistryServiceServer},
         rule_service_server::{self, RuleServiceServer},
@@ -52,6 +53,7 @@ use crate::{
     listen::{Limits, Served, connections},
     master::{self, MasterKeyError},
     metrics::{self, Calls, Figures, Subscribers, Watch},
+    proof::Proofs,
     public::PublicReports,
     registry::RegistryApi,
     rules::Rules,
@@ -479,6 +481,7 @@ async fn routes(gate: &Arc<Gate>, log: v1::LogOpened, key: HeadKey, streams: &St
     };
     let audit = Audit { engine: engine.clone(), access: Arc::clone(&gate.access) };
     let access = Arc::clone(&gate.access);
+    let proofs = Proofs { engine: engine.clone(), key: key.clone() };
     let backups = Backups { engine: engine.clone(), access, key, streams: streams.clone() };
     let submissions = SubmissionServiceServer::new(behind(gate, submissions));
     let registry = RegistryServiceServer::new(behind(gate, registry));
@@ -495,6 +498,7 @@ async fn routes(gate: &Arc<Gate>, log: v1::LogOpened, key: HeadKey, streams: &St
         .add_service(IdentityServiceServer::new(behind(gate, identity)).max_decoding_message_size(OPEN_BYTES_MAX))
         .add_service(AuditServiceServer::new(behind(gate, audit)))
         .add_service(BackupServiceServer::new(behind(gate, backups)).max_decoding_message_size(OPEN_BYTES_MAX))
+        .add_service(ProofServiceServer::new(behind(gate, proofs)).max_decoding_message_size(OPEN_BYTES_MAX))
         .add_service(health_service.max_decoding_message_size(OPEN_BYTES_MAX))
         .add_service(reflection.max_decoding_message_size(OPEN_BYTES_MAX)))
 }
@@ -553,6 +557,7 @@ async fn tell_health(health: &HealthReporter, writable: Writable) {
     for service in [
         event_service_server::SERVICE_NAME,
         evaluation_service_server::SERVICE_NAME,
+        proof_service_server::SERVICE_NAME,
         statistics_service_server::SERVICE_NAME,
         warning_service_server::SERVICE_NAME,
     ] {

@@ -39,6 +39,12 @@ const RULES: &[Rule] = &[
         because: "the journal keeps opaque bytes and knows neither the domain nor the network",
     },
     Rule {
+        package: "satgas-proof",
+        forbidden: &["prost*", "tonic*", "tokio", "axum", "hyper", "sled", "jiff", "satgas-*"],
+        reach: Reach::Anywhere,
+        because: "whoever checks a proof needs no server, no clock and nothing of how records are stored",
+    },
+    Rule {
         package: "satgas-engine",
         forbidden: &["tonic*", "axum", "hyper", "h2", "rustls"],
         reach: Reach::Anywhere,

@@ -18,10 +18,12 @@ use crate::workspace::{self, Workspace};
 
 /// The highest exposure that `systemd-analyze security` may give to a unit, in tenths: below 2 is what it calls OK.
 const EXPOSURE_MAX: &str = "20";
-const UNITS: [&str; 5] = [
+const UNITS: [&str; 7] = [
     "satgas.service",
     "satgas-backup.service",
     "satgas-backup.timer",
+    "satgas-heads.service",
+    "satgas-heads.timer",
     "satgas-vault-backup.service",
     "satgas-vault-backup.timer",
 ];
@@ -32,7 +34,7 @@ const COMPLETIONS: [(&str, &str); 3] = [
     ("fish", "usr/share/fish/vendor_completions.d/satgas.fish"),
 ];
 /// Settings that an update leaves as the operator made them.
-const SETTINGS: [&str; 2] = ["satgas.toml", "backup.env"];
+const SETTINGS: [&str; 3] = ["satgas.toml", "backup.env", "heads.env"];
 const SCRIPTS: [&str; 3] = ["postinst", "prerm", "postrm"];
 
 /// What to pack.
@@ -253,7 +255,7 @@ mod tests {
         let control = folder.path().join("control");
         workspace::read(Command::new("dpkg-deb").arg("--control").arg(&package).arg(&control)).unwrap();
         let conffiles = fs::read_to_string(control.join("conffiles")).unwrap();
-        assert_eq!(conffiles, "/etc/satgas/satgas.toml\n/etc/satgas/backup.env\n");
+        assert_eq!(conffiles, "/etc/satgas/satgas.toml\n/etc/satgas/backup.env\n/etc/satgas/heads.env\n");
         let sums = fs::read_to_string(control.join("md5sums")).unwrap();
         assert!(sums.lines().any(|line| line.ends_with("  usr/bin/satgas")) && !sums.contains("DEBIAN"), "{sums}");
     }

@@ -46,7 +46,7 @@ fn endings<K: ValueEnum>() -> String {
 
 /// The unfinished file.
 #[derive(Debug)]
-pub(super) struct Draft {
+pub(crate) struct Draft {
     file: NamedTempFile,
     path: PathBuf,
     force: bool,
@@ -57,7 +57,7 @@ impl Draft {
     ///
     /// # Errors
     /// When the place cannot be taken, before anything is asked of the server.
-    pub(super) fn beside(path: &Path, force: bool) -> anyhow::Result<Self> {
+    pub(crate) fn beside(path: &Path, force: bool) -> anyhow::Result<Self> {
         let folder = match path.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
@@ -81,15 +81,20 @@ impl Draft {
     }
 
     /// To write to.
-    pub(super) fn file(&self) -> &File {
+    pub(crate) fn file(&self) -> &File {
         self.file.as_file()
+    }
+
+    /// Where it lies until then.
+    pub(super) fn path(&self) -> &Path {
+        self.file.path()
     }
 
     /// Puts the finished file in its place.
     ///
     /// # Errors
     /// When it cannot be brought to disk, or another file took the place in the meantime.
-    pub(super) fn publish(self) -> anyhow::Result<()> {
+    pub(crate) fn publish(self) -> anyhow::Result<()> {
         let Self { file, path, force } = self;
         file.as_file().sync_all().with_context(|| format!("{} could not be brought to disk", path.display()))?;
         refuse_another(&path, force)?;

@@ -2,12 +2,20 @@
 //!
 //! Invariant: all of them show one log position, or there is no file.
 
-use std::io::{self, BufWriter, Write};
+use std::{
+    io::{self, BufWriter, Write},
+    path::PathBuf,
+};
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use jiff::tz::TimeZone;
+use satgas_proof::{
+    Checkpoint,
+    file::{ExportProof, Since},
+};
 use satgas_proto::v1::{self, AreaLevel};
+use tonic::Code;
 
 use super::{
     draft::{Draft, Target, target},
@@ -19,9 +27,10 @@ use super::{
 };
 use crate::{
     as_of,
-    connect::Connection,
+    connect::{Connection, unary},
     evaluate::{Levels, Selection, basis},
     print::{self, hex},
+    proof::{self, check},
     time,
 };
 
@@ -47,6 +56,9 @@ pub(crate) struct Args {
     /// Replace a file that is there
     #[arg(long)]
     force: bool,
+    /// Also prove that the log goes on from this checkpoint, which was kept before (see `satgas heads`)
+    #[arg(long, value_name = "FILE")]
+    since: Option<PathBuf>,
 }
 
 /// What a file of evaluations is.
@@ -86,14 +98,25 @@ impl Report {
 /// Evaluates and writes.
 pub(super) async fn run(args: &Args, server: &Connection) -> anyhow::Result<()> {
     let draft = Draft::beside(&args.to.path, args.force)?;
+    let proof_path = args.to.path.with_added_extension("proof");
+    let proof_draft = Draft::beside(&proof_path, args.force)?;
     let report = read(args, server).await?;
+    let head = signed_head(args, server, report.standing.basis.position).await?;
     match args.to.kind {
         Kind::Csv => write_csv(&report, BufWriter::new(draft.file()))?,
         Kind::Xlsx => workbook::write(&report, BufWriter::new(draft.file()))?,
         Kind::Parquet => write_parquet(&report, draft.file())?,
     }
+    let file = args.to.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let sha256 = check::hash_of(draft.path())?;
     draft.publish()?;
     let mut out = io::stdout().lock();
+    let proven = head.is_some();
+    if let Some((checkpoint, since, note)) = head {
+        let proof = ExportProof { file, sha256, position: checkpoint.size, since, note };
+        proof_draft.file().write_all(proof.to_text().as_bytes())?;
+        proof_draft.publish()?;
+    }
     let Standing { period, basis, .. } = &report.standing;
     print::banner(&mut out, basis.sample_data)?;
     let Levels { asked, kecamatan, kota } = &report.levels;
@@ -101,7 +124,38 @@ pub(super) async fn run(args: &Args, server: &Connection) -> anyhow::Result<()> 
     let v1::Basis { position, head_hash, .. } = basis;
     let (file, period, head) = (args.to.path.display(), &period.code, hex(head_hash, 16));
     writeln!(out, "{file}: {parts} of {period} at log position {position}, head {head}")?;
+    match proven {
+        true => writeln!(out, "{}: the signed head that they stand on (`satgas check-proof`)", proof_path.display())?,
+        false => eprintln!("satgas: this server signs no checkpoints, so there is no proof beside the file"),
+    }
     Ok(())
+}
+
+/// The signed checkpoint of the figures' position, and what shows that it goes on from one that was kept; `None` from a server that signs none.
+async fn signed_head(
+    args: &Args,
+    server: &Connection,
+    position: u64,
+) -> anyhow::Result<Option<(Checkpoint, Option<Since>, String)>> {
+    let request = unary(v1::GetCheckpointRequest { size: position });
+    let answer = match server.proofs().get_checkpoint(request).await {
+        Ok(answer) => answer.into_inner(),
+        Err(status) if status.code() == Code::Unimplemented => return Ok(None),
+        Err(status) => return Err(status.into()),
+    };
+    let (checkpoint, _, note) = proof::opened(answer.checkpoint)?;
+    if checkpoint.size != position {
+        bail!("the server signed a checkpoint of {} records for figures at {position}", checkpoint.size);
+    }
+    let since = match &args.since {
+        Some(kept) => {
+            let known = Checkpoint::read_unchecked(&proof::read_checkpoint(kept)?);
+            let known = known.with_context(|| kept.display().to_string())?;
+            proof::since(server, &known, &checkpoint).await?
+        }
+        None => None,
+    };
+    Ok(Some((checkpoint, since, note)))
 }
 
 async fn read(args: &Args, server: &Connection) -> anyhow::Result<Report> {

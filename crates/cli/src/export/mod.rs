@@ -19,6 +19,7 @@ use anyhow::bail;
 use clap::Subcommand;
 use tokio::signal::unix::{SignalKind, signal};
 
+pub(crate) use self::draft::Draft;
 use crate::connect::Connection;
 
 /// What to export.

@@ -287,6 +287,13 @@ impl<'a> Known<'a> {
         self.views.quarantine.case_reports()
     }
 
+    /// Position of the event that an accepted record became.
+    #[must_use]
+    pub fn position_of(&self, id: SubmissionId) -> Option<u64> {
+        let record = self.views.records.get(self.views.records.find(id)?);
+        (record.position <= self.position()).then_some(record.position)
+    }
+
     /// A case as it stood.
     #[must_use]
     pub fn case(&self, id: SubmissionId) -> Option<v1::Case> {

@@ -17,6 +17,7 @@ mod erasure;
 mod evaluation;
 mod event;
 mod identity;
+mod proof;
 mod public;
 mod registry;
 mod rules;
