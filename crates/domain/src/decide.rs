@@ -19,6 +19,7 @@ use crate::{
     public::{self, Reports},
     quarantine::{self, Quarantine},
     registry::{Registry, Scope, Validity},
+    release::Releases,
     rules::RuleSets,
     sealed::{self, Sealing, Sealings},
     time::{Calendar, Day, Instant, Month},
@@ -62,6 +63,8 @@ pub struct WriteState {
     sealings: Sealings,
     quarantine: Quarantine,
     reports: Reports,
+    /// What was published, without the tables.
+    releases: Releases,
 }
 
 impl WriteState {
@@ -199,6 +202,12 @@ impl WriteState {
         &self.quarantine
     }
 
+    /// What was published, without the tables.
+    #[must_use]
+    pub fn releases(&self) -> &Releases {
+        &self.releases
+    }
+
     /// What is sealed of the cases.
     #[must_use]
     pub fn sealings(&self) -> &Sealings {
@@ -286,6 +295,11 @@ impl WriteState {
                 self.rule_sets.record(recorded, event.position);
                 return Undo::RuleSetRecorded;
             }
+            Some(Body::ReleasePublished(release)) => {
+                let release = v1::ReleasePublished { areas: Vec::new(), ..release.clone() };
+                self.releases.record(release, event.position, event::recorded(event));
+                return Undo::ReleasePublished;
+            }
             Some(Body::ConflictResolved(resolution)) => {
                 self.resolved.insert(resolution.conflict_position, event.position);
                 return Undo::ConflictResolved(resolution.conflict_position);
@@ -346,6 +360,7 @@ impl WriteState {
             Undo::Nothing => {}
             Undo::Registered(before) => self.registry = *before,
             Undo::RuleSetRecorded => self.rule_sets.remove_last(),
+            Undo::ReleasePublished => self.releases.remove_last(),
             Undo::CaseAdded => self.cases.remove_last(),
             Undo::CaseChanged(index, before) => *self.cases.get_mut(index) = *before,
             Undo::Sealing(before, version) => {
@@ -381,6 +396,8 @@ pub enum Undo {
     Registered(Box<Registry>),
     /// A rule set was recorded.
     RuleSetRecorded,
+    /// A release was published.
+    ReleasePublished,
     /// A case was added.
     CaseAdded,
     /// A case was changed: the case before.

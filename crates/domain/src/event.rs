@@ -60,6 +60,7 @@ pub fn kind(body: &Body) -> EventKind {
         Body::PublicReportReceived(_) => EventKind::PublicReportReceived,
         Body::PublicReportTriaged(_) => EventKind::PublicReportTriaged,
         Body::PublicReportMessage(_) => EventKind::PublicReportMessage,
+        Body::ReleasePublished(_) => EventKind::Release,
     }
 }
 

@@ -8,6 +8,7 @@
 //! - [`policy`]: may a role do it, and where? [`quarantine`]: what becomes of a record whose right has ended?
 //! - [`sealed`]: what is sealed, held and erased of a case. [`public`]: what is known of the public's reports?
 //! - [`shape`]: what a class of readers gets to see of what is stored.
+//! - [`release`]: what of a period is published, and what is withheld.
 //! - [`views`]: the fold that every query reads, asked as of a moment through [`Known`](views::Known).
 //!
 //! Events are trusted: they were decided before they were written, so folding them cannot fail.
@@ -20,6 +21,7 @@ pub mod policy;
 pub mod public;
 pub mod quarantine;
 pub mod registry;
+pub mod release;
 pub mod rules;
 pub mod sealed;
 pub mod shape;

@@ -122,6 +122,11 @@ table! {
     ListRuleSets       "RuleService/ListRuleSets"             [All  All  All    All      All  All  No   No];
     WhatIf             "RuleService/WhatIf"                   [No   No   No     No       All  All  No   No];
     CrossTable         "StatisticsService/CrossTable"         [No   No   No     No       All  All  No   No];
+    PreviewRelease     "ReleaseService/PreviewRelease"        [No   No   No     No       No   All  No   No];
+    PublishRelease     "ReleaseService/PublishRelease"        [No   No   No     No       No   All  No   No];
+    // What was published is for anybody.
+    ListReleases       "ReleaseService/ListReleases"          [Anybody Anybody Anybody Anybody Anybody Anybody Anybody Anybody];
+    GetRelease         "ReleaseService/GetRelease"            [Anybody Anybody Anybody Anybody Anybody Anybody Anybody Anybody];
     ListWarnings       "WarningService/ListWarnings"          [Own  Own  Cases  Shaped   No   All  No   No];
     IssueToken         "IdentityService/IssueToken"           [No   No   No     No       No   No   All  No];
     ListTokens         "IdentityService/ListTokens"           [No   No   No     No       No   All  All  No];

@@ -27,6 +27,7 @@ mod open;
 mod proofs;
 mod public;
 mod queue;
+mod release;
 mod sealed;
 mod stepped;
 mod submit;

@@ -290,7 +290,7 @@ impl Engine {
     }
 
     /// The receipt of a supervisor's decision. Returns when the views have it.
-    async fn decision(
+    pub(crate) async fn decision(
         &self,
         command_id: String,
         reply: oneshot::Receiver<Reply<Outcome>>,

@@ -20,6 +20,7 @@ use satgas_domain::{
     id::SubmissionId,
     public, quarantine,
     registry::{Change, Scope},
+    release as domain_release,
     time::{Calendar, Instant},
     views::Missed,
 };
@@ -36,13 +37,14 @@ use crate::{
     meter::Meter,
     public::Asked,
     queue::Receiver,
+    release,
     sealed::{self, SealError},
     submit::Prepared,
     tail::Tail,
 };
 
 /// Number of the write state's layout and meaning.
-pub(crate) const VERSION: u32 = 8;
+pub(crate) const VERSION: u32 = 9;
 /// Contents that one id may stand for: each is read when another comes, and nobody corrects a record so often by sending it under its old id.
 const CONTENTS_MAX: usize = 64;
 /// Bytes of records after which a commit takes no more jobs.
@@ -78,6 +80,11 @@ pub(crate) enum Job {
     },
     RecordRules {
         recorded: Box<v1::RuleSetRecorded>,
+        room: OwnedSemaphorePermit,
+        answer: oneshot::Sender<Reply<Outcome>>,
+    },
+    PublishRelease {
+        release: Box<v1::ReleasePublished>,
         room: OwnedSemaphorePermit,
         answer: oneshot::Sender<Reply<Outcome>>,
     },
@@ -342,6 +349,10 @@ impl Writer {
                 }
                 Job::RecordRules { recorded, room, answer } => {
                     let outcome = Ok(self.record_rules(*recorded));
+                    answers.push(Answer::Record(answer, outcome, room));
+                }
+                Job::PublishRelease { release, room, answer } => {
+                    let outcome = self.publish_release(*release);
                     answers.push(Answer::Record(answer, outcome, room));
                 }
                 Job::ResolveConflict { resolution, origin, room, answer } => {
@@ -618,6 +629,29 @@ impl Writer {
             Err(violations) => Outcome::Rejected(violations),
             Ok(None) => Outcome::Accepted(self.push_encoding("", "", Body::RuleSetRecorded(recorded))),
         }
+    }
+
+    /// Publishes a release. Asked for again it is the one that was published, whatever was counted meanwhile.
+    fn publish_release(&mut self, release: v1::ReleasePublished) -> Reply<Outcome> {
+        let content = release::content_of(&release);
+        let Ok(id) = SubmissionId::parse(&release.release_id) else {
+            return Ok(Outcome::Rejected(domain_release::well_formed(&release).err().unwrap_or_default()));
+        };
+        match self.look_up(id, content)? {
+            Known::Same(position) => return Ok(Outcome::Known(position)),
+            Known::Other(stands) => return Ok(Outcome::Conflict { position: stands, stands }),
+            Known::New => {}
+        }
+        let releases = self.decided.state.releases();
+        let decided = domain_release::well_formed(&release)
+            .and_then(|draft| releases.decide(&self.calendar, &draft, self.now).map_err(release::of_draft));
+        if let Err(violations) = decided {
+            return Ok(Outcome::Rejected(violations));
+        }
+        let area_code = release.draft.as_ref().map(|draft| draft.area_prefix.clone()).unwrap_or_default();
+        let position = self.push_encoding(&area_code, "", Body::ReleasePublished(release));
+        self.take_id(id, content, position);
+        Ok(Outcome::Accepted(position))
     }
 
     fn resolve_conflict(&mut self, resolution: v1::ConflictResolution, origin: &(String, String)) -> Reply<Outcome> {

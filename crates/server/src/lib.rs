@@ -27,6 +27,7 @@ mod proof;
 mod public;
 mod recover;
 mod registry;
+mod release;
 mod restore;
 mod rights;
 mod rules;

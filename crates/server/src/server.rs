@@ -28,6 +28,7 @@ use satgas_proto::{
         proof_service_server::{self, ProofServiceServer},
         public_report_service_server::{self, PublicReportServiceServer},
         registry_service_server::{self, RegistryServiceServer},
+        release_service_server::{self, ReleaseServiceServer},
         rule_service_server::{self, RuleServiceServer},
         statistics_service_server::{self, StatisticsServiceServer},
         submission_service_server::{self, SubmissionServiceServer},
@@ -56,6 +57,7 @@ use crate::{
     proof::Proofs,
     public::PublicReports,
     registry::RegistryApi,
+    release::Releases,
     rules::Rules,
     sealed::Erasures,
     sight::Sights,
@@ -473,6 +475,7 @@ async fn routes(gate: &Arc<Gate>, log: v1::LogOpened, key: HeadKey, streams: &St
     let events = Events { engine: engine.clone(), streams: streams.clone() };
     let evaluations = Evaluations { engine: engine.clone(), streams: streams.clone() };
     let rules = Rules { engine: engine.clone(), streams: streams.clone() };
+    let releases = Releases { engine: engine.clone(), streams: streams.clone() };
     let identity = IdentityApi {
         engine: engine.clone(),
         access: Arc::clone(&gate.access),
@@ -493,6 +496,7 @@ async fn routes(gate: &Arc<Gate>, log: v1::LogOpened, key: HeadKey, streams: &St
         .add_service(encoded::event_service_server::EventServiceServer::new(behind(gate, events)))
         .add_service(EvaluationServiceServer::new(behind(gate, evaluations)))
         .add_service(RuleServiceServer::new(behind(gate, rules)))
+        .add_service(ReleaseServiceServer::new(behind(gate, releases)).max_decoding_message_size(OPEN_BYTES_MAX))
         .add_service(StatisticsServiceServer::new(behind(gate, Statistics { engine: engine.clone() })))
         .add_service(WarningServiceServer::new(behind(gate, Warnings { engine: engine.clone() })))
         .add_service(IdentityServiceServer::new(behind(gate, identity)).max_decoding_message_size(OPEN_BYTES_MAX))
@@ -551,6 +555,7 @@ async fn tell_health(health: &HealthReporter, writable: Writable) {
         public_report_service_server::SERVICE_NAME,
         registry_service_server::SERVICE_NAME,
         rule_service_server::SERVICE_NAME,
+        release_service_server::SERVICE_NAME,
     ] {
         health.set_service_status(service, serving(writable == Writable::Yes)).await;
     }

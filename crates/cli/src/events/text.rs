@@ -51,6 +51,12 @@ fn body_text(body: &Body, shaping: Option<&v1::Shaping>, zone: &TimeZone) -> Str
             let rules = recorded.rule_set.clone().unwrap_or_default();
             format!("{} from {}: {}", rules.name, rules.valid_from, recorded.reason)
         }
+        Body::ReleasePublished(release) => {
+            let draft = release.draft.clone().unwrap_or_default();
+            let corrects =
+                if draft.corrects_id.is_empty() { String::new() } else { format!(", corrects {}", draft.corrects_id) };
+            format!("{} as {}{corrects}: {}", draft.period, release.release_id, draft.note)
+        }
         Body::DeadlineMissed(missed) => {
             let due = time::show(missed.due_at.as_ref(), zone);
             format!("{} of {} {} was due {due}", missed.kind().label(), missed.item_id, missed.detail)

@@ -130,6 +130,8 @@ pub const KINDS: &[KindRow] = &[
     // Whoever is told that somebody in a place has reported looks for who it was. What becomes a case comes as the case report that it is.
     (EventKind::PublicReportReceived, "public_report_received", [Nothing, Nothing]),
     (EventKind::PublicReportTriaged, "public_report_triaged", [Nothing, Nothing]),
+    // Anybody may read a release.
+    (EventKind::Release, "release_published", [Fields(Exact), Fields(Exact)]),
     (EventKind::PublicReportMessage, "public_report_message", [Nothing, Nothing]),
 ];
 
@@ -150,6 +152,7 @@ pub const FIELDS: &[FieldRow] = &[
     ("Event", &["quarantined", "quarantine_decided", "case_assigned", "case_unassigned"], [Withhold, Withhold]),
     ("Event", &["public_report_received", "public_report_triaged"], [Withhold, Withhold]),
     ("Event", &["public_report_message"], [Withhold, Withhold]),
+    ("Event", &["release_published"], [Keep, Keep]),
     ("LogOpened", &["log_id", "sample_data", "time_zone"], [Keep, Keep]),
     // The registry, which is public but for its members.
     ("RegistryEntry", &["area", "institution", "task_force", "effective_on"], [Keep, Keep]),
@@ -247,6 +250,12 @@ pub const FIELDS: &[FieldRow] = &[
     ("PublicReportTriaged", &["reason", "by", "content_tag"], [Withhold, Withhold]),
     ("PublicReportMessage", &["command_id", "report_id", "version"], [Withhold, Withhold]),
     ("PublicReportMessage", &["seal", "content_tag", "by"], [Withhold, Withhold]),
+    // Releases, which anybody may read.
+    ("ReleasePublished", &["release_id", "draft", "known_position", "columns", "areas", "share"], [Keep, Keep]),
+    ("ReleaseDraft", &["period", "area_prefix", "threshold", "tables", "corrects_id", "note"], [Keep, Keep]),
+    ("ReleaseColumn", &["table", "code"], [Keep, Keep]),
+    ("ReleasedArea", &["code", "cases", "counts"], [Keep, Keep]),
+    ("ReleaseShare", &["cells", "withheld", "withheld_to_protect"], [Keep, Keep]),
     ("Actor", &["id", "role", "subject"], [Withhold, Withhold]),
     ("Shaping", &["withheld", "few", "coarser"], [Keep, Keep]),
 ];

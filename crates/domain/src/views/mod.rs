@@ -18,6 +18,7 @@ mod indicators;
 mod known;
 mod lists;
 mod records;
+mod released;
 mod statistics;
 mod trend;
 mod warnings;
@@ -58,13 +59,14 @@ use crate::{
     public::{Report, Reports},
     quarantine::Quarantine,
     registry::{Registry, Scope},
+    release::Releases,
     rules::RuleSets,
     sealed::Sealings,
     time::{Calendar, Day, Instant},
 };
 
 /// Number of this fold's layout and meaning: a checkpoint of another is not read but rebuilt.
-pub const VERSION: u32 = 8;
+pub const VERSION: u32 = 9;
 
 /// Everything that is known and was known, folded.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -111,6 +113,7 @@ pub struct Views {
     sealings: Sealings,
     quarantine: Quarantine,
     public: Reports,
+    releases: Releases,
 }
 
 impl Views {
@@ -145,6 +148,7 @@ impl Views {
             sealings: Sealings::default(),
             quarantine: Quarantine::default(),
             public: Reports::default(),
+            releases: Releases::default(),
         })
     }
 
@@ -220,6 +224,9 @@ impl Views {
                 self.await_all_responses();
                 // Rules may change every figure.
                 self.changed_at.fill(event.position);
+            }
+            Some(Body::ReleasePublished(release)) => {
+                self.releases.record(release.clone(), event.position, self.recorded);
             }
             Some(Body::DeadlineMissed(missed)) => self.deadline_missed(event, missed),
             Some(Body::ConflictResolved(resolution)) => self.resolved(resolution),

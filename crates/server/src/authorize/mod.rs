@@ -20,6 +20,7 @@ mod identity;
 mod proof;
 mod public;
 mod registry;
+mod release;
 mod rules;
 mod statistics;
 mod stream;

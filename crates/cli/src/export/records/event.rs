@@ -73,7 +73,8 @@ fn submission(body: &Body) -> Option<&v1::Submission> {
         | Body::ErasureDeclined(_)
         | Body::PublicReportReceived(_)
         | Body::PublicReportTriaged(_)
-        | Body::PublicReportMessage(_) => None,
+        | Body::PublicReportMessage(_)
+        | Body::ReleasePublished(_) => None,
     }
 }
 
