@@ -74,6 +74,11 @@ impl Areas {
         self.codes.is_empty()
     }
 
+    /// The codes of the areas, each behind that of the area it lies in.
+    pub fn codes(&self) -> impl Iterator<Item = &str> {
+        self.codes.iter().map(String::as_str)
+    }
+
     pub(super) fn code(&self, area: u32) -> &str {
         &self.codes[area as usize]
     }
