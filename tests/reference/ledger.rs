@@ -183,6 +183,7 @@ impl Ledger {
             | Body::ErasureRequested(_)
             | Body::ErasureApproved(_)
             | Body::ErasureDeclined(_)
+            | Body::ReleasePublished(_)
             | Body::CaseAssigned(_)
             | Body::CaseUnassigned(_)
             | Body::IdentityErased(_) => {}

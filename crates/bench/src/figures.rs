@@ -37,6 +37,8 @@ pub(crate) enum Scenario {
     Stalled,
     /// Thousands of live subscribers
     FanOut,
+    /// What a statistical release withholds, of a city and of a country; measured only when it is chosen
+    Releases,
     /// A country of 83,762 villages with two years of records; measured only when it is chosen
     Nation,
 }
@@ -69,6 +71,8 @@ pub(crate) enum Unit {
     Times,
     /// Parts of a hundred.
     Percent,
+    /// Numbers of a table, or cases.
+    Count,
 }
 
 impl Unit {
@@ -80,6 +84,7 @@ impl Unit {
             Self::Milliseconds => "ms",
             Self::Seconds => "s",
             Self::Records => "records",
+            Self::Count => "",
             Self::Bytes => "B",
             Self::MiB => "MiB",
             Self::Times => "×",
@@ -90,7 +95,7 @@ impl Unit {
     /// A figure with as many digits as mean something.
     pub(crate) fn show(self, value: f64) -> String {
         match self {
-            Self::PerSecond | Self::Bytes => grouped(value),
+            Self::PerSecond | Self::Bytes | Self::Count => grouped(value),
             Self::Milliseconds | Self::Seconds | Self::Times => format!("{value:.2}"),
             Self::Microseconds | Self::Records | Self::MiB | Self::Percent => format!("{value:.1}"),
         }

@@ -17,6 +17,7 @@ mod page;
 mod peers;
 mod plan;
 mod proof;
+mod releases;
 mod round;
 mod served;
 
@@ -64,6 +65,10 @@ fn run(plan: &Plan) -> Result<()> {
     let mut scenarios = plan.scenarios();
     let nation = scenarios.contains(&Scenario::Nation);
     scenarios.retain(|scenario| *scenario != Scenario::Nation);
+    if scenarios.contains(&Scenario::Releases) {
+        releases::run(plan, &mut figures)?;
+        scenarios.retain(|scenario| *scenario != Scenario::Releases);
+    }
     if !scenarios.is_empty() {
         for number in 1..=plan.rounds {
             eprintln!("round {number} of {}", plan.rounds);

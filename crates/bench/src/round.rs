@@ -93,6 +93,7 @@ impl Round<'_> {
             Scenario::Past => self.past().await,
             Scenario::Stalled => self.stalled().await,
             Scenario::FanOut => self.fan_out().await,
+            Scenario::Releases => anyhow::bail!("a release is counted without a server"),
             Scenario::Nation => anyhow::bail!("a country has a log of its own"),
         }
     }

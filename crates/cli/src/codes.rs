@@ -66,6 +66,7 @@ codes! {
     PublicReportStatus = "PUBLIC_REPORT_STATUS_",
     PublicReportVerdict = "PUBLIC_REPORT_VERDICT_",
     QuarantineVerdict = "QUARANTINE_VERDICT_",
+    ReleaseTable = "RELEASE_TABLE_",
     ReferralStatus = "REFERRAL_STATUS_",
     RightEnd = "RIGHT_END_",
     Risk = "RISK_",

@@ -20,8 +20,9 @@ use satgas_proto::v1::{
     evaluation_service_client::EvaluationServiceClient, event_service_client::EventServiceClient,
     identity_service_client::IdentityServiceClient, proof_service_client::ProofServiceClient,
     public_report_service_client::PublicReportServiceClient, registry_service_client::RegistryServiceClient,
-    rule_service_client::RuleServiceClient, statistics_service_client::StatisticsServiceClient,
-    submission_service_client::SubmissionServiceClient, warning_service_client::WarningServiceClient,
+    release_service_client::ReleaseServiceClient, rule_service_client::RuleServiceClient,
+    statistics_service_client::StatisticsServiceClient, submission_service_client::SubmissionServiceClient,
+    warning_service_client::WarningServiceClient,
 };
 use tonic::{
     Request, Status,
@@ -203,6 +204,7 @@ impl Connection {
         proofs: ProofServiceClient,
         registry: RegistryServiceClient,
         reports: PublicReportServiceClient,
+        releases: ReleaseServiceClient,
         rules: RuleServiceClient,
         statistics: StatisticsServiceClient,
         submissions: SubmissionServiceClient,

@@ -35,6 +35,7 @@ mod quarantine;
 mod recover;
 mod registry;
 mod report;
+mod release;
 mod restore;
 mod rules;
 mod secret;
@@ -97,6 +98,9 @@ enum Command {
     Trend(trend::Args),
     /// Count cases in the categories of Simfoni PPA, crossed by up to three of them
     Statistics(statistics::Args),
+    /// Preview, publish, list and show statistical releases
+    #[command(subcommand)]
+    Release(release::Command),
     /// Compare what was known at one moment with what was known later, and show what made the difference
     Compare(compare::Args),
     /// List, show and record the rules that figures are made by
@@ -200,6 +204,7 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Explain(args) => explain::run(args, &server()?).await,
             Command::Trend(args) => trend::run(args, &server()?).await,
             Command::Statistics(args) => statistics::run(args, &server()?).await,
+            Command::Release(command) => release::run(command, &server()?).await,
             Command::Compare(args) => compare::run(args, &server()?).await,
             Command::Rules(command) => rules::run(command, &server()?).await,
             Command::WhatIf(args) => rules::what_if(args, &server()?).await,

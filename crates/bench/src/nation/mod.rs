@@ -20,7 +20,7 @@ use anyhow::{Context as _, Result, ensure};
 use hdrhistogram::Histogram;
 use satgas_proto::v1::{AsOf, EvaluationOrder, ListEvaluationsRequest, as_of::At};
 
-use self::{country::Country, growth::Row, history::History, loading::Loaded, questions::Asker};
+use self::{growth::Row, history::History, loading::Loaded, questions::Asker};
 use crate::{
     city,
     door::Door,
@@ -30,7 +30,7 @@ use crate::{
     served::{House, Served},
 };
 
-pub(crate) use self::growth::Growth;
+pub(crate) use self::{country::Country, growth::Growth};
 
 /// Streams that load the log.
 const STREAMS: usize = 8;
