@@ -31,8 +31,8 @@ fn every_rpc_of_the_vocabulary_has_a_row_and_every_row_an_rpc() {
 }
 
 #[test]
-fn without_a_token_nothing_is_granted_but_to_exchange_a_code_and_to_report() {
-    let open = [Rpc::Enrol, Rpc::SendReport, Rpc::FollowUp];
+fn without_a_token_nothing_is_granted_but_to_exchange_a_code_to_report_and_to_read_what_was_published() {
+    let open = [Rpc::Enrol, Rpc::SendReport, Rpc::FollowUp, Rpc::ListReleases, Rpc::GetRelease];
     for rpc in Rpc::ALL {
         let expected = if open.contains(rpc) { Grant::Anybody } else { Grant::No };
         assert_eq!(grant(*rpc, Role::Public), expected, "{}", rpc.path());
@@ -50,6 +50,8 @@ fn the_operator_reads_no_records_but_copies_the_logs_for_backups() {
         "BackupService/CopyLog",
         "PublicReportService/SendReport",
         "PublicReportService/FollowUp",
+        "ReleaseService/ListReleases",
+        "ReleaseService/GetRelease",
     ];
     assert!(granted.iter().all(|path| path.starts_with("IdentityService/") || others.contains(path)));
 }
