@@ -162,7 +162,7 @@ async fn a_workbook_shows_another_reader_the_figures_of_every_level() -> anyhow:
     let basis = workbook.worksheet_range("Dasar")?;
     let texts: Vec<String> = basis.rows().filter_map(|row| row.get(1)).map(ToString::to_string).collect();
     ensure!(texts.contains(&"50".to_owned()) && texts.iter().any(|text| text.len() == 64), "{texts:?}");
-    ensure!(served.files()? == ["q1.xlsx"]);
+    ensure!(served.files()? == ["q1.xlsx", "q1.xlsx.proof"]);
     Ok(())
 }
 
@@ -261,7 +261,7 @@ async fn what_cannot_be_exported_says_why_and_leaves_no_file() -> anyhow::Result
     ensure!(fs::read_to_string(served.path("q1.csv"))? == "theirs");
     let output = served.export("evaluations", "q1.csv", &[&PERIOD[..], &["--force"]].concat())?;
     ensure!(output.code == Some(0) && fs::read_to_string(served.path("q1.csv"))?.starts_with("level,"));
-    ensure!(served.files()? == ["q1.csv"]);
+    ensure!(served.files()? == ["q1.csv", "q1.csv.proof"]);
     Ok(())
 }
 
