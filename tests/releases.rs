@@ -203,6 +203,9 @@ fn a_supervisor_publishes_with_the_command_line_and_anybody_reads_without_a_toke
     let publish = ["release", "publish", "--period", "2025", "--note", "Data contoh", "--id", FIRST];
     ensure!(served.ask(&publish)?.good()?.contains("is published"));
     ensure!(served.ask(&publish)?.good()?.contains("was published before"));
+    // Stopped and started anew, it is still there.
+    served.terminate()?;
+    let served = Served::start(&folder.path().join("data"), &["--sample-data"])?;
     let public = |args: &[&str]| process::ask(&served.url, "", args)?.good();
     ensure!(public(&["release", "list"])?.contains(FIRST));
     let csv = public(&["release", "show", FIRST, "--format", "csv"])?;

@@ -20,7 +20,7 @@ use satgas_domain::{
     id::SubmissionId,
     public, quarantine,
     registry::{Change, Scope},
-    release as domain_release,
+    release,
     time::{Calendar, Instant},
     views::Missed,
 };
@@ -36,8 +36,8 @@ use crate::{
     ids::{ContentHash, Ids},
     meter::Meter,
     public::Asked,
+    publish,
     queue::Receiver,
-    release,
     sealed::{self, SealError},
     submit::Prepared,
     tail::Tail,
@@ -633,9 +633,9 @@ impl Writer {
 
     /// Publishes a release. Asked for again it is the one that was published, whatever was counted meanwhile.
     fn publish_release(&mut self, release: v1::ReleasePublished) -> Reply<Outcome> {
-        let content = release::content_of(&release);
+        let content = publish::content_of(&release);
         let Ok(id) = SubmissionId::parse(&release.release_id) else {
-            return Ok(Outcome::Rejected(domain_release::well_formed(&release).err().unwrap_or_default()));
+            return Ok(Outcome::Rejected(release::well_formed(&release).err().unwrap_or_default()));
         };
         match self.look_up(id, content)? {
             Known::Same(position) => return Ok(Outcome::Known(position)),
@@ -643,8 +643,8 @@ impl Writer {
             Known::New => {}
         }
         let releases = self.decided.state.releases();
-        let decided = domain_release::well_formed(&release)
-            .and_then(|draft| releases.decide(&self.calendar, &draft, self.now).map_err(release::of_draft));
+        let decided = release::well_formed(&release)
+            .and_then(|draft| releases.decide(&self.calendar, &draft, self.now).map_err(publish::of_draft));
         if let Err(violations) = decided {
             return Ok(Outcome::Rejected(violations));
         }

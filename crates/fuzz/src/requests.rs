@@ -5,6 +5,7 @@ use std::fmt;
 use prost::Message;
 use satgas_domain::{
     policy, public,
+    release::Draft,
     rules::RuleSet,
     sealed,
     time::Period,
@@ -100,6 +101,10 @@ pub const MESSAGES: &[Asked] = messages![
         if let Some(v1::triage_report_request::Decision::OpenCase(case)) = &r.decision { town::submission(case) }
     },
     AnswerReportRequest => |r| r.answer.iter().for_each(|answer| bounded(|v| public::message_text(v, answer))),
+    PreviewReleaseRequest => |r| r.draft.iter().for_each(draft),
+    PublishReleaseRequest => |r| r.draft.iter().for_each(draft),
+    ListReleasesRequest => |r| period(&r.period),
+    GetReleaseRequest,
 ];
 
 /// The first byte chooses the message.
@@ -157,6 +162,16 @@ fn identity(identity: &v1::PersonIdentity) {
 }
 
 /// Rules are refused, or give every score a meaning.
+fn draft(message: &v1::ReleaseDraft) {
+    match Draft::parse(message) {
+        Ok(draft) => {
+            let again = Draft::parse(draft.message()).expect("a draft with its defaults is one");
+            assert_eq!(again.message(), draft.message(), "defaults are filled in once");
+        }
+        Err(violations) => town::refused(&violations),
+    }
+}
+
 fn rule_set(message: &v1::RuleSet) {
     match RuleSet::parse(message, "draft") {
         Err(violations) => town::refused(&violations),

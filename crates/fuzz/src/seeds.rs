@@ -251,6 +251,10 @@ fn requests() -> Seeds {
     }
     let entries = v1::RegisterRequest { entries: town::entries(), ..Default::default() }.encode_to_vec();
     add(&mut seeds, "RegisterRequest-good", number("RegisterRequest"), &[&entries]);
+    let draft =
+        v1::ReleaseDraft { period: "2026".into(), note: "Contoh".into(), tables: vec![1, 2], ..Default::default() };
+    let release = v1::PublishReleaseRequest { release_id: id(90), draft: Some(draft) }.encode_to_vec();
+    add(&mut seeds, "PublishReleaseRequest-good", number("PublishReleaseRequest"), &[&release]);
     let rule_set = rules::built_in();
     let good = v1::RecordRuleSetRequest { rule_set: Some(rule_set.clone()), reason: "SK 1".into() }.encode_to_vec();
     add(&mut seeds, "RecordRuleSetRequest-good", number("RecordRuleSetRequest"), &[&good]);

@@ -3,6 +3,9 @@
 //!
 //! The attacker knows how tables add up and nothing of how they were withheld: it shares no code with the algorithm.
 
+#[path = "../../../cli/src/demo/kupang.rs"]
+#[expect(dead_code, reason = "only the codes are taken")]
+mod kupang;
 mod linear;
 mod world;
 
@@ -82,6 +85,20 @@ fn no_withheld_number_of_any_table_can_be_worked_out_or_narrowed_below_the_thres
     }
     assert!(withheld > 500, "only {withheld} numbers were attacked");
     assert!(inner > 10, "only {inner} areas inside the kota show a table: there was little to subtract");
+}
+
+#[test]
+fn of_a_year_of_the_51_kelurahan_of_kota_kupang_nothing_withheld_is_worked_out() {
+    let kelurahan = kupang::KELURAHAN.iter().map(|area| area.code.to_owned()).collect();
+    let mut world = World { kelurahan, cases: Vec::new() };
+    world.cases = world.more(&mut ChaCha8Rng::seed_from_u64(1), 359);
+    for tables in EACH {
+        let (areas, released) = published(&world, tables);
+        let audited = audit(&areas, &released).unwrap();
+        assert_eq!((audited.recovered, audited.narrowest.unwrap() >= THRESHOLD), (0, true), "{tables:?}");
+        let narrow = narrowest(&attack(&world, &released, 37));
+        assert!(narrow >= f64::from(THRESHOLD) - NEAR, "{tables:?}: {narrow}");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use satgas_domain::{event, id::SubmissionId, sealed::command_of};
 use satgas_proto::v1::{self, event::Body};
 
 use super::{Reply, Writer};
-use crate::{WriteError, ids::ContentHash, release, sealed};
+use crate::{WriteError, ids::ContentHash, publish, sealed};
 
 /// What is known of an id.
 pub(super) enum Known {
@@ -38,7 +38,7 @@ fn content(body: &Body, encoded: &[u8]) -> Option<ContentHash> {
         Body::Submitted(_) | Body::ConflictResolved(_) | Body::QuarantineDecided(_) => ContentHash::of(encoded),
         Body::Conflicting(c) => ContentHash::of(&c.submission.as_ref()?.encode_to_vec()),
         Body::CaseAdvanced(step) => ContentHash::of(&step.command.as_ref()?.encode_to_vec()),
-        Body::ReleasePublished(release) => release::content_of(release),
+        Body::ReleasePublished(release) => publish::content_of(release),
         body => sealed::content_of(body),
     })
 }
