@@ -326,6 +326,10 @@ impl Run {
                 Some(file) => {
                     let bytes = fs::read(scratch.join(file))?;
                     fs::remove_file(scratch.join(file))?;
+                    if args[1] == "evaluations" {
+                        // Its proof names the head, which has moved on.
+                        fs::remove_file(scratch.join(format!("{file}.proof")))?;
+                    }
                     bytes
                 }
             };

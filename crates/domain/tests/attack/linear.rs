@@ -52,13 +52,18 @@ impl Attack {
                 all.insert((code[..end].to_owned(), String::new()));
             }
         }
-        let most = published.values().max().map_or(0.0, |most| f64::from(u32::try_from(*most).unwrap()));
+        let most =
+            published.values().max().map_or(0.0, |most| f64::from(u32::try_from(*most).expect("counts are small")));
         let (kelurahan, columns) = (kelurahan.to_vec(), parts);
         let mut attack = Self { kelurahan, columns, rows: Vec::new(), published, all, most };
         attack.add_up();
         for ((area, column), number) in attack.published.clone() {
             let expression = attack.expression(&area, &column);
-            attack.rows.push((expression, ComparisonOp::Eq, f64::from(u32::try_from(number).unwrap())));
+            attack.rows.push((
+                expression,
+                ComparisonOp::Eq,
+                f64::from(u32::try_from(number).expect("counts are small")),
+            ));
         }
         attack
     }
@@ -93,7 +98,8 @@ impl Attack {
     }
 
     fn variable(&self, kelurahan: usize, column: &str) -> usize {
-        kelurahan * self.columns.len() + self.columns.iter().position(|known| known == column).unwrap()
+        kelurahan * self.columns.len()
+            + self.columns.iter().position(|known| known == column).expect("a column of the table")
     }
 
     /// A number as a sum of variables.
