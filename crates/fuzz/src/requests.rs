@@ -105,6 +105,9 @@ pub const MESSAGES: &[Asked] = messages![
     PublishReleaseRequest => |r| r.draft.iter().for_each(draft),
     ListReleasesRequest => |r| period(&r.period),
     GetReleaseRequest,
+    GetCheckpointRequest,
+    GetInclusionProofRequest,
+    GetConsistencyProofRequest,
 ];
 
 /// The first byte chooses the message.

@@ -4,7 +4,6 @@
 //! The attacker knows how tables add up and nothing of how they were withheld: it shares no code with the algorithm.
 
 #[path = "../../../cli/src/demo/kupang.rs"]
-#[expect(dead_code, reason = "only the codes are taken")]
 mod kupang;
 mod linear;
 mod world;
@@ -33,7 +32,7 @@ fn draft(tables: &[ReleaseTable]) -> Draft {
         note: "Data contoh".to_owned(),
         ..Default::default()
     };
-    Draft::parse(&draft).unwrap()
+    Draft::parse(&draft).expect("the draft is one")
 }
 
 fn counts(world: &World, areas: &Areas) -> Counts {
@@ -73,7 +72,8 @@ const EACH: [&[ReleaseTable]; 4] =
 fn no_withheld_number_of_any_table_can_be_worked_out_or_narrowed_below_the_threshold() {
     let (mut withheld, mut inner) = (0, 0);
     for seed in 0..6 {
-        let world = World::of(&mut ChaCha8Rng::seed_from_u64(seed), &[4, 3, 5], 40 + 70 * seed as usize);
+        let world =
+            World::of(&mut ChaCha8Rng::seed_from_u64(seed), &[4, 3, 5], 40 + 70 * usize::try_from(seed).expect("few"));
         for tables in EACH {
             let (_, released) = published(&world, tables);
             let found = attack(&world, &released, 1);
@@ -114,7 +114,11 @@ fn all_tables_together_give_no_more_away_than_each_alone() {
 #[test]
 fn the_bounds_that_the_server_checks_are_those_that_a_solver_finds() {
     for seed in 20..24 {
-        let world = World::of(&mut ChaCha8Rng::seed_from_u64(seed), &[3, 4, 2], 60 + 90 * (seed as usize - 20));
+        let world = World::of(
+            &mut ChaCha8Rng::seed_from_u64(seed),
+            &[3, 4, 2],
+            60 + 90 * usize::try_from(seed - 20).expect("few"),
+        );
         for tables in EACH {
             let (areas, released) = published(&world, tables);
             let audited = audit(&areas, &released).unwrap();

@@ -36,7 +36,7 @@ impl World {
     /// How many cases of an area count in a column; all of them in the one without a code.
     pub(crate) fn truth(&self, area: &str, column: &str) -> u32 {
         let cases = self.cases.iter().filter(|(at, report)| is_within(at, area) && counts(report, column));
-        u32::try_from(cases.count()).unwrap()
+        u32::try_from(cases.count()).expect("cases are few")
     }
 }
 
@@ -46,7 +46,7 @@ fn skewed(rng: &mut ChaCha8Rng, len: usize) -> usize {
 }
 
 fn report(rng: &mut ChaCha8Rng) -> v1::CaseReport {
-    let code = |rng: &mut ChaCha8Rng, len: usize| i32::try_from(skewed(rng, len) + 1).unwrap();
+    let code = |rng: &mut ChaCha8Rng, len: usize| i32::try_from(skewed(rng, len) + 1).expect("codes are small");
     let mut violence = vec![code(rng, 7)];
     while rng.random_bool(0.3) {
         violence.push(code(rng, 7));
