@@ -1,7 +1,7 @@
 //! `BackupService`: the logs as they are stored, up to a head that is signed. Nothing is decoded on the way out; whoever takes a copy checks
 //! the chain.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use satgas_backup::{
@@ -23,11 +23,6 @@ use crate::{
 
 /// Bytes of frames in one message, about: reading them does not keep the disk for long, nor the client's connection.
 const MESSAGE_BYTES: usize = 256 * 1024;
-/// While records arrive, a copy rests so many times as long as its last message took: a task force waits for its receipt, a backup for
-/// nobody.
-const RESTS: u32 = 7;
-/// The longest rest, so that a slow line is not made slower still.
-const REST_MAX: Duration = Duration::from_millis(50);
 
 pub(crate) struct Backups {
     pub(crate) engine: Engine,
@@ -99,37 +94,31 @@ impl BackupService for Backups {
             key: PublicKey::of(&signed.log_id, &self.key.0).to_string(),
             at: Some(at.to_proto()),
         };
-        let copy = Copy { engine: self.engine.clone(), source, after, last: head.position };
-        self.streams.open(move |sink| async move { copy.send(first, &sink).await.err() }).map(Response::new)
+        let last = head.position;
+        self.streams
+            .open(move |sink| async move { send(&sink, first, source, after, last).await.err() })
+            .map(Response::new)
     }
 }
 
-/// What is still to be copied.
-struct Copy {
-    engine: Engine,
+/// Puts the head into the sink, and then all frames.
+async fn send(
+    sink: &Sink<v1::CopyLogResponse>,
+    head: v1::SignedHead,
     source: Source,
-    after: u64,
+    mut after: u64,
     last: u64,
-}
-
-impl Copy {
-    /// Puts the head into the sink, and then all frames.
-    async fn send(mut self, head: v1::SignedHead, sink: &Sink<v1::CopyLogResponse>) -> Result<(), Status> {
-        let message = |part| v1::CopyLogResponse { part: Some(part) };
-        let gone = |_| status::copy_stopped();
-        sink.send(message(Part::Head(head))).await.map_err(gone)?;
-        while self.after < self.last {
-            let (began, recorded) = (tokio::time::Instant::now(), self.engine.head().position);
-            let (source, after, last) = (self.source.clone(), self.after, self.last);
-            let frames = blocking(move || source.copy(after, last)).await?;
-            self.after = end_of(&frames).ok_or_else(|| Status::data_loss("the log cannot be copied there"))?;
-            sink.send(message(Part::Frames(frames))).await.map_err(gone)?;
-            if self.engine.head().position > recorded {
-                tokio::time::sleep((began.elapsed() * RESTS).min(REST_MAX)).await;
-            }
-        }
-        Ok(())
+) -> Result<(), Status> {
+    let message = |part| v1::CopyLogResponse { part: Some(part) };
+    let gone = |_| status::copy_stopped();
+    sink.send(message(Part::Head(head))).await.map_err(gone)?;
+    while after < last {
+        let from = source.clone();
+        let frames = blocking(move || from.copy(after, last)).await?;
+        after = end_of(&frames).ok_or_else(|| Status::data_loss("the log cannot be copied there"))?;
+        sink.send(message(Part::Frames(frames))).await.map_err(gone)?;
     }
+    Ok(())
 }
 
 /// Position of the last record in whole frames.
