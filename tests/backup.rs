@@ -20,14 +20,7 @@ use anyhow::{Context as _, ensure};
 use satgas_proto::v1::{self, ReceiptStatus, Role, event_service_client::EventServiceClient};
 
 use house::{House, OWN, area, submit, visit};
-use process::{Answer, Served, satgas};
-
-/// A server that records nothing by itself.
-const QUIET: [(&str, &str); 1] = [("SATGAS_DEADLINES_EVERY_S", "0")];
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap_or_default()
-}
+use process::{Answer, QUIET, Served, satgas, text};
 
 /// A run, as an operator starts it: where each log ends now, and the key.
 fn back_up(served: &Served, to: &Path) -> anyhow::Result<serde_json::Value> {

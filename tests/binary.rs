@@ -13,9 +13,9 @@ use anyhow::{Context as _, ensure};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use satgas_proto::v1::{
-    self, StreamNotice, event::Body, event_service_client::EventServiceClient, registry_entry::Entry,
-    registry_service_client::RegistryServiceClient, submission::Content, submission::Reporter,
-    submission_service_client::SubmissionServiceClient, warning_service_client::WarningServiceClient,
+    self, StreamNotice, event::Body, event_service_client::EventServiceClient, submission::Content,
+    submission::Reporter, submission_service_client::SubmissionServiceClient,
+    warning_service_client::WarningServiceClient,
 };
 use tonic::{Code, codegen::http::uri::PathAndQuery};
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
@@ -35,32 +35,9 @@ fn output(command: &mut Command) -> anyhow::Result<(Output, String)> {
     Ok((output, error))
 }
 
-fn entry(entry: Entry) -> v1::RegistryEntry {
-    v1::RegistryEntry { entry: Some(entry), ..Default::default() }
-}
-
-async fn register(channel: &Door) -> anyhow::Result<()> {
-    let area = |code: &str| {
-        entry(Entry::Area(v1::Area {
-            code: code.into(),
-            name: "Contoh".into(),
-            valid_from: "2025-01-01".into(),
-            ..Default::default()
-        }))
-    };
-    let school = entry(Entry::Institution(v1::Institution {
-        institution_id: SCHOOL.into(),
-        name: "SMP Contoh 01".into(),
-        kind: v1::InstitutionKind::Sekolah.into(),
-        area_code: AREA.into(),
-        valid_from: "2025-01-01".into(),
-        valid_until: String::new(),
-    }));
-    let entries = vec![area("53.71"), area("53.71.04"), area(AREA), school];
-    let request = v1::RegisterRequest { entries, skip_bad: false };
-    let refused = RegistryServiceClient::new(channel.clone()).register(request).await?.into_inner().refused;
-    ensure!(refused.is_empty(), "{refused:?}");
-    Ok(())
+async fn register(door: &Door) -> anyhow::Result<()> {
+    let areas = ["53.71", "53.71.04", AREA].map(door::town_area);
+    door::register(door, areas.into_iter().chain([door::town_school(SCHOOL, AREA)]).collect()).await
 }
 
 fn visit(sequence: u64) -> v1::Submission {

@@ -19,14 +19,7 @@ use signed_note::{Note, StandardVerifier, VerifierList};
 use tonic::Code;
 
 use house::{House, OWN, area, submit, visit};
-use process::{Answer, Served, satgas};
-
-/// A server that records nothing by itself.
-const QUIET: [(&str, &str); 1] = [("SATGAS_DEADLINES_EVERY_S", "0")];
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap_or_default()
-}
+use process::{Answer, QUIET, Served, satgas, text};
 
 /// Records visits until the log has so many records; the position and id of the last one.
 async fn fill(served: &Served, until: u64) -> anyhow::Result<(u64, String)> {

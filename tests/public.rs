@@ -6,7 +6,7 @@ mod process;
 
 use std::{
     fs::{self, File},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use anyhow::{Context as _, ensure};
@@ -16,8 +16,7 @@ use satgas_proto::{
         self, PublicReportStatus, Role, audit_service_client::AuditServiceClient,
         case_service_client::CaseServiceClient, erasure_service_client::ErasureServiceClient, event::Body,
         event_service_client::EventServiceClient, public_report_service_client::PublicReportServiceClient,
-        registry_entry::Entry, registry_service_client::RegistryServiceClient, submission::Content,
-        submission::Reporter, triage_report_request::Decision,
+        submission::Content, submission::Reporter, triage_report_request::Decision,
     },
 };
 use tonic::Status;
@@ -59,36 +58,10 @@ impl Place {
     fn data(&self) -> PathBuf {
         self.0.path().join("data")
     }
-
-    /// Files under a folder that hold some bytes.
-    fn holding(folder: &Path, bytes: &[u8]) -> anyhow::Result<Vec<PathBuf>> {
-        let mut found = Vec::new();
-        for entry in fs::read_dir(folder)? {
-            let path = entry?.path();
-            if path.is_dir() {
-                found.extend(Self::holding(&path, bytes)?);
-            } else if fs::read(&path)?.windows(bytes.len()).any(|window| window == bytes) {
-                found.push(path);
-            }
-        }
-        Ok(found)
-    }
 }
 
 async fn register(door: &Door) -> anyhow::Result<()> {
-    let area = |code: &str| v1::RegistryEntry {
-        entry: Some(Entry::Area(v1::Area {
-            code: code.into(),
-            name: "Wilayah Contoh".into(),
-            valid_from: "2025-01-01".into(),
-            ..Default::default()
-        })),
-        ..Default::default()
-    };
-    let request = v1::RegisterRequest { entries: vec![area("53.71"), area("53.71.04"), area(AREA)], skip_bad: false };
-    let refused = RegistryServiceClient::new(door.clone()).register(request).await?.into_inner().refused;
-    ensure!(refused.is_empty(), "{refused:?}");
-    Ok(())
+    door::register(door, ["53.71", "53.71.04", AREA].map(door::town_area).into()).await
 }
 
 fn timeless_id() -> String {
@@ -242,7 +215,7 @@ async fn a_child_reports_over_a_bad_network_and_reads_what_became_of_it() -> any
     // Nothing of it lies anywhere in the clear: not in the logs, the keys, the checkpoints or what the server said of itself.
     let written = code.to_string();
     for text in [TEXT, NAME, PHONE, MORE, ANSWER, &written, &written.replace('-', "")] {
-        let found = Place::holding(place.0.path(), text.as_bytes())?;
+        let found = process::holding(place.0.path(), text.as_bytes())?;
         ensure!(found.is_empty(), "`{text}` is in {found:?}");
     }
     Ok(())

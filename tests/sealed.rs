@@ -16,8 +16,7 @@ use anyhow::{Context as _, ensure};
 use satgas_proto::v1::{
     self, ErasureStatus, IdentityKind, ReceiptStatus, Role, assignment::Own, audit_service_client::AuditServiceClient,
     case_service_client::CaseServiceClient, erasure_service_client::ErasureServiceClient, event::Body,
-    event_service_client::EventServiceClient, registry_entry::Entry, registry_service_client::RegistryServiceClient,
-    submission::Content, submission::Reporter,
+    event_service_client::EventServiceClient, submission::Content, submission::Reporter,
 };
 use tonic::Code;
 use tonic_types::StatusExt as _;
@@ -70,9 +69,7 @@ impl Place {
 
     /// Files under the folder that hold a text.
     fn holding(&self, text: &str) -> anyhow::Result<Vec<PathBuf>> {
-        let mut found = Vec::new();
-        search(self.folder.path(), text.as_bytes(), &mut found)?;
-        Ok(found)
+        process::holding(self.folder.path(), text.as_bytes())
     }
 
     fn text(&self, name: &str) -> String {
@@ -80,32 +77,8 @@ impl Place {
     }
 }
 
-fn search(folder: &Path, text: &[u8], found: &mut Vec<PathBuf>) -> anyhow::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            search(&path, text, found)?;
-        } else if fs::read(&path)?.windows(text.len()).any(|window| window == text) {
-            found.push(path);
-        }
-    }
-    Ok(())
-}
-
-async fn register(channel: &Door) -> anyhow::Result<()> {
-    let area = |code: &str| v1::RegistryEntry {
-        entry: Some(Entry::Area(v1::Area {
-            code: code.into(),
-            name: "Wilayah Contoh".into(),
-            valid_from: "2025-01-01".into(),
-            ..Default::default()
-        })),
-        ..Default::default()
-    };
-    let request = v1::RegisterRequest { entries: vec![area("53.71"), area("53.71.04"), area(AREA)], skip_bad: false };
-    let refused = RegistryServiceClient::new(channel.clone()).register(request).await?.into_inner().refused;
-    ensure!(refused.is_empty(), "{refused:?}");
-    Ok(())
+async fn register(door: &Door) -> anyhow::Result<()> {
+    door::register(door, ["53.71", "53.71.04", AREA].map(door::town_area).into()).await
 }
 
 fn new_id() -> String {

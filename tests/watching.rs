@@ -23,8 +23,7 @@ use rcgen::{CertificateParams, KeyPair};
 use satgas_domain::id::SubmissionId;
 use satgas_engine::vault::{self, Masters, Vault};
 use satgas_proto::v1::{
-    self, event_service_client::EventServiceClient, registry_entry::Entry,
-    registry_service_client::RegistryServiceClient, submission::Content, submission::Reporter,
+    self, event_service_client::EventServiceClient, submission::Content, submission::Reporter,
     submission_service_client::SubmissionServiceClient,
 };
 use serde_json::Value;
@@ -125,24 +124,8 @@ fn visit() -> v1::Submission {
 }
 
 async fn register(door: &Door) -> anyhow::Result<()> {
-    let entry = |entry| v1::RegistryEntry { entry: Some(entry), ..Default::default() };
-    let area = |code: &str| {
-        let (code, name, valid_from) = (code.into(), "Contoh".into(), "2025-01-01".into());
-        entry(Entry::Area(v1::Area { code, name, valid_from, ..Default::default() }))
-    };
-    let school = entry(Entry::Institution(v1::Institution {
-        institution_id: SCHOOL.into(),
-        name: "SMP Contoh 01".into(),
-        kind: v1::InstitutionKind::Sekolah.into(),
-        area_code: AREA.into(),
-        valid_from: "2025-01-01".into(),
-        valid_until: String::new(),
-    }));
-    let entries = vec![area("53.71"), area("53.71.04"), area(AREA), school];
-    let request = v1::RegisterRequest { entries, skip_bad: false };
-    let refused = RegistryServiceClient::new(door.clone()).register(request).await?.into_inner().refused;
-    ensure!(refused.is_empty(), "{refused:?}");
-    Ok(())
+    let areas = ["53.71", "53.71.04", AREA].map(door::town_area);
+    door::register(door, areas.into_iter().chain([door::town_school(SCHOOL, AREA)]).collect()).await
 }
 
 async fn submit(door: &Door, submission: &v1::Submission) -> Result<v1::ReceiptStatus, Status> {

@@ -3,8 +3,7 @@
 use anyhow::{Context as _, ensure};
 use satgas_proto::v1::{
     self, Role, assignment::Own, case_service_client::CaseServiceClient,
-    identity_service_client::IdentityServiceClient, registry_entry::Entry,
-    registry_service_client::RegistryServiceClient, submission::Content, submission::Reporter,
+    identity_service_client::IdentityServiceClient, submission::Content, submission::Reporter,
     submission_service_client::SubmissionServiceClient,
 };
 use tonic::{Code, Status};
@@ -83,31 +82,9 @@ pub(crate) fn area(code: &str) -> Reporter {
 }
 
 async fn register(door: &Door) -> anyhow::Result<()> {
-    let entry = |entry| v1::RegistryEntry { entry: Some(entry), ..Default::default() };
-    let area = |code: &str| {
-        entry(Entry::Area(v1::Area {
-            code: code.to_owned(),
-            name: "Contoh".to_owned(),
-            valid_from: "2025-01-01".to_owned(),
-            ..Default::default()
-        }))
-    };
-    let school = |(id, code): (&str, &str)| {
-        entry(Entry::Institution(v1::Institution {
-            institution_id: id.to_owned(),
-            name: "SMP Contoh".to_owned(),
-            kind: v1::InstitutionKind::Sekolah.into(),
-            area_code: code.to_owned(),
-            valid_from: "2025-01-01".to_owned(),
-            valid_until: String::new(),
-        }))
-    };
-    let mut entries: Vec<_> = ["53.71", "53.71.03", OWN, NEIGHBOUR].map(area).into();
-    entries.extend([(SCHOOL, OWN), (OTHER_SCHOOL, NEIGHBOUR)].map(school));
-    let request = v1::RegisterRequest { entries, skip_bad: false };
-    let refused = RegistryServiceClient::new(door.clone()).register(request).await?.into_inner().refused;
-    ensure!(refused.is_empty(), "{refused:?}");
-    Ok(())
+    let areas = ["53.71", "53.71.03", OWN, NEIGHBOUR].map(door::town_area);
+    let schools = [(SCHOOL, OWN), (OTHER_SCHOOL, NEIGHBOUR)].map(|(id, area)| door::town_school(id, area));
+    door::register(door, areas.into_iter().chain(schools).collect()).await
 }
 
 pub(crate) fn case_report(reporter: &Reporter) -> v1::Submission {

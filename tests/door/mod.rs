@@ -9,8 +9,11 @@ use std::{
     task::{Context, Poll},
 };
 
-use anyhow::Context as _;
-use satgas_proto::v1::{self, Role, assignment::Own, identity_service_client::IdentityServiceClient};
+use anyhow::{Context as _, ensure};
+use satgas_proto::v1::{
+    self, Role, assignment::Own, identity_service_client::IdentityServiceClient, registry_entry::Entry,
+    registry_service_client::RegistryServiceClient,
+};
 use tonic::{
     body::Body,
     codegen::{
@@ -25,6 +28,40 @@ pub(crate) const CITY: &str = "53.71";
 /// The roles that tests act in, each with a token.
 pub(crate) const ROLES: [Role; 6] =
     [Role::Satgas, Role::CaseWorker, Role::Dashboard, Role::Evaluator, Role::Supervisor, Role::Operator];
+
+/// An area of an invented town.
+pub(crate) fn town_area(code: &str) -> v1::RegistryEntry {
+    entry(Entry::Area(v1::Area {
+        code: code.to_owned(),
+        name: "Contoh".to_owned(),
+        valid_from: "2025-01-01".to_owned(),
+        ..Default::default()
+    }))
+}
+
+/// An invented school.
+pub(crate) fn town_school(id: &str, area: &str) -> v1::RegistryEntry {
+    entry(Entry::Institution(v1::Institution {
+        institution_id: id.to_owned(),
+        name: "SMP Contoh 01".to_owned(),
+        kind: v1::InstitutionKind::Sekolah.into(),
+        area_code: area.to_owned(),
+        valid_from: "2025-01-01".to_owned(),
+        valid_until: String::new(),
+    }))
+}
+
+fn entry(entry: Entry) -> v1::RegistryEntry {
+    v1::RegistryEntry { entry: Some(entry), ..Default::default() }
+}
+
+/// Registers a town, all of it.
+pub(crate) async fn register(door: &Door, entries: Vec<v1::RegistryEntry>) -> anyhow::Result<()> {
+    let request = v1::RegisterRequest { entries, skip_bad: false };
+    let refused = RegistryServiceClient::new(door.clone()).register(request).await?.into_inner().refused;
+    ensure!(refused.is_empty(), "{refused:?}");
+    Ok(())
+}
 
 /// The secret of each role's token.
 #[derive(Clone, Debug)]

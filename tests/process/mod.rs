@@ -3,7 +3,7 @@
 
 use std::{
     io::{BufRead as _, BufReader},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
 };
 
@@ -11,6 +11,28 @@ use anyhow::{Context as _, ensure};
 use tonic::transport::Channel;
 
 use crate::door::{CITY, Door, Tokens};
+
+/// Settings of a server that records nothing by itself.
+pub(crate) const QUIET: [(&str, &str); 1] = [("SATGAS_DEADLINES_EVERY_S", "0")];
+
+/// A path as an argument.
+pub(crate) fn text(path: &Path) -> &str {
+    path.to_str().unwrap_or_default()
+}
+
+/// Files under a folder that hold some bytes.
+pub(crate) fn holding(folder: &Path, bytes: &[u8]) -> anyhow::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            found.extend(holding(&path, bytes)?);
+        } else if std::fs::read(&path)?.windows(bytes.len()).any(|window| window == bytes) {
+            found.push(path);
+        }
+    }
+    Ok(found)
+}
 
 /// A server process, killed when it is dropped.
 pub(crate) struct Served {

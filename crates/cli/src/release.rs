@@ -12,6 +12,7 @@ use satgas_proto::v1::{self, ReleaseTable};
 use crate::{
     codes::{self, Code as _},
     connect::{Connection, unary},
+    pages,
     print::{self, Align, ListFormat, SAMPLE, Table},
     time,
 };
@@ -144,17 +145,12 @@ async fn publish(args: Publish, server: &Connection) -> anyhow::Result<()> {
 }
 
 async fn list(args: List, server: &Connection) -> anyhow::Result<()> {
-    let mut all = Vec::new();
-    let mut after_position = 0;
-    loop {
+    let all = pages::all(async |after_position| {
         let request = v1::ListReleasesRequest { period: args.period.clone(), page_size: 0, after_position };
         let page = server.releases().list_releases(unary(request)).await?.into_inner();
-        all.extend(page.releases);
-        if page.next_after_position == 0 {
-            break;
-        }
-        after_position = page.next_after_position;
-    }
+        Ok((page.releases, page.next_after_position))
+    });
+    let all = all.await?;
     let mut table = Table::new([
         ("id", Align::Left),
         ("period", Align::Left),
@@ -186,18 +182,14 @@ async fn list(args: List, server: &Connection) -> anyhow::Result<()> {
 
 async fn show(args: Show, server: &Connection) -> anyhow::Result<()> {
     let mut tables = Tables::default();
-    let mut page_token = String::new();
-    loop {
+    let areas = pages::all(async |page_token| {
         let request = v1::GetReleaseRequest { release_id: args.id.clone(), page_size: 0, page_token };
         let page = server.releases().get_release(unary(request)).await?.into_inner();
         tables.release = page.release.unwrap_or_default();
         tables.columns = page.columns;
-        tables.areas.extend(page.areas);
-        if page.next_page_token.is_empty() {
-            break;
-        }
-        page_token = page.next_page_token;
-    }
+        Ok((page.areas, page.next_page_token))
+    });
+    tables.areas = areas.await?;
     tables.print(args.format)
 }
 

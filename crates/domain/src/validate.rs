@@ -17,6 +17,12 @@ use crate::{
 /// Bytes that one encoded submission or command may have.
 pub const RECORD_BYTES_MAX: usize = 64 * 1024;
 
+/// What was found in a message, as fields of the one that it lies in.
+#[must_use]
+pub fn within(field: &str, found: Vec<Violation>) -> Vec<Violation> {
+    found.into_iter().map(|v| Violation { field: format!("{field}.{}", v.field), ..v }).collect()
+}
+
 /// The violations found so far, and the path of the message that is being looked at.
 #[derive(Clone, Debug, Default)]
 pub struct Violations {

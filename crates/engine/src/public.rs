@@ -16,7 +16,6 @@ use tokio::sync::oneshot;
 
 use crate::{
     Engine, SealError, WriteError, blocking,
-    sealed::invalid,
     vault::{CaseKey, Clear, Vault},
     writer::{Job, Outcome},
 };
@@ -133,7 +132,8 @@ impl Engine {
         if !found.is_empty() {
             return Err(Refusal::Invalid(found).into());
         }
-        let id = SubmissionId::parse(&drafted.report_id).map_err(|reason| invalid("report_id", reason))?;
+        let id =
+            SubmissionId::parse(&drafted.report_id).map_err(|reason| domain_sealed::invalid("report_id", reason))?;
         let key = match self.report_to_come(id, &drafted, &area_code).await? {
             Some(standing) if standing.must_be_erased => return Err(SealError::IdTaken { position: 0 }),
             Some(standing) => self.case_key(id, standing.key_id).await?,
@@ -421,7 +421,7 @@ fn kind_of(message: &v1::PublicReportMessage) -> i32 {
 }
 
 fn parse(report_id: &str) -> Result<SubmissionId, Refusal> {
-    SubmissionId::parse(report_id).map_err(|reason| invalid("report_id", reason))
+    SubmissionId::parse(report_id).map_err(|reason| domain_sealed::invalid("report_id", reason))
 }
 
 fn check_message(field: &str, message: &Clear<v1::PublicMessageText>) -> Result<(), Refusal> {
@@ -433,10 +433,13 @@ fn check_message(field: &str, message: &Clear<v1::PublicMessageText>) -> Result<
 /// The case that a report becomes has the report's id: so it goes on under the report's key, holds and erasure.
 fn check_case(report_id: &str, case: &v1::Submission) -> Result<(), Refusal> {
     if case.submission_id != report_id {
-        return Err(invalid("open_case.submission_id", "is not the report's id, which the case goes on under"));
+        return Err(domain_sealed::invalid(
+            "open_case.submission_id",
+            "is not the report's id, which the case goes on under",
+        ));
     }
     match case.content {
         Some(v1::submission::Content::CaseReport(_)) => Ok(()),
-        _ => Err(invalid("open_case.content", "is not a case report")),
+        _ => Err(domain_sealed::invalid("open_case.content", "is not a case report")),
     }
 }

@@ -1,7 +1,7 @@
 //! Publishing statistical releases. What is published was counted by who asks for it; the writer decides whether it may still be.
 
 use prost::Message as _;
-use satgas_proto::v1::{self, Violation};
+use satgas_proto::v1;
 use tokio::sync::oneshot;
 
 use crate::{Engine, ResolveError, ids::ContentHash, writer::Job};
@@ -10,11 +10,6 @@ use crate::{Engine, ResolveError, ids::ContentHash, writer::Job};
 pub(crate) fn content_of(release: &v1::ReleasePublished) -> ContentHash {
     let (release_id, draft) = (release.release_id.clone(), release.draft.clone());
     ContentHash::of(&v1::ReleasePublished { release_id, draft, ..Default::default() }.encode_to_vec())
-}
-
-/// What is wrong with a draft, as fields of what holds it.
-pub(crate) fn of_draft(violations: Vec<Violation>) -> Vec<Violation> {
-    violations.into_iter().map(|v| Violation { field: format!("draft.{}", v.field), ..v }).collect()
 }
 
 impl Engine {

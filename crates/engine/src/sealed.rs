@@ -346,15 +346,11 @@ pub(crate) fn content_of(body: &Body) -> ContentHash {
 }
 
 fn parse(case_id: &str) -> Result<SubmissionId, Refusal> {
-    SubmissionId::parse(case_id).map_err(|reason| invalid("case_id", reason))
+    SubmissionId::parse(case_id).map_err(|reason| sealed::invalid("case_id", reason))
 }
 
 fn sealed_with_its_report() -> Refusal {
-    invalid("kind", "is not a person's identity: ReadPublicReport reads what a report says")
-}
-
-pub(crate) fn invalid(field: &str, reason: &str) -> Refusal {
-    Refusal::Invalid(vec![v1::Violation { field: field.to_owned(), reason: reason.to_owned() }])
+    sealed::invalid("kind", "is not a person's identity: ReadPublicReport reads what a report says")
 }
 
 /// Whether an answer may rest on what was pending when it was decided: a refusal does when it looked at the case.

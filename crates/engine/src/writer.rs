@@ -21,7 +21,9 @@ use satgas_domain::{
     public, quarantine,
     registry::{Change, Scope},
     release,
+    sealed::Refusal as SealRefusal,
     time::{Calendar, Instant},
+    validate,
     views::Missed,
 };
 use satgas_journal::{AppendError, Head, Journal, Records};
@@ -601,7 +603,10 @@ impl Writer {
         let (area_code, version) = self.decided.state.decide_public(ask)?;
         let opened = match case {
             None => None,
-            Some(case) => Some(self.admissible(case)?.map_err(|found| within("open_case", found))?),
+            Some(case) => {
+                let refused = |found| SealRefusal::Invalid(validate::within("open_case", found));
+                Some(self.admissible(case)?.map_err(refused)?)
+            }
         };
         match &mut body {
             Body::PublicReportTriaged(triaged) => triaged.version = version + 1,
@@ -643,8 +648,9 @@ impl Writer {
             Known::New => {}
         }
         let releases = self.decided.state.releases();
+        let decide = |draft| releases.decide(&self.calendar, &draft, self.now);
         let decided = release::well_formed(&release)
-            .and_then(|draft| releases.decide(&self.calendar, &draft, self.now).map_err(publish::of_draft));
+            .and_then(|draft| decide(draft).map_err(|found| validate::within("draft", found)));
         if let Err(violations) = decided {
             return Ok(Outcome::Rejected(violations));
         }
@@ -922,12 +928,6 @@ fn resent(position: u64) -> v1::QuarantineDecided {
     let verdict = v1::QuarantineVerdict::Resent.into();
     let decision = v1::QuarantineDecision { quarantined_position: position, verdict, ..Default::default() };
     v1::QuarantineDecided { decision: Some(decision), by: None }
-}
-
-/// Refuses fields of a message that lies in another.
-fn within(field: &str, found: Vec<Violation>) -> SealError {
-    let named = found.into_iter().map(|v| Violation { field: format!("{field}.{}", v.field), ..v });
-    satgas_domain::sealed::Refusal::Invalid(named.collect()).into()
 }
 
 fn area_of_institution(registry: &satgas_domain::registry::Registry, id: &str) -> String {

@@ -3,17 +3,18 @@
 use satgas_domain::{
     release::{self, Areas, Counts, Draft, Earlier, Release},
     time::Period,
+    validate,
     views::{Known, Moment},
 };
 use satgas_engine::{AsOf, Engine};
-use satgas_proto::v1::{self, Violation, release_service_server::ReleaseService};
+use satgas_proto::v1::{self, release_service_server::ReleaseService};
 use tonic::{Request, Response, Status};
 
 use crate::{
     look::{first_index, look, look_at, moment},
     status,
     stream::Streams,
-    submission::page_size,
+    submission::{page, page_size},
 };
 
 /// Cases that are counted in one go. Between two goes the views take in what has come meanwhile.
@@ -82,7 +83,7 @@ impl ReleaseService for Releases {
                 return Err(status::invalid_field("period", "is not a period such as 2026, 2026-Q1 or 2026-01"));
             }
         };
-        let mut releases: Vec<_> = look(&self.engine, 0, None, |known| {
+        let releases: Vec<_> = look(&self.engine, 0, None, |known| {
             let wanted = |release: &&Release| {
                 let of = release.message.draft.as_ref().map(|draft| &draft.period);
                 release.position > r.after_position && code.as_ref().is_none_or(|code| of == Some(code))
@@ -91,9 +92,7 @@ impl ReleaseService for Releases {
             releases.take(size + 1).map(|release| known.listed_release(release)).collect()
         })
         .await?;
-        let more = releases.len() > size;
-        releases.truncate(size);
-        let next_after_position = releases.last().filter(|_| more).map_or(0, |last| last.position);
+        let (releases, next_after_position) = page(releases, size, |release| release.position);
         Ok(Response::new(v1::ListReleasesResponse { releases, next_after_position }))
     }
 
@@ -122,10 +121,7 @@ impl Releases {
     /// Counts a release at a moment and decides what of it is published. It has no id yet.
     async fn count(&self, draft: Option<&v1::ReleaseDraft>, moment: Moment) -> Result<v1::ReleasePublished, Status> {
         let draft = draft.ok_or_else(|| status::invalid_field("draft", "is missing"))?;
-        let refused = |violations: Vec<Violation>| {
-            let of_draft = |v: Violation| Violation { field: format!("draft.{}", v.field), ..v };
-            status::invalid(violations.into_iter().map(of_draft).collect())
-        };
+        let refused = |found| status::invalid(validate::within("draft", found));
         let draft = Draft::parse(draft).map_err(refused)?;
         let message = draft.message();
         let begin = look_at(&self.engine, moment, |known| {

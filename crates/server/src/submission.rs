@@ -121,7 +121,8 @@ pub(crate) fn check_count(submissions: &[v1::Submission]) -> Result<(), Status> 
     Ok(())
 }
 
-/// Receipts of a batch in order, and how many records of each message went into the log. Reading ahead is bounded: when the client takes no receipts, nothing more is read from it.
+/// Receipts of a batch in order, and how many records of each message went into the log. Reading ahead is bounded: when the client takes
+/// no receipts, nothing more is read from it.
 pub(crate) fn receipts<B>(
     engine: Engine,
     streams: &Streams,

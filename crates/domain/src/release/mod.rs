@@ -26,7 +26,7 @@ use self::{
 use crate::{
     id::is_within,
     time::{Calendar, Instant, Period},
-    validate::Violations,
+    validate::{self, Violations},
 };
 
 /// Counts below this are withheld unless the draft says otherwise.
@@ -286,8 +286,7 @@ pub fn well_formed(message: &v1::ReleasePublished) -> Result<Draft, Vec<Violatio
     let draft = Draft::parse(message.draft.as_ref().unwrap_or(&v1::ReleaseDraft::default()));
     let (Ok(draft), true) = (&draft, v.is_empty()) else {
         let mut all = v.into_vec();
-        let of_draft = draft.err().unwrap_or_default();
-        all.extend(of_draft.into_iter().map(|v| Violation { field: format!("draft.{}", v.field), ..v }));
+        all.extend(validate::within("draft", draft.err().unwrap_or_default()));
         return Err(all);
     };
     let threshold = u64::from(draft.threshold());

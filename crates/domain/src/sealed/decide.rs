@@ -233,7 +233,9 @@ fn approve(
     }
 }
 
-pub(crate) fn invalid(field: &str, reason: &str) -> Refusal {
+/// Refuses a field.
+#[must_use]
+pub fn invalid(field: &str, reason: &str) -> Refusal {
     Refusal::Invalid(vec![Violation { field: field.to_owned(), reason: reason.to_owned() }])
 }
 

@@ -19,8 +19,8 @@ use satgas_proto::v1::{self, event::Body};
 use serde::{Deserialize, Serialize};
 
 use self::assigned::Assignments;
-pub use self::decide::{About, Ask, Refusal, actor_of, identity, well_formed};
-pub(crate) use self::decide::{invalid, reason};
+pub(crate) use self::decide::reason;
+pub use self::decide::{About, Ask, Refusal, actor_of, identity, invalid, well_formed};
 use crate::{Map, id::SubmissionId, time::Instant};
 
 /// Bytes that name the key of a case.

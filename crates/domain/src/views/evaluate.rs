@@ -20,6 +20,21 @@ use crate::{
     time::{DAY_NS, Day, Instant, Month, Period},
 };
 
+/// Which records end the silence of a task force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// All of them.
+    Everything,
+    /// Monthly reports and visits: for readers who must not learn where a case or a signal was reported.
+    BesideCases,
+}
+
+impl Heard {
+    fn hears(self, content: &Content) -> bool {
+        self == Self::Everything || matches!(content, Content::Monitoring { .. } | Content::Visit { .. })
+    }
+}
+
 /// Whose figures an area's evaluation adds up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Body {
@@ -258,7 +273,7 @@ impl<'a> Known<'a> {
             tally.pupils += u64::from(counts.pupils);
             tally.signals += u64::from(counts.signals);
         }
-        tally.last = tally.last.max(self.last_activity(ledger, window.cut_month, window.cut));
+        tally.last = tally.last.max(self.last_activity(ledger, window.cut_month, window.cut, Heard::Everything));
     }
 
     /// The counts of a cell: those of now when they were the same then.
@@ -270,32 +285,22 @@ impl<'a> Known<'a> {
         }
     }
 
-    /// Latest occurred of a standing record before `before`, which lies in or directly after `month`.
-    pub(super) fn last_activity(&self, ledger: &Ledger, month: Month, before: Instant) -> Option<Instant> {
-        ledger.months.up_to(month).rev().find_map(|(month, cell)| {
-            let last = self.counts(month, cell).last?;
-            if last < before {
-                return Some(last);
-            }
-            let standing = self.views.links.of(cell.records).filter_map(|record| self.standing(record));
-            standing.filter(|v| v.month == month && v.occurred < before).map(|v| v.occurred).max()
-        })
-    }
-
-    /// The last standing record before a time among those whose content is asked for, up to a month.
-    pub(super) fn last_of(
+    /// Latest occurred of a standing record that is heard and lies before `before`, which lies in or directly after `month`.
+    pub(super) fn last_activity(
         &self,
         ledger: &Ledger,
         month: Month,
         before: Instant,
-        is_asked: impl Fn(&Content) -> bool,
+        heard: Heard,
     ) -> Option<Instant> {
         ledger.months.up_to(month).rev().find_map(|(month, cell)| {
+            let last = self.counts(month, cell).last?;
+            if heard == Heard::Everything && last < before {
+                return Some(last);
+            }
             let standing = self.views.links.of(cell.records).filter_map(|record| self.standing(record));
-            standing
-                .filter(|v| v.month == month && v.occurred < before && is_asked(&v.content))
-                .map(|v| v.occurred)
-                .max()
+            let counts = standing.filter(|v| v.month == month && v.occurred < before && heard.hears(&v.content));
+            counts.map(|v| v.occurred).max()
         })
     }
 

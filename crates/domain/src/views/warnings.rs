@@ -6,6 +6,7 @@ use satgas_proto::v1::{self, WarningKind};
 
 use super::{
     deadlines::follow_up_due,
+    evaluate::Heard,
     known::Known,
     lists::List,
     records::{Content, Signal},
@@ -30,24 +31,24 @@ impl Known<'_> {
     /// The warnings that stand and concern an area within the prefix: by kind, then since, then id.
     #[must_use]
     pub fn warnings(&self, prefix: &str) -> Vec<v1::Warning> {
-        self.warnings_where(prefix, |_| true)
+        self.warnings_where(prefix, Heard::Everything)
     }
 
     /// The same for readers who must not learn where a case or a signal was reported: by these no task force breaks its silence, only by its
     /// monthly reports and its visits.
     #[must_use]
     pub fn warnings_beside_cases(&self, prefix: &str) -> Vec<v1::Warning> {
-        self.warnings_where(prefix, |content| matches!(content, Content::Monitoring { .. } | Content::Visit { .. }))
+        self.warnings_where(prefix, Heard::BesideCases)
     }
 
-    fn warnings_where(&self, prefix: &str, is_heard: impl Fn(&Content) -> bool) -> Vec<v1::Warning> {
+    fn warnings_where(&self, prefix: &str, heard: Heard) -> Vec<v1::Warning> {
         let rules = self.rules_now();
         let mut warnings = Vec::new();
         self.spreading_groups(rules, &mut warnings);
         self.overdue_cases(rules, &mut warnings);
         self.overdue_visit_follow_ups(&mut warnings);
         self.schools_with_repeated_signals(rules, &mut warnings);
-        self.silent_task_forces(rules, is_heard, &mut warnings);
+        self.silent_task_forces(rules, heard, &mut warnings);
         warnings.retain(|w| w.area_codes.iter().any(|code| is_within(code, prefix)));
         in_order(&mut warnings);
         warnings
@@ -197,12 +198,7 @@ impl Known<'_> {
         }
     }
 
-    fn silent_task_forces(
-        &self,
-        rules: &RuleSet,
-        is_heard: impl Fn(&Content) -> bool,
-        warnings: &mut Vec<v1::Warning>,
-    ) {
+    fn silent_task_forces(&self, rules: &RuleSet, heard: Heard, warnings: &mut Vec<v1::Warning>) {
         let (today, now) = (self.today(), self.now());
         let month = self.calendar().month(now);
         for task_force in self.registry().all().2 {
@@ -212,7 +208,8 @@ impl Known<'_> {
             }
             let formed = self.calendar().start(stated.state.formed);
             let ledger = self.views.ledger(task_force.home);
-            let last = self.last_of(ledger, month, now.plus_ns(1), &is_heard).map_or(formed, |last| last.max(formed));
+            let last = self.last_activity(ledger, month, now.plus_ns(1), heard);
+            let last = last.map_or(formed, |last| last.max(formed));
             if now.0 - last.0 >= rules.silent_ns {
                 let area = self.area_on(task_force.home, today);
                 let since = last.plus_ns(rules.silent_ns);

@@ -44,9 +44,8 @@ impl WarningService for Authorized<Warnings> {
         let of_cases =
             |w: &&v1::Warning| matches!(w.kind(), WarningKind::ResponseOverdue | WarningKind::FollowUpOverdue);
         // A follow-up is known by its case or visit and its number.
-        let case_of = |w: &'_ v1::Warning| w.subject_id.split('#').next().unwrap_or_default().to_owned();
-        let cases: Vec<String> = response.get_ref().warnings.iter().filter(of_cases).map(case_of).collect();
-        pass.saw(CaseIds::of(cases.iter().map(String::as_str))).await?;
+        let cases = response.get_ref().warnings.iter().filter(of_cases);
+        pass.saw(CaseIds::of(cases.filter_map(|warning| warning.subject_id.split('#').next()))).await?;
         Ok(response)
     }
 }
