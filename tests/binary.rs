@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
+use futures_util::FutureExt as _;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use satgas_proto::v1::{
@@ -345,6 +346,34 @@ async fn a_subscriber_that_stalls_is_told_the_very_position_after_which_it_got_n
         "got up to {got}, told {resume:?}"
     );
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_follows_a_quiet_area_hears_that_the_stream_lives_while_others_report() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let served = Served::start(&folder.path().join("data"), &[])?;
+    let channel = served.connect().await?;
+    register(&channel).await?;
+    let quiet = v1::SubscribeRequest {
+        start: Some(v1::subscribe_request::Start::FromNow(v1::FromNow {})),
+        heartbeat_interval: Some(pbjson_types::Duration { seconds: 1, nanos: 0 }),
+        filter: Some(v1::EventFilter { area_prefix: "53.71.99".to_owned(), ..Default::default() }),
+    };
+    let mut quiet = EventServiceClient::new(served.connect().await?).subscribe(quiet).await?.into_inner();
+    let caught_up = quiet.message().await?.context("the stream began")?;
+    ensure!(caught_up.notice() == v1::StreamNotice::CaughtUp);
+    let mut submissions = SubmissionServiceClient::new(channel);
+    let mut next = quiet.message().boxed();
+    for sequence in 1..=200_000 {
+        submissions.submit(v1::SubmitRequest { submission: Some(visit(sequence)) }).await?;
+        if let Some(message) = next.as_mut().now_or_never() {
+            let message = message?.context("the stream goes on")?;
+            ensure!(message.notice() == v1::StreamNotice::Heartbeat && message.events.is_empty());
+            ensure!(message.resume_position > caught_up.resume_position, "it looks at everything again after a cut");
+            return Ok(());
+        }
+    }
+    anyhow::bail!("the stream was silent while 200,000 records arrived")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -23,7 +23,7 @@ mod served;
 
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use clap::Parser as _;
 
 use crate::{
@@ -47,6 +47,10 @@ fn main() -> ExitCode {
 }
 
 fn run(plan: &Plan) -> Result<()> {
+    ensure!(
+        plan.rounds > 0 || (plan.peers && !plan.records.is_empty()),
+        "no rounds are for --peers --records only: say how many"
+    );
     let circumstances = Circumstances {
         machine: machine::describe(),
         load_average: machine::load_average(),

@@ -19,8 +19,8 @@ pub(crate) enum Format {
 #[derive(Clone, Debug, Parser)]
 #[command(name = "cargo xtask bench")]
 pub(crate) struct Plan {
-    /// Rounds, each on a fresh log
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    /// Rounds, each on a fresh log; 0 measures with --peers --records only logs of these sizes
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(0..=100))]
     pub(crate) rounds: u32,
     /// Measure only these; the page of figures stays as it is
     #[arg(long, value_enum, value_delimiter = ',', value_name = "SCENARIO,..")]

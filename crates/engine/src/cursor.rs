@@ -6,12 +6,13 @@
 
 use std::sync::Arc;
 
-use bytes::{Buf as _, Bytes};
-use satgas_domain::{event, id::is_within};
+use bytes::Bytes;
+use satgas_domain::id::is_within;
 
 use crate::{
     ReadError, Shared, blocking,
-    lens::{Lens, Piece},
+    lens::Lens,
+    piece::{Mark, Piece},
 };
 
 /// What a cursor lets through. An event must match every part that is given.
@@ -31,10 +32,10 @@ impl Filter {
         self.area_prefix.is_empty() && self.kinds.is_empty() && self.institution_id.is_empty()
     }
 
-    fn matches(&self, head: &event::Head<'_>) -> bool {
-        (self.area_prefix.is_empty() || (!head.area_code.is_empty() && is_within(head.area_code, &self.area_prefix)))
-            && (self.kinds.is_empty() || self.kinds.contains(&head.kind))
-            && (self.institution_id.is_empty() || self.institution_id == head.institution_id)
+    fn matches(&self, event: &Mark) -> bool {
+        (self.area_prefix.is_empty() || (!event.area_code.is_empty() && is_within(&event.area_code, &self.area_prefix)))
+            && (self.kinds.is_empty() || self.kinds.contains(&event.kind))
+            && (self.institution_id.is_empty() || *self.institution_id == *event.institution_id)
     }
 }
 
@@ -112,8 +113,8 @@ impl Cursor {
 
     /// What follows the cursor as it is stored: from the tail, or from the journal.
     async fn stored(&self, bytes_max: usize) -> Result<Vec<Piece>, ReadError> {
-        if let Some(chunks) = self.shared.tail.read(self.position, bytes_max) {
-            return Ok(chunks.into_iter().map(Piece::from).collect());
+        if let Some(pieces) = self.shared.tail.read(self.position, bytes_max) {
+            return Ok(pieces);
         }
         let (journal, after) = (Arc::clone(&self.shared.journal), self.position);
         let read = blocking::run(move || journal.read(after, bytes_max)).await;
@@ -138,46 +139,32 @@ impl Cursor {
 
     /// Picks events one by one and joins neighbours into one run of bytes.
     fn pick(&self, piece: &Piece, left: &mut Limits, page: &mut Page) -> Result<bool, ReadError> {
-        let body = &piece.body;
+        let marks = piece.marks()?;
         let mut run: Option<std::ops::Range<usize>> = None;
-        let (mut offset, mut room) = (0, true);
-        while offset < body.len() {
-            let start = offset;
-            let event = framed(body, &mut offset).ok_or(ReadError::Event(page.position))?;
-            let head = event::Head::peek(event).map_err(|_| ReadError::Event(page.position))?;
-            if head.position <= page.position {
-                continue;
-            }
-            if left.count == 0 || (left.bytes < offset - start && page.count > 0) {
+        let mut room = true;
+        for mark in &marks[marks.partition_point(|mark| mark.position <= page.position)..] {
+            let len = mark.range.len();
+            if left.count == 0 || (left.bytes < len && page.count > 0) {
                 room = false;
                 break;
             }
-            if self.filter.matches(&head) {
-                left.bytes = left.bytes.saturating_sub(offset - start);
+            if self.filter.matches(mark) {
+                left.bytes = left.bytes.saturating_sub(len);
                 left.count -= 1;
                 page.count += 1;
                 match &mut run {
-                    Some(run) if run.end == start => run.end = offset,
-                    run => page.bodies.extend(run.replace(start..offset).map(|range| body.slice(range))),
+                    Some(run) if run.end == mark.range.start => run.end = mark.range.end,
+                    run => page.bodies.extend(run.replace(mark.range.clone()).map(|range| piece.body.slice(range))),
                 }
             }
-            page.position = head.position;
+            page.position = mark.position;
         }
-        page.bodies.extend(run.map(|range| body.slice(range)));
+        page.bodies.extend(run.map(|range| piece.body.slice(range)));
         if room {
             page.position = page.position.max(piece.last);
         }
         Ok(room)
     }
-}
-
-/// The framed event at an offset, which moves behind it; `None` when there is no whole one.
-fn framed<'a>(body: &'a [u8], offset: &mut usize) -> Option<&'a [u8]> {
-    let mut rest = body.get(*offset + 1..)?;
-    let len = usize::try_from(prost::encoding::decode_varint(&mut rest).ok()?).ok()?;
-    let start = body.len() - rest.remaining();
-    *offset = start.checked_add(len)?;
-    body.get(start..*offset)
 }
 
 struct Limits {

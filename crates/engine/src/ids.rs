@@ -67,6 +67,8 @@ fn spread(mark: u64) -> u64 {
 }
 
 const SHARDS: usize = 256;
+/// Ids for which room is made before they are read: what a damaged number would ask for must fit.
+const RESERVED_MAX: usize = 1 << 27;
 
 fn shard(mark: u64) -> usize {
     usize::try_from(mark >> 32 & 0xFF).expect("eight bits")
@@ -132,6 +134,11 @@ impl<'de> Deserialize<'de> for Ids {
             }
 
             fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<Ids, A::Error> {
+                let each = seq.size_hint().unwrap_or_default().min(RESERVED_MAX) / SHARDS;
+                for shard in &mut self.0.0 {
+                    // Marks are spread evenly; a shard with some more than its share grows once.
+                    shard.reserve(each + each / 16, |entry| spread(entry.mark()));
+                }
                 while let Some(entry) = seq.next_element()? {
                     self.0.enter(entry);
                 }

@@ -1,8 +1,8 @@
 //! Events as one class of readers gets them, shaped once for all of them.
 //!
 //! Invariants:
-//! - A commit in the tail and a block of history are each shaped by the first cursor that comes to them; those that come while it is at it
-//!   wait for it, those that come later share the bytes.
+//! - A chunk of the tail and a block of history are each shaped by the first cursor that comes to them; those that come while it is at it
+//!   wait for it, those that come later share the bytes. Where one has grown since, only what is new is shaped.
 //! - Blocks of history begin at fixed positions, so that cursors that stand at different ones still share them.
 //! - Shaping runs on the threads that may block, under no lock: neither the writer nor other streams wait for it.
 //! - What is kept is bounded by bytes. What was let go of is shaped again when somebody asks for it.
@@ -17,7 +17,7 @@ use satgas_domain::event::Malformed;
 use satgas_journal::{Chunk, Journal};
 use tokio::sync::OnceCell;
 
-use crate::{ReadError, Shared, blocking};
+use crate::{ReadError, Shared, blocking, piece::Piece};
 
 /// Events in a block of history. Large enough for reading it to be worth it, small enough to be let go of.
 const BLOCK_EVENTS: u64 = 128;
@@ -60,9 +60,8 @@ impl Lens {
         let head = shared.head.borrow().position;
         let (mut pieces, mut after, mut read) = (Vec::new(), after, 0);
         while after < head && (pieces.is_empty() || read < bytes_max) {
-            let commit = shared.tail.read(after, 0).and_then(|chunks| chunks.into_iter().next());
-            let piece = match commit {
-                Some(commit) => self.commit(commit, after).await?,
+            let piece = match shared.tail.chunk(after) {
+                Some(chunk) => self.chunk(chunk, after).await?,
                 None => self.block(shared, after).await?,
             };
             read += piece.read;
@@ -72,21 +71,22 @@ impl Lens {
         Ok(pieces)
     }
 
-    async fn commit(&self, commit: Chunk, after: u64) -> Result<Piece, ReadError> {
-        let (first, last) = (commit.first, commit.last());
-        let shape = || {
-            let commit = commit.clone();
-            self.blocking(move |lens| lens.shape(&[commit], first, last))
+    async fn chunk(&self, chunk: Chunk, after: u64) -> Result<Piece, ReadError> {
+        let (first, last) = (chunk.first, chunk.last());
+        let shape = |begun: Option<Piece>| {
+            let chunk = chunk.clone();
+            self.blocking(move |lens| lens.shape(&[chunk], first, last, begun))
         };
         self.0.live.get(first, after, shape).await
     }
 
     async fn block(&self, shared: &Arc<Shared>, after: u64) -> Result<Piece, ReadError> {
         let first = after - after % BLOCK_EVENTS + 1;
-        let read = || {
+        let read = |begun: Option<Piece>| {
             let journal = Arc::clone(&shared.journal);
             let last = (first + BLOCK_EVENTS - 1).min(shared.head.borrow().position);
-            self.blocking(move |lens| lens.shape(&chunks(journal.as_ref(), first, last)?, first, last))
+            let from = begun.as_ref().map_or(first, |begun| begun.last + 1);
+            self.blocking(move |lens| lens.shape(&chunks(journal.as_ref(), from, last)?, first, last, begun))
         };
         self.0.history.get(first, after, read).await
     }
@@ -99,11 +99,17 @@ impl Lens {
         blocking::run(move || work(&lens)).await.ok_or(ReadError::Closed)?
     }
 
-    fn shape(&self, chunks: &[Chunk], first: u64, last: u64) -> Result<Piece, ReadError> {
-        let read = chunks.iter().map(|chunk| chunk.body.len()).sum();
-        let (mut body, mut count) = (Vec::with_capacity(read), 0);
-        let events = chunks.iter().flat_map(Chunk::records).take_while(|(position, _)| *position <= last);
-        for (position, event) in events {
+    /// Shapes what lies up to `last` behind what was shaped of it before.
+    fn shape(&self, chunks: &[Chunk], first: u64, last: u64, begun: Option<Piece>) -> Result<Piece, ReadError> {
+        let begun = begun.unwrap_or_else(|| Piece::new(first, first - 1, 0, Bytes::new(), 0));
+        let (mut count, mut read) = (begun.count, begun.read);
+        let events = chunks.iter().flat_map(Chunk::records);
+        let new =
+            events.skip_while(|(position, _)| *position <= begun.last).take_while(|(position, _)| *position <= last);
+        let mut body =
+            Vec::with_capacity(begun.body.len() + chunks.iter().map(|chunk| chunk.body.len()).sum::<usize>());
+        body.extend_from_slice(&begun.body);
+        for (position, event) in new {
             let shaped = (self.0.shape)(&event).map_err(|Malformed| ReadError::Event(position.saturating_sub(1)))?;
             if let Some(shaped) = shaped {
                 encoding::encode_key(1, WireType::LengthDelimited, &mut body);
@@ -111,8 +117,9 @@ impl Lens {
                 body.extend_from_slice(&shaped);
                 count += 1;
             }
+            read += event.len();
         }
-        Ok(Piece { first, last, count, body: body.into(), read })
+        Ok(Piece::new(first, last, count, body.into(), read))
     }
 }
 
@@ -129,28 +136,6 @@ fn chunks(journal: &dyn Journal, first: u64, last: u64) -> Result<Vec<Chunk>, Re
         chunks.push(chunk);
     }
     Ok(chunks)
-}
-
-/// Events of neighbouring positions as they are sent. Some of the positions may have none.
-#[derive(Clone, Debug)]
-pub(crate) struct Piece {
-    /// Position of the first event that was looked at.
-    pub(crate) first: u64,
-    /// Position of the last.
-    pub(crate) last: u64,
-    /// How many events there are.
-    pub(crate) count: usize,
-    /// The events in wire framing.
-    pub(crate) body: Bytes,
-    /// Bytes of the log that they were made of.
-    read: usize,
-}
-
-impl From<Chunk> for Piece {
-    fn from(chunk: Chunk) -> Self {
-        let count = usize::try_from(chunk.count).unwrap_or(usize::MAX);
-        Self { first: chunk.first, last: chunk.last(), count, read: chunk.body.len(), body: chunk.body }
-    }
 }
 
 /// Pieces by their first position, the ones made latest.
@@ -173,22 +158,23 @@ struct Slot {
 }
 
 impl Shelf {
-    /// The piece that begins at `first` and reaches beyond `after`: the one that is kept, or being made, or a new one.
+    /// The piece that begins at `first` and reaches beyond `after`: the one that is kept, or being made, or a new one, which `make` is given
+    /// the beginning of where that is known.
     async fn get<F: Future<Output = Result<Piece, ReadError>>>(
         &self,
         first: u64,
         after: u64,
-        make: impl Fn() -> F,
+        make: impl Fn(Option<Piece>) -> F,
     ) -> Result<Piece, ReadError> {
         loop {
-            let slot = self.kept.lock().slot(first, after);
+            let (slot, begun) = self.kept.lock().slot(first, after);
             let made = slot.get_or_try_init(|| async {
-                let piece = make().await?;
+                let piece = make(begun).await?;
                 self.kept.lock().weigh(first, &slot, piece.body.len(), self.bytes_max);
                 Ok::<_, ReadError>(piece)
             });
             let piece = made.await?;
-            // The last block may have been made when the log was shorter: then the next round makes it anew.
+            // It may have been made when the log was shorter: then the next round makes it anew.
             if piece.last > after {
                 return Ok(piece.clone());
             }
@@ -197,13 +183,18 @@ impl Shelf {
 }
 
 impl Kept {
-    /// The slot of a piece; a new one when there is none, or what is in it ends too early.
-    fn slot(&mut self, first: u64, after: u64) -> Arc<OnceCell<Piece>> {
+    /// The slot of a piece; a new one when there is none, or what is in it ends too early, with what that is.
+    fn slot(&mut self, first: u64, after: u64) -> (Arc<OnceCell<Piece>>, Option<Piece>) {
+        let mut begun = None;
         if let Some(slot) = self.slots.get(&first) {
             if slot.piece.get().is_none_or(|piece| piece.last > after) {
-                return Arc::clone(&slot.piece);
+                return (Arc::clone(&slot.piece), None);
             }
-            self.order.retain(|key| *key != first);
+            begun = slot.piece.get().cloned();
+            // What grows is among the newest.
+            if let Some(place) = self.order.iter().rposition(|key| *key == first) {
+                self.order.remove(place);
+            }
             self.let_go(first);
         }
         let slot = Slot { piece: Arc::default(), bytes: PIECE_BYTES };
@@ -211,7 +202,7 @@ impl Kept {
         self.bytes += slot.bytes;
         self.slots.insert(first, slot);
         self.order.push_back(first);
-        piece
+        (piece, begun)
     }
 
     /// Counts what was made, and lets go of the oldest while there is too much. The newest stays, however large it is.

@@ -24,6 +24,7 @@ mod ids;
 mod lens;
 mod meter;
 mod open;
+mod piece;
 mod proofs;
 mod public;
 mod publish;

@@ -69,15 +69,8 @@ pub(crate) fn prepare(
         }
         None => None,
     };
-    let kept = checkpoints.as_ref();
-    let (views_head, views) = match kept.and_then(|kept| kept.views.newest::<Views>(journal.as_ref())) {
-        Some((head, views)) => (head, views.restored()?),
-        None => (Head::EMPTY, Views::new(&opened.time_zone)?),
-    };
-    let of_writer = kept.and_then(|kept| kept.writer.newest::<Decided>(journal.as_ref()));
-    let (writer_head, decided) = of_writer.unwrap_or((Head::EMPTY, Decided::default()));
-    let of_tree = kept.and_then(|kept| kept.tree.newest::<proofs::Kept>(journal.as_ref()));
-    let tree = of_tree.and_then(|(head, tree)| proofs::restored(tree, head.position)).unwrap_or_default();
+    let ((views_head, views), (writer_head, decided), tree) =
+        restore(journal.as_ref(), checkpoints.as_ref(), &opened.time_zone)?;
     let calendar = Calendar::new(&opened.time_zone)?;
     let folding = ((views_head.position, views), (writer_head.position, decided));
     let (views, decided, tree) = replay(journal.as_ref(), &calendar, folding.0, folding.1, tree)?;
@@ -114,6 +107,28 @@ fn log_opened(journal: &dyn Journal) -> Result<v1::LogOpened, OpenError> {
         Ok(Some(Body::LogOpened(opened))) => Ok(opened),
         _ => Err(OpenError::Event { position: 1 }),
     }
+}
+
+/// What the newest checkpoints that fit the log hold. The views' takes longest: the others are read beside it.
+fn restore(
+    journal: &dyn Journal,
+    kept: Option<&Kept>,
+    time_zone: &str,
+) -> Result<((Head, Views), (Head, Decided), Tree), OpenError> {
+    std::thread::scope(|scope| {
+        let others = scope.spawn(|| {
+            let writer = kept.and_then(|kept| kept.writer.newest::<Decided>(journal));
+            let tree = kept.and_then(|kept| kept.tree.newest::<proofs::Kept>(journal));
+            let tree = tree.and_then(|(head, tree)| proofs::restored(tree, head.position));
+            (writer.unwrap_or((Head::EMPTY, Decided::default())), tree.unwrap_or_default())
+        });
+        let views = match kept.and_then(|kept| kept.views.newest::<Views>(journal)) {
+            Some((head, views)) => (head, views.restored()?),
+            None => (Head::EMPTY, Views::new(time_zone)?),
+        };
+        let (writer, tree) = others.join().unwrap_or_else(|panicked| std::panic::resume_unwind(panicked));
+        Ok((views, writer, tree))
+    })
 }
 
 /// Folds what follows the checkpoints into all states. One thread reads, hashes into the tree, decodes and folds what the writer decides

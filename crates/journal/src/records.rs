@@ -139,6 +139,19 @@ impl Chunk {
         })
     }
 
+    /// This chunk and the records that follow it as one, in bytes of its own.
+    ///
+    /// # Panics
+    /// If they do not follow it.
+    #[must_use]
+    pub fn joined(&self, next: &Chunk) -> Chunk {
+        assert_eq!(next.first, self.last() + 1, "joined records must follow each other");
+        let mut body = BytesMut::with_capacity(self.body.len() + next.body.len());
+        body.put_slice(&self.body);
+        body.put_slice(&next.body);
+        Chunk { first: self.first, count: self.count + next.count, body: body.freeze() }
+    }
+
     /// The same chunk without what lies beyond position `last`.
     pub(crate) fn up_to(mut self, last: u64) -> Self {
         if self.last() <= last {
@@ -223,6 +236,26 @@ mod tests {
         assert_eq!(chunk.clone().up_to(41).records().count(), 1);
         assert!(chunk.clone().up_to(40).is_empty());
         assert_eq!(chunk.clone().up_to(99), chunk);
+    }
+
+    #[test]
+    fn chunks_that_follow_each_other_are_joined_into_the_chunk_of_all_their_records() {
+        let chunk = |first, records: &[&[u8]]| {
+            let mut all = Records::new();
+            records.iter().for_each(|record| all.push(record));
+            all.freeze(first)
+        };
+        let joined = chunk(7, &[b"satu", b"dua"]).joined(&chunk(9, &[b"", b"tiga"]));
+        assert_eq!(joined, chunk(7, &[b"satu", b"dua", b"", b"tiga"]));
+    }
+
+    #[test]
+    #[should_panic(expected = "must follow each other")]
+    fn chunks_with_a_gap_between_them_are_not_joined() {
+        let mut records = Records::new();
+        records.push(b"satu");
+        let chunk = records.freeze(7);
+        let _ = chunk.joined(&Chunk { first: 9, ..chunk.clone() });
     }
 
     #[test]

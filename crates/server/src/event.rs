@@ -10,6 +10,7 @@ use satgas_proto::{
     v1::{self, StreamNotice, subscribe_request::Start},
 };
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use crate::{
@@ -64,8 +65,8 @@ impl EventService for Events {
         let cursor = self.cursor(&sight, start, r.filter)?;
         let stop = self.streams.stop.clone();
         let place = self.streams.subscribers.enter(start);
-        let turn = Instant::now();
-        let subscription = Subscription { cursor, handed_over: start, place, heartbeat, caught_up: false, turn };
+        let spoke = Instant::now();
+        let subscription = Subscription { cursor, handed_over: start, place, heartbeat, spoke };
         self.streams.open(move |sink| subscription.run(sink, stop)).map(Response::new)
     }
 }
@@ -141,25 +142,15 @@ struct Subscription {
     handed_over: u64,
     place: Subscriber,
     heartbeat: Duration,
-    caught_up: bool,
-    /// When it is its turn again to wait for more.
-    turn: Instant,
+    /// When the last message was handed over.
+    spoke: Instant,
 }
 
 impl Subscription {
-    async fn run(mut self, sink: Sink<Encoded>, stop: tokio_util::sync::CancellationToken) -> Option<Status> {
-        let end = loop {
-            if stop.is_cancelled() {
-                break End::Stopped;
-            }
-            match self.step(&sink, &stop).await {
-                Ok(()) => {}
-                Err(end) => break end,
-            }
-        };
-        match end {
+    async fn run(mut self, sink: Sink<Encoded>, stop: CancellationToken) -> Option<Status> {
+        match self.follow(&sink, &stop).await {
             End::Stopped => {
-                drop(sink.send(self.notice(StreamNotice::ShuttingDown)).await);
+                drop(self.say(&sink, StreamNotice::ShuttingDown).await);
                 None
             }
             End::Closed => None,
@@ -171,51 +162,72 @@ impl Subscription {
         }
     }
 
-    /// Sends what follows the cursor, or waits for it.
-    async fn step(&mut self, sink: &Sink<Encoded>, stop: &tokio_util::sync::CancellationToken) -> Result<(), End> {
-        let page = self.cursor.read(MESSAGE_BYTES, MESSAGE_EVENTS).await.map_err(End::Failed)?;
-        if page.count > 0 {
-            let position = page.position;
-            sink.send(message(page, StreamNotice::Unspecified)).await?;
-            self.has(position);
-            return Ok(());
-        }
-        self.has(page.position);
-        if self.cursor.position() < self.cursor.head() {
-            // Nothing matched; a long log of others' events must not keep this thread.
-            tokio::task::yield_now().await;
-            return Ok(());
-        }
-        if !self.caught_up {
-            self.caught_up = true;
-            return Ok(sink.send(self.notice(StreamNotice::CaughtUp)).await?);
-        }
-        let due = Instant::now() + self.heartbeat;
-        let turn = self.turn;
-        let moved = async {
-            tokio::time::sleep_until(turn).await;
-            self.cursor.wait().await
-        };
-        tokio::select! {
-            moved = moved => if moved {
-                self.turn = Instant::now() + sink.turn();
-                Ok(())
-            } else {
-                Err(End::Stopped)
-            },
-            () = tokio::time::sleep_until(due) => Ok(sink.send(self.notice(StreamNotice::Heartbeat)).await?),
-            () = stop.cancelled() => Err(End::Stopped),
-            () = sink.closed() => Err(End::Closed),
+    /// Sends what there is, says that this was all, and goes on with what comes.
+    async fn follow(&mut self, sink: &Sink<Encoded>, stop: &CancellationToken) -> End {
+        let mut caught_up = false;
+        loop {
+            if let Err(end) = self.send_to_head(sink, stop).await {
+                return end;
+            }
+            if !caught_up {
+                caught_up = true;
+                if let Err(gone) = self.say(sink, StreamNotice::CaughtUp).await {
+                    return gone.into();
+                }
+            }
+            if let Err(end) = self.wait(sink, stop).await {
+                return end;
+            }
         }
     }
 
-    fn has(&mut self, position: u64) {
-        self.handed_over = position;
-        self.place.has(position);
+    /// Sends what lies before the head as it is now.
+    async fn send_to_head(&mut self, sink: &Sink<Encoded>, stop: &CancellationToken) -> Result<(), End> {
+        let head = self.cursor.head();
+        while self.cursor.position() < head {
+            if stop.is_cancelled() {
+                return Err(End::Stopped);
+            }
+            let page = self.cursor.read(MESSAGE_BYTES, MESSAGE_EVENTS).await.map_err(End::Failed)?;
+            let (position, matched) = (page.position, page.count > 0);
+            if matched {
+                self.spoke = Instant::now();
+                sink.send(message(page, StreamNotice::Unspecified)).await?;
+            }
+            self.handed_over = position;
+            self.place.has(position);
+            if !matched && self.spoke.elapsed() >= self.heartbeat {
+                self.say(sink, StreamNotice::Heartbeat).await?;
+            } else if !matched {
+                // A long log of others' events must not keep this thread.
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok(())
     }
 
-    fn notice(&self, notice: StreamNotice) -> Encoded {
-        message(Page { position: self.handed_over, ..Page::default() }, notice)
+    /// Waits until it is its turn and there is more, and says meanwhile that it is still there.
+    async fn wait(&mut self, sink: &Sink<Encoded>, stop: &CancellationToken) -> Result<(), End> {
+        let turn = Instant::now() + sink.turn();
+        loop {
+            let due = self.spoke + self.heartbeat;
+            let more = async {
+                tokio::time::sleep_until(turn).await;
+                self.cursor.wait().await
+            };
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Err(End::Stopped),
+                () = sink.closed() => return Err(End::Closed),
+                () = tokio::time::sleep_until(due) => self.say(sink, StreamNotice::Heartbeat).await?,
+                more = more => return if more { Ok(()) } else { Err(End::Stopped) },
+            }
+        }
+    }
+
+    async fn say(&mut self, sink: &Sink<Encoded>, notice: StreamNotice) -> Result<(), Gone> {
+        self.spoke = Instant::now();
+        sink.send(message(Page { position: self.handed_over, ..Page::default() }, notice)).await
     }
 }
 

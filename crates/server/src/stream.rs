@@ -4,7 +4,11 @@
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt as _, stream};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{
+    Semaphore,
+    mpsc::{self, error::TrySendError},
+    oneshot,
+};
 use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::Status;
@@ -81,6 +85,15 @@ impl<T> Sink<T> {
     /// Hands a message over. What was handed over reaches a client that reads on, whatever comes after; an error means that this message
     /// was not.
     pub(crate) async fn send(&self, message: T) -> Result<(), Gone> {
+        // Nearly always there is room: then neither the clock nor the stop is asked.
+        match self.messages.try_reserve() {
+            Ok(room) => {
+                room.send(message);
+                return Ok(());
+            }
+            Err(TrySendError::Closed(())) => return Err(Gone::Closed),
+            Err(TrySendError::Full(())) => {}
+        }
         let room = tokio::select! {
             room = tokio::time::timeout(self.stall, self.messages.reserve()) => room,
             () = self.stopped() => return Err(Gone::Stalled),

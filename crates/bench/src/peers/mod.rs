@@ -38,8 +38,9 @@ const BATCH_WRITERS: usize = 16;
 const IDLE: Duration = Duration::from_secs(2);
 /// Records of one filling: what the client holds at once.
 const FILL_RECORDS: usize = 100_000;
-/// Disk that a record takes in all three logs, with checkpoints and copies.
-const DISK_BYTES_PER_RECORD: u64 = 3_000;
+/// Disk that a record takes in all three logs, with checkpoints and copies, and in this server's alone.
+const DISK_BYTES: u64 = 3_000;
+const DISK_BYTES_ALONE: u64 = 500;
 /// 30 MB.
 const IDLE_MIB: f64 = 28.6;
 /// Parts of a hundred of the processors: when others take more, the machine was not the servers' own and nothing is written down.
@@ -49,6 +50,8 @@ const SETTING_UP: usize = 10;
 /// What was hoped for of batches.
 const FASTER_BATCHES: Option<Goal> = Some(Goal::Times(1.5));
 const MIB: f64 = 1_048_576.0;
+/// Records of a log up to which the others are measured beside this server: larger logs of theirs take more disk than there may be.
+const PEERS_RECORDS_MAX: u64 = 10_000_000;
 
 /// What a run came to.
 struct Outcome<'a> {
@@ -78,15 +81,17 @@ pub(crate) async fn run(plan: &Plan, circumstances: &Circumstances) -> Result<()
     for round in 1..=plan.rounds {
         eprintln!("round {round} of {}", plan.rounds);
         let others = Others::watch()?;
-        let mut field = Field::new(plan, outcome.missing.is_none()).await?;
+        let mut field = Field::new(plan, outcome.field()).await?;
         field.round(round, &mut outcome.comparison, &mut outcome.figures).await?;
         outcome.disturbed(others.percent()?);
         field.fan_out(&mut outcome.figures).await?;
     }
     for &records in &plan.records {
         eprintln!("on {} records", Unit::PerSecond.show(records as f64));
-        machine::ensure_free(&plan.scratch, records, records.saturating_mul(DISK_BYTES_PER_RECORD))?;
-        let mut field = Field::new(plan, outcome.missing.is_none()).await?;
+        let alone = records > PEERS_RECORDS_MAX;
+        let (who, bytes) = if alone { (&Who::ALL[..1], DISK_BYTES_ALONE) } else { (outcome.field(), DISK_BYTES) };
+        machine::ensure_free(&plan.scratch, records, records.saturating_mul(bytes))?;
+        let mut field = Field::new(plan, who).await?;
         field.fill(usize::try_from(records)?).await?;
         let mut comparison = Comparison::default();
         let others = Others::watch()?;
@@ -110,6 +115,11 @@ pub(crate) async fn run(plan: &Plan, circumstances: &Circumstances) -> Result<()
 }
 
 impl Outcome<'_> {
+    /// Who is measured.
+    fn field(&self) -> &'static [Who] {
+        if self.missing.is_none() { &Who::ALL } else { &Who::ALL[..2] }
+    }
+
     /// Says how much of the processors others took in a round.
     fn disturbed(&mut self, percent: f64) {
         self.figures.add(Scenario::Machine, "processors taken by others", Unit::Percent, None, percent);
@@ -169,6 +179,8 @@ struct Field<'a> {
     satgas: Satgas,
     umadb: UmaDb,
     postgres: Option<Postgres>,
+    /// Who is measured, this server first.
+    who: &'static [Who],
     /// Records acknowledged so far, by server.
     written: [usize; Who::ALL.len()],
     /// Steps taken so far.
@@ -197,12 +209,12 @@ struct Machine {
 }
 
 impl<'a> Field<'a> {
-    async fn new(plan: &'a Plan, with_postgres: bool) -> Result<Self> {
+    async fn new(plan: &'a Plan, who: &'static [Who]) -> Result<Self> {
         let city = City::new();
         let satgas = Satgas::new(plan, &city).await?;
         let umadb = UmaDb::new(plan)?;
-        let postgres = if with_postgres { Some(Postgres::new(plan).await?) } else { None };
-        Ok(Self { plan, scale: plan.scale(), city, satgas, umadb, postgres, written: [0; 3], turn: 0 })
+        let postgres = if who.contains(&Who::PostgreSql) { Some(Postgres::new(plan).await?) } else { None };
+        Ok(Self { plan, scale: plan.scale(), city, satgas, umadb, postgres, who, written: [0; 3], turn: 0 })
     }
 
     /// Takes all steps.
@@ -213,8 +225,8 @@ impl<'a> Field<'a> {
                 Step::Appends(writers) => Some(self.machine(writers, figures).await?),
                 _ => None,
             };
-            let mut order = Who::ALL;
-            order.rotate_left(self.turn % Who::ALL.len());
+            let mut order = self.who.to_vec();
+            order.rotate_left(self.turn % self.who.len());
             self.turn += 1;
             for who in order {
                 let written = &mut self.written[who as usize];
@@ -248,7 +260,7 @@ impl<'a> Field<'a> {
     /// Gives every log so many records.
     async fn fill(&mut self, records: usize) -> Result<()> {
         let records = records.next_multiple_of(BATCH);
-        for who in Who::ALL {
+        for &who in self.who {
             eprintln!(" {} is filled", who.name());
             let (city, written) = (&mut self.city, &mut self.written[who as usize]);
             match (who, &mut self.postgres) {

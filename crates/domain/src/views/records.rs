@@ -203,6 +203,8 @@ impl Records {
 
     /// Makes the table anew after the records were read from a checkpoint.
     pub(super) fn reindex(&mut self) {
+        // Growing step by step would look at every record again each time.
+        self.index.reserve(self.records.len(), |_| unreachable!("an empty table has nothing to move"));
         for index in 0..u32::try_from(self.records.len()).expect("fewer than 2^32 records") {
             self.enter(index);
         }

@@ -73,7 +73,7 @@ impl Writer {
             let (_, id, content) = self.pending.ids[pending.map_err(|_| unreadable("it is not pending"))?];
             return Ok((id, content));
         }
-        let kept = self.tail.read(position - 1, 0).and_then(|chunks| chunks.into_iter().next());
+        let kept = self.tail.chunk(position - 1);
         let record = match kept.and_then(|chunk| chunk.records().find(|(at, _)| *at == position)) {
             Some((_, record)) => Some(record),
             None => self.journal.record(position).map_err(|error| unreadable(&error.to_string()))?,
