@@ -232,3 +232,69 @@ async fn what_cannot_be_right_is_refused_with_what_to_do() -> anyhow::Result<()>
     refuse(served, &["did not come to its end", "restore again"])?;
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_stopped_is_backed_up_from_its_folder_and_its_backup_goes_on() -> anyhow::Result<()> {
+    let House { served, folder, .. } = House::open_with(&QUIET).await?;
+    let place = |name: &str| folder.path().join(name);
+    let (to, data) = (place("backup"), place("data"));
+    let stopped = |data: &Path, to: &Path| -> anyhow::Result<Answer> {
+        Ok(satgas(&["backup", "--format", "json", "--data", text(data), "--to", text(to)]).output()?.into())
+    };
+    let refuse = |answer: Answer, words: &[&str]| {
+        ensure!(
+            answer.code == Some(1) && words.iter().all(|word| answer.error.contains(word)),
+            "{words:?}: {answer:?}"
+        );
+        Ok(())
+    };
+    let first = back_up(&served, &to)?;
+    let sealed = segments(&to)?;
+    let new = submit(&served.connect().await?, &visit(&area(OWN))).await?;
+    // Not while a server has it.
+    refuse(stopped(&data, &place("living"))?, &["is in use by process", "stop that one", "leave --data out"])?;
+    let expected = events(&served).await?;
+    ensure!(served.terminate()? == Some(0));
+
+    refuse(stopped(&place("nowhere"), &place("none"))?, &["there is no log", "right folder"])?;
+    ensure!(!place("nowhere").exists(), "a mistyped folder became one");
+    let run: serde_json::Value = serde_json::from_str(&stopped(&data, &to)?.good()?)?;
+    ensure!(run["key"] == first["key"] && run["records"]["added"] == 1, "{run}");
+    ensure!(position(&run, "records")? == new.position, "{run}");
+    let now = segments(&to)?;
+    ensure!(sealed.iter().all(|(path, bytes)| now.get(path) == Some(bytes)), "a segment was written again");
+
+    // Everything is in it, and what comes later goes on from there.
+    let restored = place("restored");
+    let key = run["key"].as_str().context("a key")?;
+    restore(&to, &["--to", text(&restored), "--key", key])?.good()?;
+    let served = Served::start_with(&restored, &[], &QUIET)?;
+    ensure!(events(&served).await? == expected, "another log");
+    ensure!(served.terminate()? == Some(0));
+    let served = Served::start_with(&data, &[], &QUIET)?;
+    submit(&served.connect().await?, &visit(&area(OWN))).await?;
+    let after = back_up(&served, &to)?;
+    ensure!(after["records"]["added"] == 1 && position(&after, "records")? == new.position + 1, "{after}");
+    restore(&to, &["--check", "--key", key])?.good()?;
+    ensure!(served.terminate()? == Some(0));
+
+    // A folder that went another way, one of another log, and one that cannot sign.
+    refuse(stopped(&restored, &to)?, &["another key", "new folder"])?;
+    fs::copy(data.join("keys/heads.pem"), restored.join("keys/heads.pem"))?;
+    let served = Served::start_with(&restored, &[], &QUIET)?;
+    let door = served.connect().await?;
+    for _ in 0..3 {
+        submit(&door, &visit(&area(OWN))).await?;
+    }
+    ensure!(served.terminate()? == Some(0));
+    refuse(stopped(&restored, &to)?, &["does not go on from the backup", "new folder"])?;
+    stopped(&restored, &place("restored-backup"))?.good()?;
+    let other = Served::start(&place("other"), &[])?;
+    ensure!(other.terminate()? == Some(0));
+    refuse(stopped(&place("other"), &to)?, &["is of the log", "another folder"])?;
+    fs::remove_file(data.join("keys/heads.pem"))?;
+    refuse(stopped(&data, &to)?, &["heads.pem", "put it back"])?;
+    ensure!(!data.join("keys/heads.pem").exists(), "another key was made");
+    restore(&to, &["--check", "--key", key])?.good()?;
+    Ok(())
+}

@@ -365,22 +365,143 @@ fn manuals_and_completions_have_every_command() -> anyhow::Result<()> {
     Ok(())
 }
 
-#[test]
-fn the_container_has_every_library_of_the_binary_and_copies_nothing_that_is_not_there() -> anyhow::Result<()> {
+/// What the container is made by: its instructions, each on one line, and the comment above them.
+fn container() -> anyhow::Result<(Vec<String>, String)> {
     let text = fs::read_to_string(root().join("ops/container/Containerfile"))?;
-    let linked = Command::new("ldd").arg(env!("CARGO_BIN_EXE_satgas")).output().context("ldd says what is linked")?;
-    let linked = String::from_utf8(linked.stdout)?;
-    let libraries = linked.lines().filter_map(|line| line.split_whitespace().next());
+    let comment =
+        text.lines().filter_map(|line| line.strip_prefix("# ").or(line.strip_prefix("#"))).collect::<Vec<_>>();
+    let joined = text.replace("\\\n", " ");
+    let lines = joined.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    Ok((lines.map(str::to_owned).collect(), comment.join("\n").replace("\\\n", " ")))
+}
+
+/// What stands behind an instruction, for each time that it is there.
+fn instructed<'a>(lines: &'a [String], instruction: &str) -> Vec<&'a str> {
+    lines.iter().filter_map(|line| line.strip_prefix(instruction)?.strip_prefix(' ')).map(str::trim).collect()
+}
+
+#[test]
+fn the_container_has_every_library_of_the_binary_and_runs_it_with_these_alone() -> anyhow::Result<()> {
+    let (lines, _) = container()?;
+    let binary = env!("CARGO_BIN_EXE_satgas");
+    let base = instructed(&lines, "FROM");
+    ensure!(base == ["debian:bookworm-slim AS base", "scratch"], "{base:?}");
+    let [made] = instructed(&lines, "RUN")[..] else { bail!("the base is made in one step: {lines:?}") };
+    // What the base copies into the image's root, from this machine: what it names must be there, and be enough.
+    let image = tempfile::tempdir()?;
+    let mut installed = BTreeSet::from(["libc6"]);
+    for words in made.split("&&").map(|part| part.split_whitespace().collect::<Vec<_>>()) {
+        match words[..] {
+            ["apt-get", "install", ref named @ ..] => {
+                installed.extend(named.iter().filter(|word| !word.starts_with('-')))
+            }
+            ["mkdir", "-p", ref folders @ ..] => {
+                for folder in folders {
+                    fs::create_dir_all(
+                        image.path().join(folder.strip_prefix("/root-fs/").context("within the image")?),
+                    )?;
+                }
+            }
+            ["cp", "-L", ref files @ .., to] => {
+                let to = image.path().join(to.strip_prefix("/root-fs/").context("within the image")?);
+                for file in files.iter().filter(|file| file.contains("/lib")) {
+                    let name = Path::new(file).file_name().context("a file")?;
+                    fs::copy(file, to.join(name)).with_context(|| format!("{file}, into {}", to.display()))?;
+                    // It comes with the base, or with what is installed into it.
+                    let owner = Command::new("dpkg").args(["--search", file]).output()?;
+                    let owner = String::from_utf8(owner.stdout)?;
+                    let package = owner.split(':').next().unwrap_or_default();
+                    ensure!(
+                        package.is_empty() || installed.contains(package),
+                        "{file} is of {package}, which is not installed"
+                    );
+                }
+            }
+            _ => {}
+        }
+    }
+    let loader = image.path().join("lib64/ld-linux-x86-64.so.2");
+    let alone = |args: &[&str]| {
+        let mut command = Command::new(&loader);
+        command.args(["--inhibit-cache", "--library-path"]).arg(image.path().join("usr/lib")).args(args);
+        command.env_remove("LD_LIBRARY_PATH").output()
+    };
+    let linked = String::from_utf8(alone(&["--list", binary])?.stdout)?;
+    let inside = image.path().to_str().context("a path in UTF-8")?;
+    let libraries: Vec<&str> = linked.lines().filter(|line| !line.contains("linux-vdso")).collect();
+    ensure!(libraries.len() > 1, "a static binary needs no base: {linked}");
+    for library in libraries {
+        // The loader itself is named by the binary, with its whole path.
+        let loader = library.split_whitespace().next().and_then(|path| path.strip_prefix('/'));
+        let is_inside = library.contains(inside) || loader.is_some_and(|path| image.path().join(path).is_file());
+        ensure!(is_inside, "the container lacks {library}");
+    }
+    let started = alone(&[binary, "--version"])?;
+    ensure!(started.status.success() && started.stdout.starts_with(b"satgas "), "{started:?}");
+    // Bookworm has the C library 2.36: a binary that names newer symbols does not start there.
+    let symbols = Command::new("grep").args(["--only-matching", "--text", "GLIBC_2\\.[0-9]*", binary]).output()?;
+    let symbols = String::from_utf8(symbols.stdout)?;
+    let newest = symbols.lines().filter_map(|name| name.strip_prefix("GLIBC_2.")?.parse::<u32>().ok()).max();
+    let newest = newest.context("the binary names symbols of the C library")?;
+    ensure!((2..=36).contains(&newest), "the binary needs GLIBC 2.{newest}");
+    Ok(())
+}
+
+#[test]
+fn what_the_container_copies_sets_and_runs_is_there() -> anyhow::Result<()> {
+    let (lines, comment) = container()?;
+    // The first comes from the base that is made above it, the second from the folder with the release binary.
+    let copied = instructed(&lines, "COPY");
+    ensure!(copied == ["--from=base /root-fs/ /", "satgas /usr/bin/satgas"], "{copied:?}");
+    let [user] = instructed(&lines, "USER")[..] else { bail!("one user: {lines:?}") };
+    ensure!(user != "0:0" && !user.starts_with("root"), "not as root");
+    let made = instructed(&lines, "RUN").join(" ");
+    ensure!(made.contains(&format!("satgas:x:{user}:")), "{user} has a name");
+    let volume = instructed(&lines, "VOLUME");
+    let [data] = volume[..] else { bail!("one volume: {volume:?}") };
+    ensure!(made.contains(&format!("chown {user} /root-fs{data}")), "{data} is not the user's");
+    ensure!(made.contains(&format!("chmod 0700 /root-fs{data}")), "{data} is open to others");
+
+    // What is run are commands.
+    let array = |text: &str| serde_json::from_str::<Vec<String>>(text).with_context(|| text.to_owned());
+    let [entry] = instructed(&lines, "ENTRYPOINT")[..] else { bail!("one entry: {lines:?}") };
+    let [command] = instructed(&lines, "CMD")[..] else { bail!("one command: {lines:?}") };
+    let [health] = instructed(&lines, "HEALTHCHECK")[..] else { bail!("it is watched: {lines:?}") };
+    let health = array(health.split(" CMD ").nth(1).context("a command")?)?;
+    for words in [[array(entry)?, array(command)?].concat(), health] {
+        ensure!(words.first().is_some_and(|program| program == "/usr/bin/satgas"), "{words:?}");
+        satgas_cli::command().try_get_matches_from(&words).with_context(|| format!("{words:?}"))?;
+    }
+
+    // Variables are settings of the server, or of the command line.
+    let settings = Command::new(env!("CARGO_BIN_EXE_satgas")).args(["config", "show"]).output()?;
+    let settings = String::from_utf8(settings.stdout)?;
+    let mut tree = satgas_cli::command();
+    tree.build();
+    let is_flag = |name: &str| tree.get_arguments().any(|known| known.get_env().is_some_and(|env| env == name));
     let mut count = 0;
-    for library in libraries.filter(|library| !library.starts_with("linux-vdso")) {
-        let name = library.rsplit('/').next().unwrap_or(library);
-        ensure!(text.contains(&format!("/{name} ")), "the container lacks {name}");
+    let text = lines.join("\n") + &comment;
+    for name in text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|name| name.starts_with("SATGAS_"))
+    {
+        let key = name["SATGAS_".len()..].to_lowercase();
+        let is_setting = settings.lines().any(|line| line.trim_start_matches("# ").split(' ').next() == Some(&key));
+        ensure!(is_setting || is_flag(name), "{name} is no setting");
         count += 1;
     }
-    ensure!(count > 0, "a static binary needs no base: {linked}");
-    let copied: Vec<&str> = text.lines().filter(|line| line.starts_with("COPY ")).collect();
-    // The first comes from the base that is made above it, the second from the folder with the release binary.
-    ensure!(copied == ["COPY --from=base /root-fs/ /", "COPY satgas /usr/bin/satgas"], "{copied:?}");
-    ensure!(text.contains("\nUSER 5371:5371\n") && text.contains("\nHEALTHCHECK "), "not as root, and watched");
+    ensure!(count >= 4, "variables are looked for in the wrong way");
+    let listens = instructed(&lines, "ENV").join(" ");
+    let [port] = instructed(&lines, "EXPOSE")[..] else { bail!("one port: {lines:?}") };
+    ensure!(
+        listens.contains(&format!("SATGAS_LISTEN=0.0.0.0:{port}")) && listens.contains(&format!("SATGAS_DATA={data}"))
+    );
+
+    // The commands that make it and run it name what is there.
+    for path in comment.split_whitespace().filter(|word| word.starts_with("ops/")) {
+        ensure!(root().join(path).is_file(), "{path} is not there");
+    }
+    ensure!(
+        comment.contains(&format!("--publish {port}:{port}")) && comment.contains(&format!("satgas:{data}:U")),
+        "{comment}"
+    );
     Ok(())
 }

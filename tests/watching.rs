@@ -23,8 +23,8 @@ use rcgen::{CertificateParams, KeyPair};
 use satgas_domain::id::SubmissionId;
 use satgas_engine::vault::{self, Masters, Vault};
 use satgas_proto::v1::{
-    self, event_service_client::EventServiceClient, submission::Content, submission::Reporter,
-    submission_service_client::SubmissionServiceClient,
+    self, backup_service_client::BackupServiceClient, event_service_client::EventServiceClient, submission::Content,
+    submission::Reporter, submission_service_client::SubmissionServiceClient,
 };
 use serde_json::Value;
 use tokio::{
@@ -98,6 +98,33 @@ impl Figures {
     fn of(&self, name: &str) -> f64 {
         let value = |line: &str| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok();
         self.0.lines().find_map(value).unwrap_or(f64::NAN)
+    }
+
+    /// Lines of a figure, and of the parts of a histogram.
+    fn lines_of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let is = move |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{']));
+        self.0.lines().filter(is)
+    }
+
+    /// Every figure of an expression is there, with the labels that the expression and the legend beside it name, and with every value that it
+    /// asks for.
+    fn has_all_of(&self, expression: &str, legend: &str) -> anyhow::Result<()> {
+        let names = named(expression);
+        ensure!(!names.is_empty() || expression.starts_with("up{"), "it names no figure: {expression}");
+        for name in &names {
+            ensure!(self.lines_of(name).next().is_some(), "there is no {name}: {expression}");
+        }
+        let groups = expression.split(" by (").skip(1).filter_map(|rest| rest.split(')').next());
+        let shown = legend.split("{{").skip(1).filter_map(|rest| rest.split("}}").next());
+        for label in groups.flat_map(|group| group.split(", ")).chain(shown) {
+            let is_there = |name: &String| self.lines_of(name).any(|line| line.contains(&format!("{label}=\"")));
+            ensure!(names.iter().any(is_there), "no label {label}: {expression}");
+        }
+        for (name, label, value) in matched(expression) {
+            let wanted = format!("{label}=\"{value}\"");
+            ensure!(self.lines_of(&name).any(|line| line.contains(&wanted)), "no {name} with {wanted}");
+        }
+        Ok(())
     }
 
     /// Names of the families.
@@ -220,6 +247,27 @@ fn named(expression: &str) -> BTreeSet<String> {
     words.filter(|word| word.starts_with("satgas_") || word.starts_with("process_")).map(str::to_owned).collect()
 }
 
+/// What an expression asks of labels: figure, label, and each value that it may have.
+fn matched(expression: &str) -> Vec<(String, String, String)> {
+    let mut found = Vec::new();
+    for (at, _) in expression.match_indices('{') {
+        let name = expression[..at].rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or_default();
+        let inside = expression[at + 1..].split('}').next().unwrap_or_default();
+        for matcher in inside.split(',').filter(|_| name.starts_with("satgas_")) {
+            let (label, values) = matcher.split_once('=').unwrap_or((matcher, ""));
+            let values = values.trim_start_matches('~').trim_matches('"').split('|');
+            found.extend(values.map(|value| (name.to_owned(), label.trim().to_owned(), value.to_owned())));
+        }
+    }
+    found
+}
+
+/// The counters that a rule takes the rise of, each with its matchers.
+fn rises(rule: &str) -> Vec<&str> {
+    let expression = rule.lines().find_map(|line| line.trim().strip_prefix("expr: ")).unwrap_or_default();
+    expression.split("increase(").skip(1).filter_map(|rest| rest.split('[').next()).collect()
+}
+
 /// The part between backticks that each row of a table begins with.
 fn rows<'a>(document: &'a str, heading: &str) -> BTreeSet<&'a str> {
     let section = document.split(heading).nth(1).and_then(|rest| rest.split("\n## ").next()).unwrap_or_default();
@@ -232,6 +280,9 @@ async fn every_figure_is_documented_and_dashboard_and_alerts_use_none_that_is_no
     let (chain, key) = certificate(folder.path(), 2040)?;
     let tls = ["--tls-certificate", &chain, "--tls-key", &key, "--otlp-endpoint", "http://127.0.0.1:9"];
     let watched = Watched::start(folder.path(), &tls)?;
+    // Of a method that nobody called there is no line.
+    let ca = ["--ca-file", &chain, "token", "whoami"];
+    process::ask(&watched.served.url.replace("127.0.0.1", "localhost"), &watched.served.operator()?, &ca)?.good()?;
     let figures = watched.figures().await?;
     let names = figures.names();
     ensure!(figures.of("satgas_tls_certificate_end_timestamp_seconds") == 2_208_988_800.0, "the year 2040");
@@ -239,20 +290,15 @@ async fn every_figure_is_documented_and_dashboard_and_alerts_use_none_that_is_no
     let document = repository("docs/watching.md")?;
     ensure!(rows(&document, "\n## Figures") == names, "docs/watching.md has other figures than the server");
 
-    let is_there = |name: &str| {
-        let parts = ["_bucket", "_sum", "_count"];
-        let family = parts.iter().find_map(|part| name.strip_suffix(part).filter(|family| names.contains(family)));
-        names.contains(name) || family.is_some()
-    };
     let dashboard: Value = serde_json::from_str(&repository("ops/grafana/satgas.json")?)?;
     let panels = dashboard["panels"].as_array().context("panels")?;
     let of_panel = |panel: &Value| panel["targets"].as_array().cloned().unwrap_or_default();
     let expressions: Vec<Value> = panels.iter().flat_map(of_panel).collect();
     ensure!(expressions.len() >= panels.len(), "each panel shows something");
     for target in &expressions {
-        let expression = target["expr"].as_str().context("an expression")?;
-        let used = named(expression);
-        ensure!(!used.is_empty() && used.iter().all(|name| is_there(name)), "the dashboard asks for {expression}");
+        let (expression, legend) = (target["expr"].as_str(), target["legendFormat"].as_str());
+        let expression = expression.context("an expression")?;
+        figures.has_all_of(expression, legend.unwrap_or_default()).context("the dashboard")?;
     }
 
     let rules = repository("ops/prometheus/satgas.rules.yml")?;
@@ -260,12 +306,25 @@ async fn every_figure_is_documented_and_dashboard_and_alerts_use_none_that_is_no
     ensure!(rows(&document, "\n## Alerts") == alerts, "docs/watching.md has other alerts than the rules");
     for rule in rules.split("- alert: ").skip(1) {
         let expression = rule.lines().find_map(|line| line.trim().strip_prefix("expr: ")).context("an expression")?;
-        ensure!(named(expression).iter().all(|name| is_there(name)), "an alert asks for {expression}");
+        figures.has_all_of(expression, "").context("an alert")?;
         ensure!(["summary: ", "action: ", "severity: "].iter().all(|part| rule.contains(part)), "what to do: {rule}");
     }
-    for reason in ["QUEUE_FULL", "BAD_TOKEN", "NEEDS_TOKEN", "BAD_CODE", "TOO_MANY_REFUSALS"] {
-        ensure!(figures.of(&format!("satgas_refusals_total{{reason=\"{reason}\"}}")) == 0.0, "{reason} begins at 0");
+    // What an alert takes the rise of begins at 0: of a counter that begins with its first count, that one would not be seen.
+    for counter in rules.split("- alert: ").skip(1).flat_map(rises) {
+        let name = counter.split('{').next().unwrap_or_default();
+        let wanted: Vec<String> =
+            matched(counter).into_iter().map(|(_, l, value)| format!("{l}=\"{value}\"")).collect();
+        let is_wanted = |line: &&str| wanted.is_empty() || wanted.iter().any(|wanted| line.contains(wanted));
+        let all: Vec<&str> = figures.lines_of(name).filter(is_wanted).collect();
+        let has = |wanted: &String| all.iter().any(|line| line.contains(wanted));
+        ensure!(!all.is_empty() && wanted.iter().all(has), "{counter} begins with its first count: {all:?}");
+        ensure!(all.iter().all(|line| line.ends_with(" 0")), "{counter} begins at 0: {all:?}");
     }
+    let job = repository("ops/prometheus/prometheus.yml")?.contains("job_name: satgas\n");
+    ensure!(
+        job && rules.contains("up{job=\"satgas\"}"),
+        "the alert that it is down names the job of the configuration"
+    );
     Ok(())
 }
 
@@ -492,13 +551,15 @@ async fn the_doctor_finds_a_healthy_server_healthy_while_it_runs_and_when_it_is_
     running.found("tokens", "ok", &["14 days"])?;
     running.found("figures", "ok", &["keep up"])?;
 
+    running.found("backups", "warning", &["never told of a whole backup", "satgas-backup"])?;
+
     let url = watched.served.url.clone();
-    ensure!(watched.served.terminate()? == Some(0));
     let backup = folder.path().join("backup");
     fs::create_dir(&backup)?;
-    let backup_flag = ["--server", &url, "--backup", backup.to_str().context("UTF-8")?];
-    Visit::of(&data, &backup_flag)?.found("backup", "problem", &["manifest.json", "make a backup"])?;
-    fs::write(backup.join("manifest.json"), "{}")?;
+    let backup_flag = ["--server", &url, "--backup", process::text(&backup)];
+    Visit::of(&data, &backup_flag)?.found("backup", "problem", &["holds no backup", "make a backup now"])?;
+    watched.served.ask(&["backup", "--to", process::text(&backup)])?.good()?;
+    ensure!(watched.served.terminate()? == Some(0));
     let stopped = Visit::of(&data, &backup_flag)?;
     stopped.no_problem()?;
     for check in ["settings", "folder", "disk space", "clock", "log", "access log", "token key", "case keys", "backup"]
@@ -574,6 +635,99 @@ fn the_doctor_says_what_is_wrong_with_a_data_folder_and_what_to_do_and_changes_n
     Visit::of(&folder.path().join("nowhere"), &["--server", &url])?.found("folder", "problem", &["there is no folder"])
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_goes_by_what_a_backup_says_of_itself_and_not_by_when_its_file_was_touched() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (data, backup) = (folder.path().join("data"), folder.path().join("backup"));
+    let served = Served::start(&data, &[])?;
+    served.ask(&["backup", "--to", process::text(&backup)])?.good()?;
+    let visit = || Visit::of(&data, &["--server", &served.url, "--backup", process::text(&backup)]);
+    visit()?.found("backup", "ok", &["was taken at", "0 hours ago"])?;
+
+    let manifest = backup.join("manifest.json");
+    let good = fs::read_to_string(&manifest)?;
+    let object: Value = serde_json::from_str(&good)?;
+    let taken_at: jiff::Timestamp = object["taken_at"].as_str().context("a time")?.parse()?;
+    let told = |hours: i64| {
+        let at = taken_at + jiff::SignedDuration::from_hours(hours);
+        fs::write(&manifest, good.replace(&taken_at.to_string(), &at.to_string()))
+    };
+    // The file is new, and what it tells of is not.
+    told(-27)?;
+    visit()?.found("backup", "problem", &["27 hours ago", "make a backup now"])?;
+    told(1)?;
+    visit()?.found("backup", "problem", &["still to come", "set the clock"])?;
+    told(0)?;
+    for broken in ["", "{}", &good[..good.len() / 2]] {
+        fs::write(&manifest, broken)?;
+        visit()?.found("backup", "problem", &["the manifest is damaged", "into a new folder"])?;
+    }
+    fs::write(&manifest, &good)?;
+
+    let segment = object["records"]["segments"][0]["file"].as_str().context("a segment")?;
+    let (segment, away) = (backup.join(segment), folder.path().join("away"));
+    fs::rename(&segment, &away)?;
+    visit()?.found("backup", "problem", &["is missing", "into a new folder"])?;
+    fs::rename(&away, &segment)?;
+    visit()?.found("backup", "ok", &[])?;
+
+    // Another server's backup in its place.
+    let other = Served::start(&folder.path().join("other"), &[])?;
+    other.ask(&["backup", "--to", process::text(&folder.path().join("others"))])?.good()?;
+    let others = folder.path().join("others");
+    Visit::of(&data, &["--server", &served.url, "--backup", process::text(&others)])?.found(
+        "backup",
+        "problem",
+        &["another key", "into a new folder"],
+    )?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_whole_backup_shows_in_the_figures_after_a_restart_too_and_what_is_none_does_not() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let backup = folder.path().join("backup");
+    let watched = Watched::start(folder.path(), &[])?;
+    register(&watched.served.connect().await?).await?;
+    let (when, what) = ("satgas_backup_timestamp_seconds", "satgas_backup_position");
+    let before = watched.figures().await?;
+    ensure!(before.of(when) == 0.0 && before.of(what) == 0.0, "never one yet");
+
+    // A copy alone is no backup, and neither is the end of another log.
+    let operator = Door::with(watched.served.channel().await?, &watched.served.operator()?);
+    let mut backups = BackupServiceClient::new(operator);
+    let all = v1::CopyLogRequest { log: v1::LogKind::Records.into(), ..Default::default() };
+    let mut stream = backups.copy_log(all).await?.into_inner();
+    while stream.message().await?.is_some() {}
+    let end = |position, hash: &[u8]| Some(v1::CopyEnd { position, hash: hash.to_vec().into() });
+    for (records, code) in [
+        (end(1, &[7; 32]), Code::FailedPrecondition),
+        (end(1_000_000, &[7; 32]), Code::FailedPrecondition),
+        (end(1, b"short"), Code::InvalidArgument),
+        (end(0, &[]), Code::InvalidArgument),
+        (None, Code::InvalidArgument),
+    ] {
+        let request = v1::ConfirmBackupRequest { records, access: end(0, &[]) };
+        let refused = backups.confirm_backup(request).await.err().context("it is refused")?;
+        ensure!(refused.code() == code, "{refused:?}");
+    }
+    ensure!(watched.figures().await?.of(when) == 0.0, "nothing was backed up");
+
+    let answer = watched.served.ask(&["backup", "--to", process::text(&backup)])?;
+    ensure!(answer.error.is_empty(), "{answer:?}");
+    answer.good()?;
+    let after = watched.figures().await?;
+    let at = after.of(when);
+    ensure!(at > 0.0 && after.of(what) == after.of("satgas_head_position"), "{at} {}", after.of(what));
+    ensure!(after.of("satgas_access_sync_seconds_count") > 0.0, "the syncs of the access log are counted");
+    ensure!(watched.served.terminate()? == Some(0));
+
+    let again = Watched::start(folder.path(), &[])?;
+    let figures = again.figures().await?;
+    ensure!(figures.of(when) == at, "a restart does not make a backup younger, or forget it");
+    Ok(())
+}
+
 #[test]
 fn wrong_settings_are_all_told_at_once_with_what_to_write_instead() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
@@ -629,7 +783,11 @@ fn wrong_settings_are_all_told_at_once_with_what_to_write_instead() -> anyhow::R
     ensure!(object["stray"][0]["place"] == "SATGAS_LISTN", "{object}");
 
     let shown: Answer = satgas(&["config", "show"]).current_dir(folder.path()).output()?.into();
-    fs::write(&file, shown.good()?)?;
+    let shown = shown.good()?;
+    for key in ["metrics_listen", "tls_certificate", "otlp_endpoint"] {
+        ensure!(shown.contains(&format!("# {key} is not set\n")), "what can be set is told: {shown}");
+    }
+    fs::write(&file, shown)?;
     let again: Answer = satgas(&["config", "check", "--config", path]).current_dir(folder.path()).output()?.into();
     ensure!(again.code == Some(0), "what is shown can be read: {again:?}");
     Ok(())

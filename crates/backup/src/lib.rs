@@ -99,12 +99,25 @@ fn is_ours(name: &str) -> bool {
 
 /// A file or folder, and what the operating system said of it.
 #[derive(Debug, thiserror::Error)]
-#[error("{path} cannot be used: {cause}")]
+#[error("{path} cannot be used: {cause}{}", remedy(cause))]
 pub struct Io {
     /// The file or folder.
     pub path: PathBuf,
     /// The operating system's words.
     pub cause: std::io::Error,
+}
+
+/// What to do about an error of the operating system, where that is plain.
+fn remedy(cause: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind;
+    match cause.kind() {
+        ErrorKind::PermissionDenied => "; run this as the user that the folder belongs to",
+        ErrorKind::ReadOnlyFilesystem => {
+            "; its disk is mounted for reading only: look at it (`dmesg`), and mount it for writing"
+        }
+        ErrorKind::StorageFull => "; make room on that disk, or use a larger one",
+        _ => "",
+    }
 }
 
 /// For `map_err`: names the path.

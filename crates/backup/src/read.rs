@@ -116,7 +116,11 @@ pub struct Reader {
 impl Reader {
     /// Opens the backup in a folder and checks what was signed, with a key that is given, or else with the one that the backup names.
     pub fn open(folder: &Path, key: Option<&str>) -> Result<Self, ReadError> {
-        let refused = |error| ReadError::Manifest { folder: folder.to_owned(), error };
+        let refused = |error| match error {
+            // What cannot be read now is not damaged.
+            ManifestError::Io(error) => ReadError::Io(error),
+            error => ReadError::Manifest { folder: folder.to_owned(), error },
+        };
         let manifest = Manifest::read(folder).map_err(refused)?;
         let manifest = manifest.ok_or_else(|| ReadError::NoBackup(folder.to_owned()))?;
         let named: PublicKey =
@@ -167,6 +171,17 @@ impl Reader {
     #[must_use]
     pub fn bytes(&self) -> u64 {
         Log::ALL.iter().flat_map(|log| &self.manifest.part(*log).segments).map(|segment| segment.bytes).sum()
+    }
+
+    /// Whether every segment is there, with as many bytes as the manifest says: a look that reads none of them.
+    ///
+    /// # Errors
+    /// Names the first that is missing or has another length.
+    pub fn has_all(&self) -> Result<(), ReadError> {
+        Log::ALL
+            .iter()
+            .flat_map(|log| &self.manifest.part(*log).segments)
+            .try_for_each(|segment| self.is_there(segment))
     }
 
     /// Reads a log from its beginning and checks all of it. `sink` gets each frame up to the cut, and with the last frame of a commit the head
@@ -224,10 +239,17 @@ impl Reader {
 
     /// A segment's bytes; they are as many as the manifest says.
     fn segment(&self, segment: &Segment) -> Result<Vec<u8>, ReadError> {
-        let path = self.folder.join(&segment.file);
         // Before it is read: what is too long is not taken into memory.
+        self.is_there(segment)?;
+        let path = self.folder.join(&segment.file);
+        Ok(fs::read(&path).map_err(io(&path))?)
+    }
+
+    /// Whether a segment is there, with as many bytes as the manifest says.
+    fn is_there(&self, segment: &Segment) -> Result<(), ReadError> {
+        let path = self.folder.join(&segment.file);
         match fs::metadata(&path) {
-            Ok(about) if about.len() == segment.bytes => Ok(fs::read(&path).map_err(io(&path))?),
+            Ok(about) if about.len() == segment.bytes => Ok(()),
             Ok(about) => Err(self.altered(segment, format!("it has {} bytes and not {}", about.len(), segment.bytes))),
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 Err(ReadError::Missing { folder: self.folder.clone(), file: segment.file.clone() })

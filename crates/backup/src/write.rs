@@ -184,7 +184,11 @@ impl<F: Files> Backup<F> {
         // What lies in it is case data: nobody else's.
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io(folder))?;
         let lock = lock(folder)?;
-        let refused = |error| BackupError::Manifest { folder: folder.to_owned(), error };
+        let refused = |error| match error {
+            // What cannot be read now is not damaged.
+            ManifestError::Io(error) => BackupError::Io(error),
+            error => BackupError::Manifest { folder: folder.to_owned(), error },
+        };
         let former = Manifest::read(folder).map_err(refused)?.map(|manifest| keyed(manifest).map_err(refused));
         let former = former.transpose()?;
         let mut named = HashSet::from([MANIFEST.to_owned(), LOCK.to_owned()]);
@@ -245,6 +249,13 @@ impl<F: Files> Backup<F> {
         let (note, walk) = (note.to_owned(), Walk::after(own));
         self.running = Some(Run { signed, note, walk, segment: None, sealed: Vec::new() });
         Ok(head)
+    }
+
+    /// What to say when a log has another commit where it ends in the backup, or none.
+    #[must_use]
+    pub fn diverged(&self, log: Log) -> BackupError {
+        let why = format!("{log} has another commit where the backup ends");
+        BackupError::Diverged { folder: self.folder.clone(), why }
     }
 
     /// Takes whole frames, in order. The position reached.

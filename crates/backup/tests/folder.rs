@@ -367,3 +367,37 @@ fn a_folder_of_something_else_another_log_another_key_and_another_history_are_re
     drop(held);
     assert_eq!(read(&place, Log::Records, Cut::End).unwrap().0, server.journal(Log::Records).head());
 }
+
+#[test]
+fn what_cannot_be_read_now_is_not_called_damaged_and_what_is_missing_is_named_without_reading() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::new();
+    server.append(Log::Records, &[10; 5]);
+    server.append(Log::Access, &[10]);
+    let place = folder.path().join("backup");
+    server.back_up(&place, Disk).unwrap();
+    let (manifest, aside) = (place.join("manifest.json"), folder.path().join("aside"));
+
+    // A folder in its place cannot be read, as little as a file of somebody else's.
+    fs::rename(&manifest, &aside).unwrap();
+    fs::create_dir(&manifest).unwrap();
+    let error = Reader::open(&place, None).unwrap_err();
+    assert!(matches!(error, ReadError::Io(_)) && !error.to_string().contains("another copy"), "{error}");
+    let error = server.back_up(&place, Disk).unwrap_err();
+    assert!(matches!(error, BackupError::Io(_)) && !error.to_string().contains("begin another"), "{error}");
+    fs::remove_dir(&manifest).unwrap();
+    fs::rename(&aside, &manifest).unwrap();
+    let forbidden = satgas_backup::Io { path: manifest, cause: io::ErrorKind::PermissionDenied.into() };
+    assert!(forbidden.to_string().contains("run this as the user that the folder belongs to"), "{forbidden}");
+
+    Reader::open(&place, None).unwrap().has_all().unwrap();
+    for log in Log::ALL {
+        let segment = place.join(format!("{log}-00000000000000000001.frames"));
+        let bytes = fs::read(&segment).unwrap();
+        fs::write(&segment, &bytes[1..]).unwrap();
+        assert!(matches!(Reader::open(&place, None).unwrap().has_all(), Err(ReadError::Altered { .. })));
+        fs::remove_file(&segment).unwrap();
+        assert!(matches!(Reader::open(&place, None).unwrap().has_all(), Err(ReadError::Missing { .. })));
+        fs::write(&segment, bytes).unwrap();
+    }
+}

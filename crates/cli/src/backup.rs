@@ -1,20 +1,23 @@
 //! `satgas backup`: what is new of both logs, from a running server into a folder. The server streams frames, and everything else is done
-//! here: so the machine with the backup needs no way in from the server, which can neither change nor remove what is there.
+//! here: so the machine with the backup needs no way in from the server, which can neither change nor remove what is there. With `--data` it
+//! reads the logs of a server that is stopped.
 
 use std::{
     io::{self, Write as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, bail};
 use satgas_backup::{About, Backup, Disk, Done, Log, SEGMENT_BYTES_MAX};
 use satgas_proto::v1::{self, copy_log_response::Part};
+use satgas_server::{Head, OfflineBackup, SystemClock};
 use tokio::task::block_in_place;
 
 use crate::{
-    connect::Connection,
+    connect::{self, Connection, unary},
     print::{self, Format},
     progress, time,
 };
@@ -28,6 +31,9 @@ pub(crate) struct Args {
     /// Folder of the backup: a new one, or one that is gone on with
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
+    /// Take it from this data folder, which no server has at the time, instead of from a running server
+    #[arg(long, value_name = "DIR", conflicts_with = "mib_per_second")]
+    data: Option<PathBuf>,
     /// Take at most so many MiB a second [default: as fast as it goes]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     mib_per_second: Option<u32>,
@@ -37,11 +43,39 @@ pub(crate) struct Args {
 }
 
 /// Backs up.
-pub(crate) async fn run(args: Args, server: &Connection) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(args: Args, way: &connect::Args) -> anyhow::Result<ExitCode> {
     // On the server's own machine, those who write to it come first. Where the system does not allow it, it is as fast as it is.
     let _ = rustix::process::nice(NICE);
     // The folder first: what cannot be written needs no asking.
-    let mut backup = block_in_place(|| Backup::open(&args.to, Disk, SEGMENT_BYTES_MAX))?;
+    let open = || block_in_place(|| Backup::open(&args.to, Disk, SEGMENT_BYTES_MAX));
+    match &args.data {
+        Some(data) => from_folder(&args, data, open()?).await?,
+        None => {
+            let server = way.connect()?;
+            from_server(&args, &server, open()?).await?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Backs up a data folder that no server has.
+async fn from_folder(args: &Args, data: &Path, backup: Backup<Disk>) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let bar = progress::counting();
+    let told = bar.clone();
+    let clock = Arc::new(SystemClock);
+    let outcome = satgas_server::back_up_folder(data, backup, clock, move |position| told.set_position(position)).await;
+    bar.finish_and_clear();
+    let OfflineBackup { done, key, unrecorded } = outcome?;
+    report(args, &done, &key, started.elapsed())?;
+    if let Some(why) = unrecorded {
+        eprintln!("satgas: the backup is whole; the server's figures will not show it: {why}");
+    }
+    Ok(())
+}
+
+/// Backs up a running server.
+async fn from_server(args: &Args, server: &Connection, mut backup: Backup<Disk>) -> anyhow::Result<()> {
     let log = server.log().await?;
     let started = Instant::now();
     let pace = Pace { bytes_per_second: args.mib_per_second.map(|mib| f64::from(mib) * 1_048_576.0), started };
@@ -57,8 +91,9 @@ pub(crate) async fn run(args: Args, server: &Connection) -> anyhow::Result<ExitC
     let time_zone = log.zone.iana_name().unwrap_or("UTC").to_owned();
     let done = block_in_place(|| backup.finish(About { taken_at, time_zone }))?;
     bar.finish_and_clear();
-    report(&args, &done, &head.key, started.elapsed())?;
-    Ok(ExitCode::SUCCESS)
+    report(args, &done, &head.key, started.elapsed())?;
+    confirm(&done, server).await;
+    Ok(())
 }
 
 /// Takes what is new of one log. The head that the server signed.
@@ -95,6 +130,19 @@ async fn take(
     }
     block_in_place(|| backup.end())?;
     Ok(head)
+}
+
+/// Tells the server that the backup is whole, for its figures. It is whole without that, so a server that takes no note is no failure.
+async fn confirm(done: &Done, server: &Connection) {
+    let end = |head: &Head| Some(v1::CopyEnd { position: head.position, hash: head.hash.to_vec().into() });
+    let [records, access] = &done.heads;
+    let request = v1::ConfirmBackupRequest { records: end(records), access: end(access) };
+    if let Err(status) = server.backups().confirm_backup(unary(request)).await {
+        let why = status.message();
+        eprintln!(
+            "satgas: the backup is whole; the server's figures do not show it, as the server took no note of it: {why}"
+        );
+    }
 }
 
 /// Keeps to a number of bytes a second.

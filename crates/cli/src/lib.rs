@@ -1,5 +1,5 @@
 //! The command line: one file a command, and nothing that another client could not do over the public services. Only `serve`,
-//! `verify`, `recover`, `restore`, `vault`, `doctor`, `config`, `demo` and `token recover` know the server itself.
+//! `verify`, `recover`, `restore`, `backup --data`, `vault`, `doctor`, `config`, `demo` and `token recover` know the server itself.
 //!
 //! Exit codes: 0 done; 1 failed, or `doctor` found a problem; 2 done, but some records were rejected, are in conflict or could not be salvaged; 64 the command line
 //! itself is wrong.
@@ -131,7 +131,7 @@ enum Command {
     Audit(audit::Args),
     /// Check a data folder from its first byte to its last, while no server uses it
     Verify(verify::Args),
-    /// Copy the log and the access log from a running server into a folder, or what is new of them since the last time
+    /// Copy the log and the access log from a running server, or one that is stopped, into a folder, or what is new of them since the last time
     Backup(backup::Args),
     /// Prove that a record is at its place in the log, as a file that is checked without the server
     Prove(proof::prove::Args),
@@ -219,7 +219,7 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Token(command) => token::run(command, &server()?, &cli.way.server).await,
             Command::Audit(args) => audit::run(args, &server()?).await,
             Command::Verify(args) => verify::run(&args),
-            Command::Backup(args) => backup::run(args, &server()?).await,
+            Command::Backup(args) => backup::run(args, &cli.way).await,
             Command::Prove(args) => proof::prove::run(args, &server()?).await,
             Command::CheckProof(args) => proof::check::run(&args),
             Command::Heads(args) => proof::heads::run(args, &server()?, &cli.way.server).await,

@@ -84,6 +84,9 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Restore { place, from } => {
             let Copied { copied, already, erased } = satgas_server::restore_vault(&place.config()?, &from)?;
             writeln!(out, "keys restored   {copied}, there already {already}, of erased cases refused {erased}")?;
+            if copied + already + erased == 0 {
+                eprintln!("satgas: no key lies in {}: is it the copy that `satgas vault backup` made?", from.display());
+            }
         }
     }
     Ok(ExitCode::SUCCESS)

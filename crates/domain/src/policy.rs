@@ -139,6 +139,8 @@ table! {
     ListAccess         "AuditService/ListAccess"              [No   No   No     No       No   All  All  No];
     // The logs as they are stored, identities sealed: whoever runs the server has them on its disk. Recorded as having seen every case.
     CopyLog            "BackupService/CopyLog"                [No   No   No     No       No   No   All  No];
+    // Whoever takes copies tells that they are kept.
+    ConfirmBackup      "BackupService/ConfirmBackup"          [No   No   No     No       No   No   All  No];
     // Hashes and a number of records: whoever keeps heads outside needs no token that tells more. A leaf's way is for those who report figures.
     GetCheckpoint      "ProofService/GetCheckpoint"           [No   No   No     All      All  All  All  No];
     GetConsistencyProof "ProofService/GetConsistencyProof"    [No   No   No     All      All  All  All  No];

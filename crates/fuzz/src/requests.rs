@@ -77,7 +77,7 @@ pub const MESSAGES: &[Asked] = messages![
     RequestErasureRequest, ApproveErasureRequest, DeclineErasureRequest, PlaceHoldRequest, LiftHoldRequest,
     ListTokensRequest, RevokeTokenRequest, EndOwnTokenRequest, EnrolRequest, WhoAmIRequest, ListRuleSetsRequest,
     ListAccessRequest, ExplainIndicatorRequest, ListTrendsRequest, CompareEvaluationsRequest,
-    WatchEvaluationsRequest, CopyLogRequest,
+    WatchEvaluationsRequest, CopyLogRequest, ConfirmBackupRequest,
     SendReportRequest => |r| {
         let received = v1::PublicReportReceived {
             report_id: r.report_id.clone(),

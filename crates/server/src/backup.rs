@@ -11,7 +11,9 @@ use satgas_backup::{
 use satgas_domain::time::Instant;
 use satgas_engine::Engine;
 use satgas_journal::{Hash, Head, ReadError};
-use satgas_proto::v1::{self, LogKind, backup_service_server::BackupService, copy_log_response::Part};
+use satgas_proto::v1::{
+    self, LogKind, access_event::Body, backup_service_server::BackupService, copy_log_response::Part,
+};
 use tonic::{Request, Response, Status};
 
 use crate::{
@@ -22,7 +24,7 @@ use crate::{
 };
 
 /// Bytes of frames in one message, about: reading them does not keep the disk for long, nor the client's connection.
-const MESSAGE_BYTES: usize = 256 * 1024;
+pub(crate) const MESSAGE_BYTES: usize = 256 * 1024;
 
 pub(crate) struct Backups {
     pub(crate) engine: Engine,
@@ -37,6 +39,10 @@ pub(crate) struct Bound {
     pub(crate) at: Instant,
     pub(crate) head: Head,
 }
+
+/// Id of the token that tells of a backup.
+#[derive(Clone)]
+pub(crate) struct Confirmer(pub(crate) String);
 
 /// One of the two logs.
 #[derive(Clone)]
@@ -77,17 +83,7 @@ impl BackupService for Backups {
             _ => return Err(status::invalid_field("log", "is none that can be copied")),
         };
         let after = r.after_position;
-        let hash = match after {
-            0 => Head::EMPTY.hash,
-            _ => {
-                r.after_hash.as_ref().try_into().map_err(|_| status::invalid_field("after_hash", "is not 32 bytes"))?
-            }
-        };
-        let there = source.clone();
-        let there = blocking(move || there.frame_hash(after)).await?;
-        if after > head.position || there != Some(hash) {
-            return Err(status::another_history(log.name(), after, head.position));
-        }
+        is_of(&source, log, (after, &r.after_hash), head.position, "after_hash").await?;
         let signed = LogHead { log_id: self.engine.log_id().to_owned(), log, head };
         let first = v1::SignedHead {
             note: signed.sign(&self.key.0),
@@ -98,6 +94,54 @@ impl BackupService for Backups {
         self.streams
             .open(move |sink| async move { send(&sink, first, source, after, last).await.err() })
             .map(Response::new)
+    }
+
+    async fn confirm_backup(
+        &self,
+        request: Request<v1::ConfirmBackupRequest>,
+    ) -> Result<Response<v1::ConfirmBackupResponse>, Status> {
+        let token_id = request.extensions().get::<Confirmer>().map(|confirmer| confirmer.0.clone()).unwrap_or_default();
+        let v1::ConfirmBackupRequest { records: Some(records), access: Some(access) } = request.into_inner() else {
+            return Err(status::invalid_field("records", "is needed, and `access` as well: where each copy ends"));
+        };
+        if records.position == 0 {
+            return Err(status::invalid_field(
+                "records.position",
+                "is 0: every log has a first record, and a copy of it has it",
+            ));
+        }
+        let source = Source::Records(self.engine.clone());
+        let head = self.engine.head().position;
+        is_of(&source, Log::Records, (records.position, &records.hash), head, "records.hash").await?;
+        let source = Source::Access(Arc::clone(&self.access));
+        let head = self.access.head().position;
+        is_of(&source, Log::Access, (access.position, &access.hash), head, "access.hash").await?;
+        let confirmed =
+            v1::BackupConfirmed { token_id, records_position: records.position, access_position: access.position };
+        self.access.record(Body::BackupConfirmed(confirmed)).await.map_err(|error| status::access(&error))?;
+        let confirmed_at = self.access.look(|state| state.last_backup().at);
+        let confirmed_at = Some(pbjson_types::Timestamp { seconds: confirmed_at, nanos: 0 });
+        Ok(Response::new(v1::ConfirmBackupResponse { confirmed_at }))
+    }
+}
+
+/// Refuses the end of a copy that is not one of a log, which ends at `head` itself. The end is a position and the chain hash there.
+async fn is_of(
+    source: &Source,
+    log: Log,
+    (position, hash): (u64, &[u8]),
+    head: u64,
+    field: &str,
+) -> Result<(), Status> {
+    let hash: Hash = match position {
+        0 => Head::EMPTY.hash,
+        _ => hash.try_into().map_err(|_| status::invalid_field(field, "is not 32 bytes"))?,
+    };
+    let there = source.clone();
+    let there = blocking(move || there.frame_hash(position)).await?;
+    match position <= head && there == Some(hash) {
+        true => Ok(()),
+        false => Err(status::another_history(log.name(), position, head)),
     }
 }
 

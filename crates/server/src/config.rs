@@ -191,14 +191,15 @@ impl Config {
         figment.extract().map_err(|error| ConfigError::Refused(wrong::all(&figment, error)))
     }
 
-    /// All settings as a file would have them, with their values; those that have none and need none are not in it.
+    /// All settings as a file would have them, with their values; those that have none and need none stand in a comment.
     #[must_use]
     pub fn to_toml(&self) -> String {
         let settings = Value::serialize(self).ok().and_then(Value::into_dict).unwrap_or_default();
         let mut text = String::new();
         for (key, value) in settings {
-            if let Some(value) = wrong::written(&value) {
-                text.push_str(&format!("{key} = {value}\n"));
+            match wrong::written(&value) {
+                Some(value) => text.push_str(&format!("{key} = {value}\n")),
+                None => text.push_str(&format!("# {key} is not set\n")),
             }
         }
         text

@@ -9,13 +9,14 @@ use std::{
 };
 
 use jiff::Timestamp;
+use satgas_backup::{ReadError, Reader, note::PublicKey};
 use satgas_engine::{
     Clock,
     vault::{self, VaultError},
 };
 use satgas_journal::disk;
 
-use crate::{Config, FolderError, folder::Folder, master, rights, tls};
+use crate::{Config, FolderError, folder::Folder, identity::Keys, master, rights, tls};
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,8 +91,8 @@ const SYNC_SLOW: Duration = Duration::from_millis(20);
 const SYNC_TOO_QUICK: Duration = Duration::from_micros(5);
 /// How long before its end a certificate is told.
 const CERTIFICATE_SOON_S: i64 = 21 * 86_400;
-/// How old the last backup may be.
-const BACKUP_AGE_MAX_S: i64 = 26 * 3_600;
+/// How old the last backup may be: one a day, and two hours for it.
+pub const BACKUP_AGE_MAX_S: i64 = 26 * 3_600;
 /// How far the clock may stand before what was written last.
 const CLOCK_SLACK_S: i64 = 60;
 const MIB: u64 = 1024 * 1024;
@@ -114,7 +115,7 @@ pub fn examine(config: &Config, backup: Option<&Path>, clock: &dyn Clock) -> Vec
     findings.push(signing_key(data));
     findings.push(vault_of(config));
     findings.push(certificate(config, clock));
-    findings.push(last_backup(backup, clock));
+    findings.push(last_backup(data, backup, clock));
     findings
 }
 
@@ -436,21 +437,46 @@ fn certificate(config: &Config, clock: &dyn Clock) -> Finding {
     }
 }
 
-/// The last backup: its manifest is written last, so its age is that of the backup.
-fn last_backup(folder: Option<&Path>, clock: &dyn Clock) -> Finding {
+/// The last backup, by what its manifest says. Its segments are not read: `satgas restore --check` does that.
+fn last_backup(data: &Path, folder: Option<&Path>, clock: &dyn Clock) -> Finding {
     const CHECK: &str = "backup";
     let Some(folder) = folder else {
         return Finding::skipped(CHECK, "no folder of backups was named: --backup DIR looks at one");
     };
-    let remedy = "make a backup now, and look why the last one was not made";
-    let manifest = folder.join("manifest.json");
-    let written = match changed_at(&manifest) {
-        Ok(written) => written,
-        Err(error) => return Finding::problem(CHECK, format!("{}: {error}", manifest.display()), remedy),
+    let again = "make a backup now, and look why the last one was not made";
+    let backup = match Reader::open(folder, None).and_then(|backup| backup.has_all().map(|()| backup)) {
+        Ok(backup) => backup,
+        Err(error) => {
+            let remedy = match &error {
+                ReadError::NoBackup(_) => "make a backup now, or name its folder with --backup",
+                ReadError::Io(_) => "run this as a user that may read the folder, such as root",
+                _ => {
+                    "make a backup into a new folder now, and keep this one: `satgas restore --check` says what can still be restored"
+                }
+            };
+            return Finding::problem(CHECK, error.to_string(), remedy);
+        }
     };
-    let age_s = clock.now().as_second() - written.as_second();
-    let shown = format!("the last one is {} hours old", age_s / 3_600);
-    if age_s > BACKUP_AGE_MAX_S { Finding::problem(CHECK, shown, remedy) } else { Finding::ok(CHECK, shown) }
+    let own = Keys::heads_of(&data.join("keys"));
+    if own.is_some_and(|own| PublicKey::of(backup.log_id(), &own.0) != *backup.key()) {
+        let what = format!("the one in {} is signed with another key than this server's", folder.display());
+        return Finding::problem(
+            CHECK,
+            what,
+            "it is another server's, or of before this one was restored: make a backup into a new folder",
+        );
+    }
+    let taken_at = backup.taken_at();
+    let age_s = clock.now().as_second() - taken_at.as_second();
+    let shown = format!("the last one was taken at {taken_at}, {} hours ago", age_s / 3_600);
+    if age_s < -CLOCK_SLACK_S {
+        let what = format!("the last one was taken at {taken_at}, which is still to come by this machine's clock");
+        Finding::problem(CHECK, what, "set the clock, and keep it right with NTP (`timedatectl set-ntp true`)")
+    } else if age_s > BACKUP_AGE_MAX_S {
+        Finding::problem(CHECK, shown, again)
+    } else {
+        Finding::ok(CHECK, shown)
+    }
 }
 
 /// When a file was last written.

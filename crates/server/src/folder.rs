@@ -23,7 +23,7 @@ pub enum FolderError {
         by: String,
     },
     /// It cannot be made or written.
-    #[error("the data folder {folder} cannot be used: {error}")]
+    #[error("the data folder {folder} cannot be used: {error}{}", remedy(error))]
     Io {
         /// The folder.
         folder: PathBuf,
@@ -41,6 +41,20 @@ pub enum FolderError {
     /// There is no log in it.
     #[error("there is no log in {0}: is it the right folder?")]
     NoLog(PathBuf),
+}
+
+/// What to do about an error of the operating system, where that is plain.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "; run this as the user that the folder belongs to, or, where a new one is made, as one that may write there"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => {
+            "; its disk is mounted for reading only: look at it (`dmesg`), and mount it for writing"
+        }
+        io::ErrorKind::StorageFull => "; make room on that disk, or use a larger one",
+        _ => "",
+    }
 }
 
 /// A data folder that is ours until this is dropped.

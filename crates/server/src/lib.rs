@@ -22,6 +22,7 @@ mod listen;
 mod look;
 mod master;
 mod metrics;
+mod offline;
 mod operator;
 mod proof;
 mod public;
@@ -53,6 +54,7 @@ pub use self::{
     folder::{FolderError, VerifyError, verify},
     identity::{EnsureError, FetchError, Issuer, IssuerError, KeyError, RoleRule},
     master::MasterKeyError,
+    offline::{OfflineBackup, OfflineBackupError, back_up_folder},
     operator::{OperatorError, RecoveredToken, recover_operator},
     recover::{RecoverFolderError, RecoveredFolder, recover},
     restore::{RestoreError, Restored, restore},

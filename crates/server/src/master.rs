@@ -115,7 +115,9 @@ fn run(program: &str, arguments: &[String], deadline: Duration) -> io::Result<Op
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut command = Command::new(program);
-        command.args(arguments).stdin(Stdio::null()).stderr(Stdio::inherit()).kill_on_drop(true);
-        tokio::time::timeout(deadline, command.output()).await.ok().transpose()
+        // What it says on standard error is for whoever looks at ours. `output` would keep it.
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit()).kill_on_drop(true);
+        let running = command.spawn()?;
+        tokio::time::timeout(deadline, running.wait_with_output()).await.ok().transpose()
     })
 }

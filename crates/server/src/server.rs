@@ -260,6 +260,7 @@ impl Server {
             let figures = Figures {
                 engine: engine.clone(),
                 syncs,
+                access: Arc::clone(&access),
                 watch: Arc::clone(&watch),
                 connections: connections_served.clone(),
                 subscribers: streams.subscribers.clone(),

@@ -36,6 +36,13 @@ const COMPLETIONS: [(&str, &str); 3] = [
 /// Settings that an update leaves as the operator made them.
 const SETTINGS: [&str; 3] = ["satgas.toml", "backup.env", "heads.env"];
 const SCRIPTS: [&str; 3] = ["postinst", "prerm", "postrm"];
+/// Folders that are packed as they are, and where they go: what handbooks tell people to use.
+const FOLDERS: [(&str, &str); 4] = [
+    ("ops/prometheus", "usr/share/satgas/prometheus"),
+    ("ops/grafana", "usr/share/satgas/grafana"),
+    ("docs/forms", "usr/share/doc/satgas/forms"),
+    ("examples/clients", "usr/share/doc/satgas/examples"),
+];
 
 /// What to pack.
 #[derive(Debug, clap::Args)]
@@ -119,8 +126,13 @@ fn pack_documents(workspace: &Workspace, tree: &Tree<'_>) -> Result<()> {
     for name in files(&documents)?.into_iter().filter(|name| name.ends_with(".md")) {
         tree.copy(&documents.join(&name), &format!("usr/share/doc/satgas/{name}"))?;
     }
-    tree.copy(&workspace.root().join("LICENSE"), "usr/share/doc/satgas/copyright")?;
-    tree.copy(&workspace.root().join("CHANGELOG.md"), "usr/share/doc/satgas/CHANGELOG.md")
+    for name in ["README.md", "SECURITY.md", "CHANGELOG.md"] {
+        tree.copy(&workspace.root().join(name), &format!("usr/share/doc/satgas/{name}"))?;
+    }
+    for (folder, path) in FOLDERS {
+        tree.copy_folder(&workspace.root().join(folder), path)?;
+    }
+    tree.copy(&workspace.root().join("LICENSE"), "usr/share/doc/satgas/copyright")
 }
 
 fn pack_control(
@@ -188,6 +200,24 @@ impl Tree<'_> {
         self.put(path, &fs::read(from).with_context(|| from.display().to_string())?, 0o644)
     }
 
+    /// A folder with those in it; what may be run stays so. What tools leave beside the sources is left out.
+    fn copy_folder(&self, from: &Path, path: &str) -> Result<()> {
+        for entry in fs::read_dir(from).with_context(|| from.display().to_string())? {
+            let entry = entry?;
+            let name = entry.file_name().into_string().ok().context("a name in UTF-8")?;
+            let (from, path) = (entry.path(), format!("{path}/{name}"));
+            if name.starts_with(['.', '_']) {
+                continue;
+            } else if from.is_dir() {
+                self.copy_folder(&from, &path)?;
+            } else {
+                let is_program = fs::metadata(&from)?.permissions().mode() & 0o100 != 0;
+                self.put(&path, &fs::read(&from)?, if is_program { 0o755 } else { 0o644 })?;
+            }
+        }
+        Ok(())
+    }
+
     /// All files in it, in order, as paths below its root.
     fn files(&self) -> Result<Vec<String>> {
         let mut find = Command::new("find");
@@ -247,6 +277,14 @@ mod tests {
         {
             line(&format!(" ./usr/share/{path}"));
         }
+        // What handbooks tell people to use.
+        for path in ["satgas/prometheus/satgas.rules.yml", "satgas/grafana/satgas.json", "doc/satgas/SECURITY.md"] {
+            line(&format!(" ./usr/share/{path}"));
+        }
+        for path in ["forms/kunjungan-sekolah.xlsx", "forms/kunjungan-sekolah.toml", "examples/python/client.py"] {
+            line(&format!(" ./usr/share/doc/satgas/{path}"));
+        }
+        assert!(line("/examples/shell/client.sh").starts_with("-rwxr-xr-x root/root"), "{contents}");
         let control = ask("--info");
         assert!(control.contains("Version: 1.2.3") && control.contains("Depends: adduser"), "{control}");
         for script in SCRIPTS {

@@ -2,11 +2,13 @@
 
 use std::{io, net::SocketAddr, time::Duration};
 
-use satgas_server::doctor::Finding;
+use satgas_server::doctor::{self, Finding};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
+
+use crate::time;
 
 const DEADLINE: Duration = Duration::from_secs(10);
 const ANSWER_BYTES_MAX: u64 = 8 << 20;
@@ -27,7 +29,7 @@ pub(super) async fn ask(address: Option<SocketAddr>, is_expected: bool) -> Vec<F
     };
     let read = tokio::time::timeout(DEADLINE, read(address)).await;
     match read.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
-        Ok(text) => judge(&text),
+        Ok(text) => judge(&text, time::now().as_second()),
         Err(error) => {
             let what = format!("nothing answers at http://{address}/metrics: {error}");
             let remedy = "set metrics_listen in the server's configuration, and restart it";
@@ -54,7 +56,8 @@ async fn read(address: SocketAddr) -> io::Result<String> {
     Ok(body.to_owned())
 }
 
-fn judge(text: &str) -> Vec<Finding> {
+/// `now` in seconds since 1970.
+fn judge(text: &str, now: i64) -> Vec<Finding> {
     let figure = |name: &str| {
         let value = |line: &str| line.strip_prefix(name)?.strip_prefix(' ')?.parse::<f64>().ok();
         text.lines().find_map(value)
@@ -98,19 +101,41 @@ fn judge(text: &str) -> Vec<Finding> {
         let what = format!("{waiting} of {room} bytes wait for the writer: clients are about to be told to come back");
         findings.push(Finding::warning("queue", what, "look at how long a sync takes, and at who sends so much"));
     }
-    let (sum, count) = (or_0("satgas_sync_seconds_sum"), or_0("satgas_sync_seconds_count"));
-    if count > 0.0 && sum / count > SYNC_SLOW_S {
-        let what = format!("the disk took {:.0} ms for a commit, on average since the start", 1e3 * sum / count);
-        findings.push(Finding::warning(
-            "disk sync",
-            what,
-            "use a solid-state disk, and keep other heavy writers off it",
-        ));
+    for (log, name) in [("the log", "satgas_sync_seconds"), ("the access log", "satgas_access_sync_seconds")] {
+        let (sum, count) = (or_0(&format!("{name}_sum")), or_0(&format!("{name}_count")));
+        if count > 0.0 && sum / count > SYNC_SLOW_S {
+            let ms = 1e3 * sum / count;
+            let what = format!("the disk took {ms:.0} ms for a commit of {log}, on average since the start");
+            let remedy = "use a solid-state disk, and keep other heavy writers off it";
+            findings.push(Finding::warning("disk sync", what, remedy));
+        }
+    }
+    if or_0("satgas_refusals_total{reason=\"ACCESS_LOG_FAILED\"}") > 0.0 {
+        let what = "the access log could not be written, and calls that it must record were not answered";
+        let remedy = "make room on the disk; when there is room, look at the disk (`dmesg`) and restart the server";
+        findings.push(Finding::warning("access log", what, remedy));
     }
     if findings.is_empty() {
         findings.push(Finding::ok("figures", "writer, queue, fold and subscribers keep up"));
     }
+    // A server of before it was counted says nothing.
+    if let Some(at) = figure("satgas_backup_timestamp_seconds") {
+        findings.extend(backup(at, now));
+    }
     findings
+}
+
+/// Judges when a backup was last confirmed, in seconds since 1970; 0 for never.
+#[expect(clippy::cast_precision_loss, reason = "seconds of this century")]
+fn backup(at: f64, now: i64) -> Option<Finding> {
+    let age = now as f64 - at;
+    let what = match at > 0.0 {
+        true => format!("the server was last told of a whole backup {:.0} hours ago", age / 3_600.0),
+        false => "the server was never told of a whole backup".to_owned(),
+    };
+    let remedy = "`systemctl list-timers` and `journalctl -u satgas-backup` say whether it runs, and why not; `--backup DIR` looks at the \
+                  backup itself";
+    (age > doctor::BACKUP_AGE_MAX_S as f64).then(|| Finding::warning("backups", what, remedy))
 }
 
 #[cfg(test)]
@@ -121,8 +146,10 @@ mod tests {
 
     const WELL: &str = "# TYPE satgas_fold_lag_events gauge\nsatgas_fold_lag_events 0\nsatgas_queue_bytes_max 100\n";
 
+    const NOW: i64 = 1_773_100_800;
+
     fn found(more: &str) -> Vec<(&'static str, Level)> {
-        judge(&format!("{WELL}{more}")).iter().map(|finding| (finding.check, finding.level)).collect()
+        judge(&format!("{WELL}{more}"), NOW).iter().map(|finding| (finding.check, finding.level)).collect()
     }
 
     #[test]
@@ -136,8 +163,17 @@ mod tests {
             found("satgas_sync_seconds_sum 3\nsatgas_sync_seconds_count 100\n"),
             [("disk sync", Level::Warning)]
         );
-        let slow = judge("satgas_fold_lag_events 50001\n");
+        assert_eq!(
+            found("satgas_access_sync_seconds_sum 3\nsatgas_access_sync_seconds_count 100\n"),
+            [("disk sync", Level::Warning)]
+        );
+        assert_eq!(found("satgas_refusals_total{reason=\"ACCESS_LOG_FAILED\"} 1\n"), [("access log", Level::Warning)]);
+        let backed_up = |hours: i64| found(&format!("satgas_backup_timestamp_seconds {}\n", NOW - hours * 3_600));
+        assert_eq!(backed_up(26), [("figures", Level::Ok)]);
+        assert_eq!(backed_up(27), [("figures", Level::Ok), ("backups", Level::Warning)]);
+        assert_eq!(found("satgas_backup_timestamp_seconds 0\n"), backed_up(27));
+        let slow = judge("satgas_fold_lag_events 50001\n", NOW);
         assert_eq!((slow[0].check, slow[0].level), ("fold", Level::Warning));
-        assert_eq!(judge("go_goroutines 7\n")[0].level, Level::Problem);
+        assert_eq!(judge("go_goroutines 7\n", NOW)[0].level, Level::Problem);
     }
 }

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use prost::Message as _;
 use satgas_domain::time::Instant;
-use satgas_engine::Clock;
+use satgas_engine::{Clock, Histogram};
 use satgas_journal::{AppendError, Hash, Head, Journal, OpenError, ReadError, Records, SledJournal, disk};
 use satgas_proto::v1::{self, access_event::Body};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -82,13 +82,17 @@ pub(crate) struct AccessLog {
     /// Moves with each revocation.
     revocations: watch::Receiver<u64>,
     writer: Mutex<Option<std::thread::JoinHandle<()>>>,
+    /// How long the disk took to make commits durable, in nanoseconds; none where there is no disk.
+    syncs: Option<Arc<Histogram>>,
 }
 
 impl AccessLog {
     /// Opens the log in a folder and folds it; `key_id` names the key that signs tokens. Blocks.
     pub(crate) fn open(folder: &Path, key_id: String, clock: Arc<dyn Clock>) -> Result<Self, AccessOpenError> {
         let options = disk::Options { cache_bytes_max: CACHE_BYTES, free_bytes_min: FREE_BYTES_MIN };
-        Self::over(Arc::new(SledJournal::open(folder, options)?), key_id, clock)
+        let journal = SledJournal::open(folder, options)?;
+        let syncs = Some(journal.syncs());
+        Ok(Self { syncs, ..Self::over(Arc::new(journal), key_id, clock)? })
     }
 
     /// The same over a journal that is open.
@@ -107,7 +111,7 @@ impl AccessLog {
             .name("access-writer".to_owned())
             .spawn(move || writer.run(queue))
             .map_err(AccessOpenError::Thread)?;
-        Ok(Self { journal, jobs, state, revocations, writer: Mutex::new(Some(writer)) })
+        Ok(Self { journal, jobs, state, revocations, writer: Mutex::new(Some(writer)), syncs: None })
     }
 
     /// Records something. Its position, once it is on disk.
@@ -158,6 +162,11 @@ impl AccessLog {
     /// Reads the log from its beginning. Blocks.
     pub(crate) fn each(&self, take: impl FnMut(v1::AccessEvent)) -> Result<(), AccessOpenError> {
         scan::each(self.journal.as_ref(), take)
+    }
+
+    /// How long the disk took to make its commits durable, in nanoseconds; none where there is no disk.
+    pub(crate) fn syncs(&self) -> Option<&Histogram> {
+        self.syncs.as_deref()
     }
 
     /// Its last durable record.

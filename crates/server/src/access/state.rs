@@ -24,6 +24,16 @@ pub(crate) struct State {
     enrolments: HashMap<Vec<u8>, v1::EnrolmentCreated>,
     /// Positions of the records of streams whose end is not recorded.
     open_streams: BTreeSet<u64>,
+    last_backup: LastBackup,
+}
+
+/// The last backup that was confirmed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LastBackup {
+    /// Seconds since 1970; 0 for never.
+    pub(crate) at: i64,
+    /// It has the log of records up to this position.
+    pub(crate) position: u64,
 }
 
 impl State {
@@ -64,6 +74,10 @@ impl State {
             }
             Some(Body::StreamEnded(ended)) => {
                 self.open_streams.remove(&ended.access_position);
+            }
+            // The last one counts, also where it has less: a log that was put back to a point in time begins again from there.
+            Some(Body::BackupConfirmed(confirmed)) => {
+                self.last_backup = LastBackup { at: at.seconds, position: confirmed.records_position };
             }
             Some(Body::AccessRecorded(_)) | None => {}
         }
@@ -155,6 +169,11 @@ impl State {
     /// Streams whose end is not recorded, by the positions of the records of their beginnings.
     pub(crate) fn open_streams(&self) -> Vec<u64> {
         self.open_streams.iter().copied().collect()
+    }
+
+    /// The last backup that was confirmed.
+    pub(crate) fn last_backup(&self) -> LastBackup {
+        self.last_backup
     }
 
     /// The enrolment of a code that may still be exchanged.

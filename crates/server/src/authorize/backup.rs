@@ -5,7 +5,11 @@ use satgas_proto::v1::{self, access_event::Body, backup_service_server::BackupSe
 use tonic::{Request, Response, Status};
 
 use super::Authorized;
-use crate::{backup::Bound, status, stream::BoxStream};
+use crate::{
+    backup::{Bound, Confirmer},
+    status,
+    stream::BoxStream,
+};
 
 #[tonic::async_trait]
 impl<S: BackupService<CopyLogStream = BoxStream<v1::CopyLogResponse>>> BackupService for Authorized<S> {
@@ -41,5 +45,15 @@ impl<S: BackupService<CopyLogStream = BoxStream<v1::CopyLogResponse>>> BackupSer
         }
         let inner = self.inner.copy_log(request).await?.into_inner();
         Ok(Response::new(pass.until_end(inner)))
+    }
+
+    async fn confirm_backup(
+        &self,
+        mut request: Request<v1::ConfirmBackupRequest>,
+    ) -> Result<Response<v1::ConfirmBackupResponse>, Status> {
+        let pass = self.gate.pass(&request, Rpc::ConfirmBackup);
+        pass.permit().await?;
+        request.extensions_mut().insert(Confirmer(pass.holder.token_id.to_string()));
+        self.inner.confirm_backup(request).await
     }
 }

@@ -65,8 +65,19 @@ impl Keys {
             move |error| KeyError::Io { path, error }
         };
         rights::make_folder(&folder).map_err(io(&folder))?;
-        let (signing, heads) = (open_key(folder.join(SIGNING))?, open_key(folder.join(HEADS))?);
+        let (signing, heads) = (open_key(folder.join(SIGNING))?, open_key(Self::heads_file(&folder))?);
         Ok(Self { folder, signing, heads })
+    }
+
+    /// Where the key lies that signs heads of the logs.
+    pub(crate) fn heads_file(folder: &Path) -> PathBuf {
+        folder.join(HEADS)
+    }
+
+    /// The key that signs heads of the logs, of a folder that is only looked at; none where it is not there or cannot be read.
+    pub(crate) fn heads_of(folder: &Path) -> Option<HeadKey> {
+        let pem = fs::read_to_string(Self::heads_file(folder)).ok()?;
+        SigningKey::from_pkcs8_pem(&pem).ok().map(HeadKey)
     }
 
     /// The key that signs heads of the logs.

@@ -52,6 +52,8 @@ const CODES: [&str; 17] = [
     "DATA_LOSS",
     "UNAUTHENTICATED",
 ];
+/// Codes that are the server's own fault, counted from 0 on: the first one must show as a rise.
+const OWN_FAULTS: [Code; 3] = [Code::Internal, Code::Unknown, Code::DataLoss];
 /// Calls that last as long as their client likes: how long says nothing.
 const STREAMS: [Rpc; 3] = [Rpc::Subscribe, Rpc::SubmitBatch, Rpc::WatchEvaluations];
 /// Bounds of the times that calls take, in nanoseconds.
@@ -113,6 +115,12 @@ impl Calls {
                 .map(|(code, count)| ([("method", rpc.path()), ("code", code)], count))
         });
         text.many(Kind::Counter, "satgas_calls_total", "Calls that ended, by method and gRPC code.", counts);
+        let failed = OWN_FAULTS.map(|code| {
+            let count: u64 = self.of.iter().map(|of| of.codes[number(code)].load(Ordering::Relaxed)).sum();
+            ([("code", CODES[number(code)])], count)
+        });
+        let help = "Calls that failed for the server's own reasons, by gRPC code.";
+        text.many(Kind::Counter, "satgas_server_errors_total", help, failed);
         let took = all().filter(|(_, of)| of.took.counts().1 > 0).map(|(rpc, of)| ([("method", rpc.path())], &of.took));
         let help = "How long calls took that are answered once.";
         text.histograms("satgas_call_seconds", help, took, 1e9);

@@ -20,7 +20,7 @@ pub(crate) use self::{
     listen::serve,
     subscribers::{Subscriber, Subscribers},
 };
-use crate::{listen::Served, stream::Places, tls::Tls, trace::Traces};
+use crate::{access::AccessLog, listen::Served, stream::Places, tls::Tls, trace::Traces};
 
 /// What every call passes by.
 pub(crate) struct Watch {
@@ -33,6 +33,7 @@ pub(crate) struct Figures {
     pub(crate) engine: Engine,
     /// How long the disk took to sync a commit, in nanoseconds.
     pub(crate) syncs: Arc<Histogram>,
+    pub(crate) access: Arc<AccessLog>,
     pub(crate) watch: Arc<Watch>,
     pub(crate) connections: Served,
     pub(crate) subscribers: Subscribers,
@@ -51,6 +52,7 @@ impl Figures {
         self.write_log(&mut text);
         self.write_readers(&mut text);
         self.write_calls(&mut text);
+        self.write_access(&mut text);
         self.write_folder(&mut text);
         self.write_process(&mut text);
         text.finish()
@@ -117,6 +119,20 @@ impl Figures {
             let help = "When the certificate in force ends, in seconds since 1970.";
             text.one(Kind::Gauge, "satgas_tls_certificate_end_timestamp_seconds", help, ends);
         }
+    }
+
+    /// The access log, and the backups that it tells of.
+    fn write_access(&self, text: &mut Text) {
+        use Kind::Gauge;
+        if let Some(syncs) = self.access.syncs() {
+            let help = "How long the disk took to make a commit of the access log durable.";
+            text.histogram("satgas_access_sync_seconds", help, syncs, 1e9);
+        }
+        let last = self.access.look(crate::access::State::last_backup);
+        let help = "When a backup was last confirmed as whole, in seconds since 1970; 0 for never.";
+        text.one(Gauge, "satgas_backup_timestamp_seconds", help, last.at);
+        let help = "Position of the last event in that backup.";
+        text.one(Gauge, "satgas_backup_position", help, last.position);
     }
 
     fn write_folder(&self, text: &mut Text) {
