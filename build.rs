@@ -47,7 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .server_mod_attribute(".", "#[cfg(feature = \"grpc\")]")
         .compile_fds(descriptors)?;
     pbjson_build::Builder::new().register_descriptors(&encoded)?.build(&[".satgas.v1"])?;
-    encoded_event_service();
+    encoded_services();
     Ok(())
 }
 
@@ -85,22 +85,30 @@ fn lists(descriptors: &FileDescriptorSet) -> String {
     source
 }
 
-/// `EventService` once more, for the server only, with responses that are bytes already: the log's own bytes go out as they are,
-/// encoded once for all subscribers.
-fn encoded_event_service() {
-    let method = |name: &str, route: &str, input: &str| {
-        tonic_build::manual::Method::builder()
-            .name(name)
-            .route_name(route)
-            .input_type(format!("crate::v1::{input}"))
-            .output_type("crate::encoded::Encoded")
-            .codec_path("crate::encoded::Codec")
+/// Two services once more, for the server only, with responses that are bytes already. `EventService`: the log's own bytes go out as they
+/// are, encoded once for all subscribers. `ReleaseService`: a release never changes, so it is encoded once for all who read it.
+fn encoded_services() {
+    let method = |name: &str, route: &str| {
+        let request = format!("crate::v1::{route}Request");
+        tonic_build::manual::Method::builder().name(name).route_name(route).input_type(request)
     };
-    let service = tonic_build::manual::Service::builder()
-        .name("EventService")
-        .package("satgas.v1")
-        .method(method("read", "Read", "ReadRequest").build())
-        .method(method("subscribe", "Subscribe", "SubscribeRequest").server_streaming().build())
+    let encoded = |name: &str, route: &str| {
+        method(name, route).output_type("crate::encoded::Encoded").codec_path("crate::encoded::Codec")
+    };
+    let message = |name: &str, route: &str| {
+        let response = format!("crate::v1::{route}Response");
+        method(name, route).output_type(response).codec_path("crate::codec::Codec")
+    };
+    let service = |name: &str| tonic_build::manual::Service::builder().name(name).package(PACKAGE);
+    let events = service("EventService")
+        .method(encoded("read", "Read").build())
+        .method(encoded("subscribe", "Subscribe").server_streaming().build())
         .build();
-    tonic_build::manual::Builder::new().build_client(false).compile(&[service]);
+    let releases = service("ReleaseService")
+        .method(message("preview_release", "PreviewRelease").build())
+        .method(message("publish_release", "PublishRelease").build())
+        .method(message("list_releases", "ListReleases").build())
+        .method(encoded("get_release", "GetRelease").build())
+        .build();
+    tonic_build::manual::Builder::new().build_client(false).compile(&[events, releases]);
 }

@@ -13,8 +13,12 @@ use std::{
 };
 
 use anyhow::{Context as _, bail, ensure};
+use prost::Message as _;
 use satgas_proof::{Checkpoint, PublicKey, merkle};
-use satgas_proto::v1::{self, Role, proof_service_client::ProofServiceClient};
+use satgas_proto::v1::{
+    self, Role, event::Body, event_service_client::EventServiceClient, get_inclusion_proof_request,
+    proof_service_client::ProofServiceClient,
+};
 use signed_note::{Note, StandardVerifier, VerifierList};
 use tonic::Code;
 
@@ -270,7 +274,9 @@ async fn a_server_that_rewrites_its_history_is_found_out_by_the_heads_that_were_
     refuse(&keep(&forked, &[])?, &["forked", "28 records", "25 that were known"])?;
     // On a schedule it ends with the same, instead of going on.
     refuse(&keep(&forked, &["--every", "1h"])?, &["forked"])?;
-    ensure!(place("heads/refused-00000000000000000028.checkpoint").exists(), "two signed heads are the evidence");
+    let is_evidence = |name: &str| name.starts_with("refused-00000000000000000028-") && name.ends_with(".checkpoint");
+    let evidence = fs::read_dir(&heads)?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    ensure!(evidence.filter(|name| is_evidence(name)).count() == 1, "two signed heads are the evidence");
     ensure!(forked.terminate()? == Some(0));
 
     let short = Served::start_with(&place("short"), &[], &QUIET)?;
@@ -301,6 +307,40 @@ async fn a_server_that_rewrites_its_history_is_found_out_by_the_heads_that_were_
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_could_be_guessed_of_an_event_has_a_salt_that_nobody_gets_who_sees_less_of_it() -> anyhow::Result<()> {
+    let House { served, .. } = House::open_with(&QUIET).await?;
+    fill(&served, 20).await?;
+    let (channel, tokens) = (served.channel().await?, served.tokens().await?);
+    let read = async |role| {
+        let door = door::Door::with(channel.clone(), tokens.of(role));
+        let request = v1::ReadRequest { page_size: 1_000, ..Default::default() };
+        anyhow::Ok(EventServiceClient::new(door).read(request).await?.into_inner().events)
+    };
+    let stored = read(Role::Supervisor).await?;
+    let salted: Vec<&v1::Event> = stored.iter().filter(|event| !event.salt.is_empty()).collect();
+    let (registered, others): (Vec<&v1::Event>, Vec<&v1::Event>) =
+        stored.iter().partition(|event| matches!(event.body, Some(Body::Registered(_))));
+    ensure!(salted.len() == registered.len() && !salted.is_empty() && !others.is_empty(), "{salted:?}");
+    ensure!(salted.iter().all(|event| event.salt.len() == 16));
+    let different: std::collections::BTreeSet<_> = salted.iter().map(|event| &event.salt).collect();
+    ensure!(different.len() == salted.len(), "no salt is used twice");
+    // Whoever knows all else of the event does not know its leaf.
+    let position = salted[0].position;
+    let record = Some(get_inclusion_proof_request::Record::Position(position));
+    let request = v1::GetInclusionProofRequest { record, size: 0 };
+    let mut proofs = ProofServiceClient::new(served.connect().await?);
+    let leaf = proofs.get_inclusion_proof(request).await?.into_inner().leaf_hash;
+    let guessed = v1::Event { salt: Default::default(), ..salted[0].clone() };
+    ensure!(leaf[..] == merkle::leaf(&salted[0].encode_to_vec()) && leaf[..] != merkle::leaf(&guessed.encode_to_vec()));
+    for role in [Role::Dashboard, Role::Satgas] {
+        let shaped = read(role).await?;
+        ensure!(!shaped.is_empty(), "{role:?} reads events");
+        ensure!(shaped.iter().all(|event| event.salt.is_empty()), "{role:?}");
+    }
+    Ok(())
+}
+
 /// The checkpoint of so many records, as the server signs it.
 async fn signed(served: &Served, size: u64) -> anyhow::Result<String> {
     let mut proofs = ProofServiceClient::new(served.connect().await?);
@@ -317,7 +357,14 @@ async fn the_tree_is_the_same_from_its_checkpoints_and_from_the_log() -> anyhow:
     for size in [1, 255, 256, 257, 512, 600] {
         expected.push((size, signed(&served, size).await?));
     }
+    let whole = signed(&served, 0).await?;
     ensure!(served.terminate()? == Some(0));
+    // Who has the folder and no server, or restored it, holds the root against that of the checkpoint.
+    let checkpoint = Checkpoint::read_unchecked(&whole)?;
+    let output = satgas(&["verify", "--data", text(&data), "--format", "json"]).output()?;
+    let verified: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let root: String = checkpoint.root.iter().map(|byte| format!("{byte:02x}")).collect();
+    ensure!(verified["records"] == checkpoint.size && verified["root"] == root.as_str(), "{verified} {root}");
     let is_of_tree = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with("tree-");
     let checkpoints = data.join("checkpoints");
     let trees: Vec<_> = fs::read_dir(&checkpoints)?.filter_map(Result::ok).filter(is_of_tree).collect();

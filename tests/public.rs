@@ -246,6 +246,126 @@ async fn a_guessed_code_is_told_nothing_and_soon_nothing_at_all() -> anyhow::Res
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_strangers_guess_keeps_no_child_from_its_own_report() -> anyhow::Result<()> {
+    let place = Place::new()?;
+    // Each source has its own limit; here one stands for many.
+    let served = place.serve(&[("SATGAS_REFUSALS_PER_MINUTE", "100000")]).await?;
+    let (request, code) = report();
+    anybody(&served).await?.send_report(request).await?;
+    let strangers = anybody(&served).await?;
+    for _ in 0..22 {
+        let guesses = (0..32).map(|_| {
+            let (mut stranger, code) = (strangers.clone(), Code::of_random(rand::random()).to_string());
+            tokio::spawn(async move { stranger.follow_up(v1::FollowUpRequest { code, ..Default::default() }).await })
+        });
+        for guess in guesses.collect::<Vec<_>>() {
+            let refused = guess.await?.err().context("nobody finds a code by guessing")?;
+            ensure!(reason(&refused) == "BAD_CODE", "{refused:?}");
+        }
+    }
+    ensure!(follow(&served, &code.to_string()).await?.status() == PublicReportStatus::Received);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_is_not_guessed_by_sending_reports_nor_unseen_after_a_report_without_one() -> anyhow::Result<()> {
+    let place = Place::new()?;
+    let served = place.serve(&[("SATGAS_REFUSALS_PER_MINUTE", "30")]).await?;
+    let (first, code) = report();
+    anybody(&served).await?.send_report(first.clone()).await?;
+    // Whoever sends a report with a hash is told whether it is a report's: counted like a wrong code.
+    let guess = || v1::SendReportRequest { report_id: timeless_id(), ..first.clone() };
+    let mut last = anybody(&served).await?.send_report(guess()).await.unwrap_err();
+    ensure!(last.code() == tonic::Code::InvalidArgument, "{last:?}");
+    for _ in 0..40 {
+        last = anybody(&served).await?.send_report(guess()).await.unwrap_err();
+    }
+    ensure!(reason(&last) == "TOO_MANY_REFUSALS", "{last:?}");
+    served.terminate()?;
+
+    // A report whose hash is that of no code does not make what is no code a right one, which nobody would count.
+    let served = place.serve(&[("SATGAS_REFUSALS_PER_MINUTE", "30")]).await?;
+    let nothing = v1::SendReportRequest { code_hash: vec![0; 32].into(), ..report().0 };
+    anybody(&served).await?.send_report(nothing).await?;
+    let mut last = follow(&served, "7Q2MX").await.unwrap_err();
+    ensure!(reason(&last) == "BAD_CODE", "{last:?}");
+    for _ in 0..40 {
+        last = follow(&served, "7Q2MX").await.unwrap_err();
+    }
+    ensure!(reason(&last) == "TOO_MANY_REFUSALS", "{last:?}");
+    ensure!(reason(&follow(&served, &code.to_string()).await.unwrap_err()) == "TOO_MANY_REFUSALS");
+    Ok(())
+}
+
+/// Reports that a phone sends one after the other until the server is gone; each that was acknowledged is told.
+async fn send_until_it_is_gone(
+    served: &Served,
+    told: tokio::sync::mpsc::UnboundedSender<(String, Code, String)>,
+) -> anyhow::Result<tokio::task::JoinHandle<()>> {
+    let mut phone = anybody(served).await?;
+    Ok(tokio::spawn(async move {
+        loop {
+            let (request, code) = report();
+            let (id, message_id) = (request.report_id.clone(), timeless_id());
+            if phone.send_report(request).await.is_err() {
+                return;
+            }
+            let message = Some(v1::PublicMessageText { text: MORE.into() });
+            let added = v1::FollowUpRequest { code: code.to_string(), message, message_id: message_id.clone() };
+            let added = if phone.follow_up(added).await.is_ok() { message_id } else { String::new() };
+            if told.send((id, code, added)).is_err() {
+                return;
+            }
+        }
+    }))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_kills_every_acknowledged_report_is_there_once_opens_and_is_followed_by_its_code() -> anyhow::Result<()> {
+    let place = Place::new()?;
+    let any = [("SATGAS_PUBLIC_REPORTS_PER_SOURCE_PER_HOUR", "0"), ("SATGAS_PUBLIC_REPORTS_PER_HOUR", "0")];
+    let mut acknowledged = Vec::new();
+    for round in 1..=4 {
+        let served = place.serve(&any).await?;
+        let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
+        let mut phones = Vec::new();
+        for _ in 0..4 {
+            phones.push(send_until_it_is_gone(&served, told.clone()).await?);
+        }
+        drop(told);
+        for _ in 0..10 * round {
+            acknowledged.push(heard.recv().await.context("the phones send")?);
+        }
+        served.kill()?;
+        // What was acknowledged while it was killed counts, too.
+        while let Some(report) = heard.recv().await {
+            acknowledged.push(report);
+        }
+        for phone in phones {
+            phone.await?;
+        }
+    }
+
+    let served = place.serve(&any).await?;
+    let request = v1::ListPublicReportsRequest { page_size: 1_000, ..Default::default() };
+    let listed = staff(&served).await?.list_public_reports(request).await?.into_inner().reports;
+    let mut client = anybody(&served).await?;
+    for (id, code, added) in &acknowledged {
+        ensure!(listed.iter().filter(|report| report.report_id == *id).count() == 1, "{id} is there once");
+        let request = v1::FollowUpRequest { code: code.to_string(), ..Default::default() };
+        let stands = client.follow_up(request).await?.into_inner();
+        ensure!(stands.status() == PublicReportStatus::Received, "{stands:?}");
+        ensure!(added.is_empty() || stands.messages == 1, "what was added and acknowledged is there");
+    }
+    ensure!(acknowledged.len() >= 100, "{} reports", acknowledged.len());
+    // Its key is as durable as the report. The first and the last of all rounds stand for the others.
+    for (id, ..) in acknowledged.iter().step_by(acknowledged.len() / 12) {
+        ensure!(read(&served, id).await?.content.context("what it says")?.text == TEXT);
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_source_sends_a_few_reports_and_what_it_sent_may_still_be_sent_again() -> anyhow::Result<()> {
     let place = Place::new()?;
     let served = place.serve(&[("SATGAS_PUBLIC_REPORTS_PER_SOURCE_PER_HOUR", "3")]).await?;

@@ -11,6 +11,7 @@ use anyhow::{Context as _, ensure};
 use satgas_proto::v1::{self, release_service_client::ReleaseServiceClient};
 use serde_json::{Value, json};
 use tonic::Code;
+use tonic_types::StatusExt as _;
 
 use linear::Attack;
 use process::Served;
@@ -103,9 +104,11 @@ async fn what_anybody_can_read_gives_no_small_count_away_not_even_with_the_corre
     let request = v1::PublishReleaseRequest { release_id: FIRST.to_owned(), draft: Some(draft("2025")) };
     let answer = supervisor.publish_release(request.clone()).await?.into_inner();
     let listed = answer.release.context("a release")?;
-    ensure!(!answer.already_known && listed.share == preview.share && listed.sample_data, "{listed:?}");
-    let share = listed.share.context("a share")?;
-    ensure!(share.withheld_to_protect > 0 && share.withheld < share.cells, "{share:?}");
+    let (share, seen) = (listed.share.context("a share")?, preview.share.context("a share")?);
+    ensure!(!answer.already_known && listed.sample_data && share.withheld < share.cells, "{listed:?}");
+    ensure!((share.cells, share.withheld) == (seen.cells, seen.withheld), "{share:?} {seen:?}");
+    // How many large numbers are withheld tells how neighbours divide theirs: the agency sees it, and nobody else.
+    ensure!(seen.withheld_to_protect > 0 && share.withheld_to_protect == 0, "{share:?} {seen:?}");
     // Sent again because the answer was lost.
     let again = supervisor.publish_release(request).await?.into_inner();
     ensure!(again.already_known && again.release.map(|r| r.position) == Some(listed.position));
@@ -190,6 +193,71 @@ async fn what_cannot_be_published_is_refused_with_what_to_do() -> anyhow::Result
     ensure!(refused.code() == Code::NotFound, "{refused:?}");
     let listed = anybody.list_releases(v1::ListReleasesRequest::default()).await?.into_inner().releases;
     ensure!(listed.len() == 2 && listed[0].corrected_by_id == SECOND, "{listed:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_network_reads_so_much_an_hour_without_a_token_and_who_has_one_goes_on() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let settings = [("SATGAS_PUBLIC_READINGS_PER_SOURCE_PER_HOUR", "5")];
+    let served = Served::start_with(&folder.path().join("data"), &["--sample-data"], &settings)?;
+    let mut anybody = ReleaseServiceClient::new(served.channel().await?);
+    let unknown = || v1::GetReleaseRequest { release_id: OTHER.to_owned(), ..Default::default() };
+    for _ in 0..4 {
+        anybody.list_releases(v1::ListReleasesRequest::default()).await?;
+    }
+    ensure!(anybody.get_release(unknown()).await.err().context("there is none")?.code() == Code::NotFound);
+    for refused in [
+        anybody.list_releases(v1::ListReleasesRequest::default()).await.err(),
+        anybody.get_release(unknown()).await.err(),
+    ] {
+        let refused = refused.context("it read as much as it may")?;
+        ensure!(refused.code() == Code::ResourceExhausted && refused.message().contains("go on later"), "{refused:?}");
+        ensure!(refused.get_details_retry_info().is_some_and(|info| info.retry_delay.is_some()), "{refused:?}");
+    }
+    let token = served.tokens().await?.of(v1::Role::Supervisor).to_owned();
+    let mut supervisor = ReleaseServiceClient::new(door::Door::with(served.channel().await?, &token));
+    supervisor.list_releases(v1::ListReleasesRequest::default()).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_correction_that_would_tell_of_a_few_cases_waits_and_one_is_made_though_areas_came_elsewhere()
+-> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let served = start(folder.path())?;
+    report(&served, folder.path(), &year())?;
+    let mut supervisor = ReleaseServiceClient::new(served.connect().await?);
+    let publish = |release_id: &str, draft: v1::ReleaseDraft| v1::PublishReleaseRequest {
+        release_id: release_id.to_owned(),
+        draft: Some(draft),
+    };
+    supervisor.publish_release(publish(FIRST, draft("2025"))).await?;
+    let correction = || v1::ReleaseDraft { corrects_id: FIRST.to_owned(), ..draft("2025") };
+    let late = |numbers: std::ops::Range<usize>| -> Vec<Value> {
+        let late = |number: usize| {
+            let mut late = case(3, 0);
+            late["submissionId"] = json!(format!("0198c0de-0000-7000-8000-{number:012x}"));
+            late["deviceSequence"] = json!(number.to_string());
+            late
+        };
+        numbers.map(late).collect()
+    };
+    report(&served, folder.path(), &late(1_000..1_001))?;
+    let refused = supervisor.publish_release(publish(SECOND, correction())).await.err().context("one came late")?;
+    let text = format!("{} {refused:?}", refused.message());
+    ensure!(refused.code() == Code::InvalidArgument && text.contains("changed by fewer cases"), "{text}");
+    // Another kota is registered meanwhile: the correction is of the areas that the release was of.
+    let file = folder.path().join("more.csv");
+    fs::write(
+        &file,
+        "code,name,valid_from\n53.72,Kota Lain Contoh,2025-01-01\n53.72.01,Kecamatan Contoh,2025-01-01\n53.72.01.1001,Kelurahan Contoh,2025-01-01\n",
+    )?;
+    served.ask(&["registry", "import", "areas", "--file", file.to_str().context("UTF-8")?])?.good()?;
+    report(&served, folder.path(), &late(1_001..1_008))?;
+    supervisor.publish_release(publish(SECOND, correction())).await?;
+    let second = read(&served, SECOND).await?;
+    ensure!(second.areas[0].code == "53.71" && second.areas[0].cases == 188, "{:?}", second.areas[0]);
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
-use satgas_domain::release::{Areas, Counts, Draft, audit};
+use satgas_domain::release::{Areas, Counts, Draft, audit, withheld_to_protect};
 use satgas_proto::v1::{CaseReport, ReleaseDraft, Violence};
 
 use crate::{
@@ -38,7 +38,7 @@ fn measure(name: &str, villages: &[String], cases: u64, figures: &mut Figures) -
     let asked = ReleaseDraft { period: "2025".to_owned(), note: "Data contoh".to_owned(), ..Default::default() };
     let draft = Draft::parse(&asked).ok().context("the draft is well-formed")?;
     let began = Instant::now();
-    let released = draft.publish(&areas, &counts, &[]);
+    let released = draft.publish(&areas, &counts, &[])?;
     let withheld_in = began.elapsed();
     let began = Instant::now();
     let audited = audit(&areas, &released)?;
@@ -51,7 +51,7 @@ fn measure(name: &str, villages: &[String], cases: u64, figures: &mut Figures) -
     };
     add("numbers of the tables", Unit::Count, None, share.cells as f64);
     add("withheld", Unit::Percent, None, 100.0 * share.withheld as f64 / share.cells as f64);
-    let to_protect = 100.0 * share.withheld_to_protect as f64 / share.cells as f64;
+    let to_protect = 100.0 * withheld_to_protect(&areas, &counts, &released) as f64 / share.cells as f64;
     add("withheld to protect others", Unit::Percent, None, to_protect);
     add("areas with a published number", Unit::Count, None, released.areas.len() as f64);
     add(

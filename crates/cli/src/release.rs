@@ -308,10 +308,13 @@ fn percent(release: &v1::ListedRelease) -> String {
 
 fn share(release: &v1::ListedRelease) -> String {
     let v1::ReleaseShare { cells, withheld, withheld_to_protect } = release.share.unwrap_or_default();
-    format!(
-        "{withheld} of {cells} numbers withheld ({}), {withheld_to_protect} of them to protect others",
-        percent(release)
-    )
+    let withheld = format!("{withheld} of {cells} numbers withheld ({})", percent(release));
+    // Told in a preview only.
+    if withheld_to_protect == 0 {
+        withheld
+    } else {
+        format!("{withheld}, {withheld_to_protect} of them to protect others")
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use satgas_server::{Verified, VerifyError};
+use satgas_server::{Checked, VerifyError};
 
 use crate::{
     print::{self, Format},
@@ -52,7 +52,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let took = started.elapsed();
     bar.finish_and_clear();
     match outcome {
-        Ok(verified) => report(args.format, &verified, took)?,
+        Ok(checked) => report(args.format, &checked, took)?,
         Err(VerifyError::Fault(fault)) => {
             if args.format == Format::Json {
                 let object = serde_json::json!({ "verify": "fault", "fault": fault.to_string() });
@@ -65,9 +65,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn report(format: Format, verified: &Verified, took: Duration) -> anyhow::Result<()> {
+fn report(format: Format, checked: &Checked, took: Duration) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
-    let hash = print::hex(&verified.head.hash, 64);
+    let verified = &checked.log;
+    let (hash, root) = (print::hex(&verified.head.hash, 64), print::hex(&checked.root, 64));
     match format {
         Format::Text => {
             writeln!(out, "ok: every byte of the log holds")?;
@@ -76,6 +77,7 @@ fn report(format: Format, verified: &Verified, took: Duration) -> anyhow::Result
             writeln!(out, "frames   {}", verified.frames)?;
             writeln!(out, "bytes    {}", verified.bytes)?;
             writeln!(out, "head     {} {hash}", verified.head.position)?;
+            writeln!(out, "root     {root}")?;
             writeln!(out, "took     {:.2} s", took.as_secs_f64())?;
         }
         Format::Json => {
@@ -86,6 +88,7 @@ fn report(format: Format, verified: &Verified, took: Duration) -> anyhow::Result
                 "frames": verified.frames,
                 "bytes": verified.bytes,
                 "head": { "position": verified.head.position, "hash": hash },
+                "root": root,
                 "took_s": took.as_secs_f64(),
             });
             writeln!(out, "{object}")?;

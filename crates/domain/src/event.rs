@@ -1,6 +1,6 @@
 //! The event around a fact: its kind, its head, and its bytes.
 
-use bytes::BufMut;
+use bytes::{BufMut, Bytes};
 use pbjson_types::Timestamp;
 use prost::{
     DecodeError,
@@ -61,6 +61,38 @@ pub fn kind(body: &Body) -> EventKind {
         Body::PublicReportTriaged(_) => EventKind::PublicReportTriaged,
         Body::PublicReportMessage(_) => EventKind::PublicReportMessage,
         Body::ReleasePublished(_) => EventKind::Release,
+    }
+}
+
+/// Bytes of a salt.
+pub const SALT_BYTES: usize = 16;
+/// Field number of `Event.salt`.
+const SALT: u32 = 40;
+
+/// Whether a fact has no random bytes of its own: an id that its sender made, or those of a seal. Whoever is given the hash of its event could
+/// find the event by trying, so a salt goes with it.
+#[must_use]
+pub fn wants_salt(body: &Body) -> bool {
+    matches!(
+        body,
+        Body::Registered(_)
+            | Body::RuleSetRecorded(_)
+            | Body::DeadlineMissed(_)
+            | Body::IdentityRead(_)
+            | Body::IdentityErased(_)
+    )
+}
+
+/// Bytes that [`encode_salt`] writes.
+#[must_use]
+pub fn salt_encoded_len(salt: &Bytes) -> usize {
+    if salt.is_empty() { 0 } else { encoding::bytes::encoded_len(SALT, salt) }
+}
+
+/// Writes the salt of an event behind its body.
+pub fn encode_salt(salt: &Bytes, buffer: &mut impl BufMut) {
+    if !salt.is_empty() {
+        encoding::bytes::encode(SALT, salt, buffer);
     }
 }
 
@@ -142,7 +174,7 @@ impl<'a> Head<'a> {
         Self::split(event).map(|(head, _, _)| head)
     }
 
-    /// Splits an encoded event into its head, the field number of its body (0 when there is none) and the encoded body.
+    /// Splits an encoded event into its head, the field number of its body (0 when there is none) and the encoded body. A salt is left out.
     pub fn split(event: &'a [u8]) -> Result<(Self, u32, &'a [u8]), Malformed> {
         let mut head = Self::default();
         let mut rest = event;
@@ -155,7 +187,8 @@ impl<'a> Head<'a> {
                 3 => head.kind = i32::try_from(encoding::decode_varint(&mut rest)?).unwrap_or_default(),
                 4 => head.area_code = take_text(&mut rest)?,
                 5 => head.institution_id = take_text(&mut rest)?,
-                // Fields are in order, so this is the body and the head is complete.
+                // Fields are in order, so this is the body and the head is complete, or there is none.
+                SALT => return Ok((head, 0, &[])),
                 _ => return Ok((head, field, take_bytes(&mut rest)?)),
             }
         }
@@ -184,7 +217,8 @@ mod tests {
     fn a_spliced_event_is_the_event_to_the_byte_and_its_head_reads_back() {
         let submission = v1::Submission { submission_id: "x".repeat(200), device_sequence: 300, ..Default::default() };
         let recorded_at = Timestamp { seconds: 1_780_000_000, nanos: 5 };
-        for (area, institution) in [("53.71.04.1001", ""), ("", "999"), ("", "")] {
+        let salts = [Bytes::new(), Bytes::from_static(&[7; SALT_BYTES]), Bytes::new()];
+        for ((area, institution), salt) in [("53.71.04.1001", ""), ("", "999"), ("", "")].into_iter().zip(salts) {
             let event = v1::Event {
                 position: 70_000,
                 recorded_at: Some(recorded_at),
@@ -193,13 +227,15 @@ mod tests {
                 institution_id: institution.to_owned(),
                 shaping: None,
                 body: Some(Body::Submitted(submission.clone())),
+                salt: salt.clone(),
             };
             let head = Head { position: 70_000, recorded_at, kind: 7, area_code: area, institution_id: institution };
             let body = submission.encode_to_vec();
             let mut spliced = Vec::new();
             head.encode(SUBMITTED, &body, &mut spliced);
+            encode_salt(&salt, &mut spliced);
             assert_eq!(spliced, event.encode_to_vec());
-            assert_eq!(spliced.len(), head.encoded_len(SUBMITTED, body.len()));
+            assert_eq!(spliced.len(), head.encoded_len(SUBMITTED, body.len()) + salt_encoded_len(&salt));
             assert_eq!(Head::split(&spliced), Ok((head, SUBMITTED, body.as_slice())));
         }
         assert!(Head::peek(&[0x22, 0x05, b'a']).is_err(), "a text longer than the event");

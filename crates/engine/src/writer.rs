@@ -12,6 +12,7 @@ use std::{
     sync::{Arc, mpsc::SyncSender},
 };
 
+use bytes::Bytes;
 use prost::Message as _;
 use satgas_domain::{
     case::Refusal,
@@ -769,8 +770,15 @@ impl Writer {
         let position = self.next_position();
         let recorded_at = self.now.to_proto();
         let head = event::Head { position, recorded_at, kind: kind.into(), area_code, institution_id };
-        let len = head.encoded_len(field, encoded.len());
-        self.pending.records.push_with(len, |buffer| head.encode(field, encoded, buffer));
+        let salt = match event::wants_salt(&body) {
+            true => Bytes::copy_from_slice(&rand::random::<[u8; event::SALT_BYTES]>()),
+            false => Bytes::new(),
+        };
+        let len = head.encoded_len(field, encoded.len()) + event::salt_encoded_len(&salt);
+        self.pending.records.push_with(len, |buffer| {
+            head.encode(field, encoded, buffer);
+            event::encode_salt(&salt, buffer);
+        });
         let event = v1::Event {
             position,
             recorded_at: Some(recorded_at),
@@ -779,6 +787,7 @@ impl Writer {
             institution_id: institution_id.to_owned(),
             shaping: None,
             body: Some(body),
+            salt,
         };
         let undo = self.decided.state.apply(&self.calendar, &event);
         if !matches!(undo, Undo::Nothing) {

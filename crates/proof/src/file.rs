@@ -280,6 +280,12 @@ pub fn read(bytes: &[u8]) -> Result<Proof, ProofError> {
         return Err(ProofError::TooLarge);
     }
     let text = std::str::from_utf8(bytes).map_err(|_| ProofError::Form("it is no text"))?;
+    if text.contains('\r') {
+        return Err(ProofError::Form("its line breaks were changed on the way: carry it as a file, not as a text"));
+    }
+    if !text.ends_with('\n') {
+        return Err(ProofError::Form("its end is missing"));
+    }
     let (head, note) = text.split_once("\n\n").ok_or(ProofError::Form("it has no checkpoint"))?;
     let mut lines = head.split('\n');
     let proof = match lines.next() {
@@ -313,10 +319,20 @@ fn record<'a>(mut lines: impl Iterator<Item = &'a str>, note: &str) -> Result<Re
 
 fn export<'a>(mut lines: impl Iterator<Item = &'a str>, note: &str) -> Result<ExportProof, ProofError> {
     let file = field(lines.next(), "file ")?.to_owned();
+    // It is printed and looked for: it must neither lead elsewhere nor write over what a terminal shows.
+    if file.is_empty() || file.contains(['/', '\\']) || file.contains(is_unseen) {
+        return Err(ProofError::Form("its file's name is none"));
+    }
     let sha256 = hash(field(lines.next(), "sha256 ")?)?;
     let position = number(field(lines.next(), "position ")?)?;
     let since = since(lines.next(), lines)?;
     Ok(ExportProof { file, sha256, position, since, note: note.to_owned() })
+}
+
+/// Whether a character is no part of a text but changes how others are shown.
+fn is_unseen(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn since<'a>(first: Option<&str>, lines: impl Iterator<Item = &'a str>) -> Result<Option<Since>, ProofError> {
@@ -443,6 +459,10 @@ mod tests {
         assert_eq!(read(proof.to_text().as_bytes()), Ok(Proof::Export(proof.clone())));
         assert!(proof.check([4; 32], &public(), Some(&checkpoint(&all))).is_ok());
         assert_eq!(proof.check([5; 32], &public(), None), Err(ProofError::AnotherFile));
+        for name in ["", "../q1.csv", "q1\u{1b}[2K.csv", "q1\u{202e}vsc.exe"] {
+            let named = ExportProof { file: name.to_owned(), ..proof.clone() };
+            assert_eq!(read(named.to_text().as_bytes()), Err(ProofError::Form("its file's name is none")), "{name:?}");
+        }
         let other = ExportProof { position: 8, ..proof };
         assert_eq!(other.check([4; 32], &public(), None), Err(ProofError::AnotherHead { position: 8, size: 9 }));
     }
@@ -463,10 +483,19 @@ mod tests {
             bytes[at] ^= 1;
             let good = read(&bytes)
                 .is_ok_and(|read| matches!(read, Proof::Record(read) if read.check(&public(), None).is_ok()));
-            // What shows that it goes on from an earlier checkpoint is not asked for here, and the last line break means nothing.
+            // What shows that it goes on from an earlier checkpoint is not asked for here.
             let changed_since =
                 String::from_utf8(bytes).is_ok_and(|text| text.lines().nth(1) != proof.to_text().lines().nth(1));
-            assert!(!good || changed_since || at + 1 == text.len(), "byte {at}");
+            assert!(!good || changed_since, "byte {at}");
         }
+        for end in 1..text.len() {
+            let cut = read(&text.as_bytes()[..end]);
+            assert!(
+                !cut.is_ok_and(|cut| matches!(cut, Proof::Record(cut) if cut.check(&public(), None).is_ok())),
+                "{end}"
+            );
+        }
+        let windows = read(text.replace('\n', "\r\n").as_bytes()).unwrap_err().to_string();
+        assert!(windows.contains("line breaks were changed"), "{windows}");
     }
 }

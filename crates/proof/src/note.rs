@@ -29,7 +29,7 @@ pub const NOTE_BYTES_MAX: usize = 64 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoteError {
     /// It is no signed head.
-    #[error("it is no signed head of a log")]
+    #[error("it is no signed head of a log, or it was cut or written otherwise than it was signed")]
     Form,
     /// The text is no key.
     #[error("it is no key such as satgas/<log id>+<8 hexadecimal digits>+<base64>")]
@@ -40,6 +40,9 @@ pub enum NoteError {
     /// It bears a signature of that key, which is of another text.
     #[error("it was altered after it was signed: its signature is of another text")]
     Altered,
+    /// It bears more than one signature of that key.
+    #[error("it bears that key's signature more than once: a server signs once, so somebody added a line")]
+    SignedTwice,
     /// It is about another log than the one whose key it is.
     #[error("it is about another log than the one that the key is of")]
     AnotherLog,
@@ -53,7 +56,8 @@ pub fn sign(text: &str, key: &SigningKey, name: &str) -> String {
     format!("{text}\n{DASH}{name} {}\n", STANDARD.encode(signature))
 }
 
-/// The text of a note that a key signed, by the name that the key has. Signatures of others are passed over.
+/// The text of a note that a key signed, by the name that the key has. Signatures of others are passed over. Every line ends with a line break
+/// and nothing else.
 ///
 /// # Errors
 /// When it is no note, or that key did not sign this text.
@@ -64,7 +68,8 @@ pub fn open<'a>(note: &'a str, key: &PublicKey) -> Result<&'a str, NoteError> {
     let at = note.rfind("\n\n").ok_or(NoteError::Form)?;
     let (text, signatures) = (&note[..=at], &note[at + 2..]);
     let mut opened = Err(NoteError::NotSigned);
-    for line in signatures.lines() {
+    for line in signatures.split_inclusive('\n') {
+        let line = line.strip_suffix('\n').filter(|line| !line.ends_with('\r')).ok_or(NoteError::Form)?;
         let (name, signature) = line.strip_prefix(DASH).and_then(|line| line.split_once(' ')).ok_or(NoteError::Form)?;
         let bytes = STANDARD.decode(signature).map_err(|_| NoteError::Form)?;
         let (id, signature) = bytes.split_first_chunk().ok_or(NoteError::Form)?;
@@ -73,7 +78,7 @@ pub fn open<'a>(note: &'a str, key: &PublicKey) -> Result<&'a str, NoteError> {
         }
         let signature = Signature::from_slice(signature).map_err(|_| NoteError::Altered)?;
         key.key.verify_strict(text.as_bytes(), &signature).map_err(|_| NoteError::Altered)?;
-        opened = Ok(text);
+        opened = if opened.is_err() { Ok(text) } else { return Err(NoteError::SignedTwice) };
     }
     opened
 }
@@ -177,8 +182,7 @@ mod tests {
             let mut bytes = note.clone().into_bytes();
             bytes[at] ^= 1;
             if let Ok(changed) = String::from_utf8(bytes) {
-                // Only the last line break means nothing.
-                assert!(open(&changed, &public(7)).is_err() || at + 1 == note.len(), "byte {at}");
+                assert!(open(&changed, &public(7)).is_err(), "byte {at}");
             }
         }
     }
@@ -190,6 +194,16 @@ mod tests {
         assert_eq!(open(&witnessed, &public(7)), Ok(TEXT));
         for bad in ["", "\n\n", TEXT, &format!("{note}no signature\n"), &"x\n\n".repeat(40_000)] {
             assert!(open(bad, &public(7)).is_err(), "{}", bad.len());
+        }
+    }
+
+    #[test]
+    fn a_line_that_was_added_or_carried_as_another_text_is_refused() {
+        let note = sign(TEXT, &key(7), NAME);
+        let signature = note.lines().last().unwrap();
+        assert_eq!(open(&format!("{note}{signature}\n"), &public(7)), Err(NoteError::SignedTwice));
+        for bad in [note.trim_end().to_owned(), note.replace('\n', "\r\n"), format!("{}\r\n", note.trim_end())] {
+            assert_eq!(open(&bad, &public(7)), Err(NoteError::Form), "{bad:?}");
         }
     }
 

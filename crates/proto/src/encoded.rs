@@ -2,7 +2,7 @@
 //!
 //! The log stores events in the very bytes that `ReadResponse` and `SubscribeResponse` carry. `EventService` is generated a second
 //! time here with [`Encoded`] as its response, so that the server sends stored bytes instead of decoding and encoding every event
-//! for every subscriber.
+//! for every subscriber. `ReleaseService` is, too: the areas of a release never change and are encoded once for everybody.
 
 use std::marker::PhantomData;
 
@@ -17,8 +17,9 @@ use crate::codec::buffers;
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
 mod generated {
     include!(concat!(env!("OUT_DIR"), "/satgas.v1.EventService.rs"));
+    include!(concat!(env!("OUT_DIR"), "/satgas.v1.ReleaseService.rs"));
 }
-pub use generated::event_service_server;
+pub use generated::{event_service_server, release_service_server};
 
 /// An encoded message, in pieces that are sent one after the other. Pieces are shared, not copied, until they go out.
 #[derive(Clone, Debug, Default)]

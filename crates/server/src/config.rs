@@ -89,6 +89,8 @@ pub struct Config {
     /// Public reports, and messages added to them, that are taken of all within an hour; 0 for any number. Half of it is for sources that have
     /// sent nothing in the hour.
     pub public_reports_per_hour: u32,
+    /// Lists and pages of statistical releases that one source network may read without a token within an hour; 0 for any number.
+    pub public_readings_per_source_per_hour: u32,
     /// How the server's own log on standard error is written: `text` for people, `json` for programs.
     pub log_format: LogFormat,
     /// Address on which Prometheus finds the server's figures, at `/metrics`; none: nowhere. On loopback, unless `metrics_beyond_loopback`.
@@ -149,6 +151,7 @@ impl Default for Config {
             case_answers_per_hour: 10_000,
             public_reports_per_source_per_hour: 20,
             public_reports_per_hour: 200,
+            public_readings_per_source_per_hour: 3_000,
             log_format: LogFormat::Text,
             metrics_listen: None,
             metrics_beyond_loopback: false,

@@ -7,7 +7,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use satgas_journal::{Fault, SledJournal, Verified, disk};
+use satgas_journal::{Fault, Journal as _, SledJournal, Verified, disk};
+use satgas_proof::{
+    Tree,
+    merkle::{self, TILE, Tile},
+};
 
 use crate::rights;
 
@@ -188,19 +192,50 @@ pub enum VerifyError {
     Access(Fault),
 }
 
+/// A log that holds to the last byte.
+#[derive(Clone, Copy, Debug)]
+pub struct Checked {
+    /// What was counted.
+    pub log: Verified,
+    /// Root of the Merkle tree over its records: that of a checkpoint of as many.
+    pub root: [u8; 32],
+}
+
+/// Bytes of records that are read at a time for the tree.
+const READ_BYTES: usize = 1024 * 1024;
+
 /// Reads and checks the whole log of a folder that nobody has, and its access log. What was counted is of the log. `progress` is told the position reached from time to time. Blocks.
-pub fn verify(data: &Path, mut progress: impl FnMut(u64)) -> Result<Verified, VerifyError> {
+pub fn verify(data: &Path, mut progress: impl FnMut(u64)) -> Result<Checked, VerifyError> {
     if !data.join("journal").is_dir() {
         return Err(FolderError::NoLog(data.to_owned()).into());
     }
     let mut folder = Folder::take(data)?;
     folder.sign("verifying").map_err(|error| FolderError::Io { folder: data.to_owned(), error })?;
-    let verified = disk::verify_folder(folder.journal(), disk::Options::default(), &mut progress)?;
+    let (journal, log) = disk::open_verified(folder.journal(), disk::Options::default(), &mut progress)?;
+    let root = root(&journal, log.head.position)?;
+    drop(journal);
     // A folder from before there was one has none.
     if folder.access().is_dir() {
         disk::verify_folder(folder.access(), disk::Options::default(), &mut |_| {}).map_err(VerifyError::Access)?;
     }
-    Ok(verified)
+    Ok(Checked { log, root })
+}
+
+/// The root of the tree over all records up to a position.
+fn root(journal: &SledJournal, last: u64) -> Result<[u8; 32], Fault> {
+    let (mut tree, mut after) = (Tree::default(), 0);
+    while after < last {
+        let unreadable = |cause: String| Fault { position: after + 1, what: cause };
+        let chunk = journal.read(after, READ_BYTES).map_err(|error| unreadable(error.to_string()))?;
+        if chunk.is_empty() {
+            return Err(unreadable("the record is missing".to_owned()));
+        }
+        chunk.records().for_each(|(_, record)| tree.push(merkle::leaf(&record)));
+        after = chunk.last();
+    }
+    // No tile is cut: the last one lies in the tree, and any of its own leaves will do.
+    let tail = Tile { index: tree.size() / TILE, leaves: tree.kept().1.to_vec() };
+    tree.root(tree.size(), &[tail]).map_err(|error| Fault { position: last, what: error.to_string() })
 }
 
 /// Opens the journal of a folder.

@@ -15,6 +15,7 @@ pub mod doctor;
 mod evaluation;
 mod event;
 mod folder;
+mod frozen;
 #[cfg(feature = "fuzz")]
 pub mod fuzz;
 mod identity;
@@ -51,7 +52,7 @@ pub use satgas_journal::{Fault, Head, Verified, disk::Recovered};
 pub use self::{
     access::AccessOpenError,
     config::{Config, ConfigError, LogFormat, Wrong},
-    folder::{FolderError, VerifyError, verify},
+    folder::{Checked, FolderError, VerifyError, verify},
     identity::{EnsureError, FetchError, Issuer, IssuerError, KeyError, RoleRule},
     master::MasterKeyError,
     offline::{OfflineBackup, OfflineBackupError, back_up_folder},

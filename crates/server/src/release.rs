@@ -1,16 +1,21 @@
 //! `ReleaseService`: statistical releases. What the public gets is what was published; nothing is counted for it.
 
+use bytes::BytesMut;
 use satgas_domain::{
-    release::{self, Areas, Counts, Draft, Earlier, Release},
+    release::{self, Areas, Counts, Draft, Earlier, Release, Unpublishable},
     time::Period,
     validate,
     views::{Known, Moment},
 };
 use satgas_engine::{AsOf, Engine};
-use satgas_proto::v1::{self, release_service_server::ReleaseService};
+use satgas_proto::{
+    encoded::{Encoded, release_service_server::ReleaseService},
+    v1,
+};
 use tonic::{Request, Response, Status};
 
 use crate::{
+    frozen::{Frozen, Shelf},
     look::{first_index, look, look_at, moment},
     status,
     stream::Streams,
@@ -25,6 +30,7 @@ const AREAS_MAX: usize = 500;
 pub(crate) struct Releases {
     pub(crate) engine: Engine,
     pub(crate) streams: Streams,
+    pub(crate) shelf: Shelf,
 }
 
 #[tonic::async_trait]
@@ -35,10 +41,11 @@ impl ReleaseService for Releases {
     ) -> Result<Response<v1::PreviewReleaseResponse>, Status> {
         let r = request.into_inner();
         let moment = moment(&self.engine, r.min_position, None).await?;
-        let mut release = self.count(r.draft.as_ref(), moment).await?;
+        let (mut release, to_protect) = self.count(r.draft.as_ref(), moment).await?;
         release.areas.truncate(AREAS_MAX);
         let sample_data = look_at(&self.engine, moment, |known| known.is_sample_data()).await?;
         let v1::ReleasePublished { draft, known_position, columns, areas, share, .. } = release;
+        let share = share.map(|share| v1::ReleaseShare { withheld_to_protect: to_protect, ..share });
         Ok(Response::new(v1::PreviewReleaseResponse { draft, known_position, share, columns, areas, sample_data }))
     }
 
@@ -59,7 +66,7 @@ impl ReleaseService for Releases {
         if let release @ Some(_) = known.await? {
             return Ok(Response::new(v1::PublishReleaseResponse { release, already_known: true }));
         }
-        let counted = self.count(draft.as_ref(), moment).await?;
+        let (counted, _) = self.count(draft.as_ref(), moment).await?;
         let receipt = self.engine.publish_release(v1::ReleasePublished { release_id, ..counted }).await;
         let receipt = receipt.map_err(status::resolution)?;
         let listed = |known: Known<'_>| {
@@ -96,30 +103,33 @@ impl ReleaseService for Releases {
         Ok(Response::new(v1::ListReleasesResponse { releases, next_after_position }))
     }
 
-    async fn get_release(
-        &self,
-        request: Request<v1::GetReleaseRequest>,
-    ) -> Result<Response<v1::GetReleaseResponse>, Status> {
+    async fn get_release(&self, request: Request<v1::GetReleaseRequest>) -> Result<Response<Encoded>, Status> {
         let r = request.into_inner();
         let (size, first) = (page_size(r.page_size, 200, AREAS_MAX)?, first_index::<usize>(&r.page_token)?);
-        let page = look(&self.engine, 0, None, |known| {
+        let kept = self.shelf.find(&r.release_id);
+        let found = look(&self.engine, 0, None, |known| {
             let release = known.releases().find(&r.release_id)?;
-            let all = &release.message.areas;
-            let areas: Vec<_> = all.iter().skip(first).take(size).cloned().collect();
-            let next = first.saturating_add(areas.len());
-            let next_page_token = if next < all.len() && !areas.is_empty() { next.to_string() } else { String::new() };
-            let columns = release.message.columns.clone();
-            let release = Some(known.listed_release(release));
-            Some(v1::GetReleaseResponse { release, columns, areas, next_page_token })
+            let tables = kept.is_none().then(|| release.message.clone());
+            Some((known.listed_release(release), tables))
         });
         let missing = || Status::not_found("there is no such release: ListReleases names those that were published");
-        page.await?.ok_or_else(missing).map(Response::new)
+        let (listed, tables) = found.await?.ok_or_else(missing)?;
+        let frozen = kept.unwrap_or_else(|| self.shelf.keep(r.release_id, Frozen::of(&tables.unwrap_or_default())));
+        // Small, and it changes: by which release it is corrected.
+        let mut head = BytesMut::new();
+        prost::encoding::message::encode(1, &listed, &mut head);
+        Ok(Response::new(Encoded([head.freeze()].into_iter().chain(frozen.page(first, size)).collect())))
     }
 }
 
 impl Releases {
-    /// Counts a release at a moment and decides what of it is published. It has no id yet.
-    async fn count(&self, draft: Option<&v1::ReleaseDraft>, moment: Moment) -> Result<v1::ReleasePublished, Status> {
+    /// Counts a release at a moment and decides what of it is published, and how many numbers are withheld only to protect others. It has no
+    /// id yet.
+    async fn count(
+        &self,
+        draft: Option<&v1::ReleaseDraft>,
+        moment: Moment,
+    ) -> Result<(v1::ReleasePublished, u64), Status> {
         let draft = draft.ok_or_else(|| status::invalid_field("draft", "is missing"))?;
         let refused = |found| status::invalid(validate::within("draft", found));
         let draft = Draft::parse(draft).map_err(refused)?;
@@ -128,7 +138,10 @@ impl Releases {
             let decided = known.releases().decide(known.calendar(), &draft, known.now());
             let corrected: Vec<_> = known.releases().corrected(message).into_iter().cloned().collect();
             let has_areas = known.has_within(&message.area_prefix);
-            has_areas.then(|| decided.map(|()| (known.release_areas(&message.area_prefix), corrected)))
+            // A correction is of the areas that the release was of, also when areas elsewhere were registered since.
+            let root = corrected.last().and_then(|first: &Release| first.message.areas.first());
+            let areas = known.release_areas(root.map_or(&message.area_prefix, |root| &root.code));
+            has_areas.then(|| decided.map(|()| (areas, corrected)))
         });
         let (areas, corrected) = begin.await?.ok_or_else(status::no_area_within)?.map_err(refused)?;
         let counts = self.count_at(&areas, &draft.period, moment).await?;
@@ -139,33 +152,28 @@ impl Releases {
             earlier.push(Earlier::of(&areas, counts, message));
         }
         let counting = move || {
-            let published = draft.publish(&areas, &counts, &earlier);
-            let audited =
-                if published.areas.is_empty() { Ok(None) } else { release::audit(&areas, &published).map(Some) };
-            (published, audited)
+            let published = draft.publish(&areas, &counts, &earlier)?;
+            let to_protect = release::withheld_to_protect(&areas, &counts, &published);
+            let audited = release::audit(&areas, &published);
+            Ok::<_, Unpublishable>((published, to_protect, audited))
         };
         // A country takes a moment to go through.
         let counted = tokio::task::spawn_blocking(counting).await;
-        let (published, audited) = counted.map_err(|_| Status::internal("the release could not be counted"))?;
-        let narrowest = match &audited {
-            Ok(None) => {
-                return Err(status::invalid_field(
-                    "draft.period",
-                    "has fewer cases than the threshold: nothing of it can be published",
-                ));
-            }
-            Ok(Some(audit)) => audit.narrowest,
+        let counted = counted.map_err(|_| Status::internal("the release could not be counted"))?;
+        let (published, to_protect, audited) =
+            counted.map_err(|why| status::invalid_field("draft.period", &why.to_string()))?;
+        let threshold = published.draft.as_ref().map_or(0, |draft| draft.threshold);
+        let is_protected = match &audited {
+            Ok(audit) => audit.recovered == 0 && audit.narrowest.is_none_or(|narrowest| narrowest >= threshold),
             Err(irregular) => {
                 tracing::error!(%irregular, "a release was counted that does not protect what it withholds");
-                None
+                false
             }
         };
-        let is_protected = audited.is_ok_and(|audit| audit.is_none_or(|audit| audit.recovered == 0));
-        let threshold = published.draft.as_ref().map_or(0, |draft| draft.threshold);
-        if !is_protected || narrowest.is_some_and(|narrowest| narrowest < threshold) {
+        if !is_protected {
             return Err(Status::internal("the release is held back: what it withholds could be worked out"));
         }
-        Ok(v1::ReleasePublished { known_position: moment.position, ..published })
+        Ok((v1::ReleasePublished { known_position: moment.position, ..published }, to_protect))
     }
 
     async fn count_at(&self, areas: &Areas, period: &Period, moment: Moment) -> Result<Counts, Status> {

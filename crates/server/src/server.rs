@@ -28,7 +28,7 @@ use satgas_proto::{
         proof_service_server::{self, ProofServiceServer},
         public_report_service_server::{self, PublicReportServiceServer},
         registry_service_server::{self, RegistryServiceServer},
-        release_service_server::{self, ReleaseServiceServer},
+        release_service_server,
         rule_service_server::{self, RuleServiceServer},
         statistics_service_server::{self, StatisticsServiceServer},
         submission_service_server::{self, SubmissionServiceServer},
@@ -50,6 +50,7 @@ use crate::{
     evaluation::Evaluations,
     event::Events,
     folder::{Folder, open_journal},
+    frozen::Shelf,
     identity::{Anonymous, Failures, HeadKey, Identity, IdentityApi, Keys, Quotas},
     listen::{Limits, Served, connections},
     master::{self, MasterKeyError},
@@ -227,7 +228,11 @@ impl Server {
                 config.readings_per_hour,
                 config.case_answers_per_hour,
             )),
-            publics: Anonymous::new(config.public_reports_per_source_per_hour, config.public_reports_per_hour),
+            publics: Anonymous::new(
+                config.public_reports_per_source_per_hour,
+                config.public_reports_per_hour,
+                config.public_readings_per_source_per_hour,
+            ),
             sights: sights(&config, &log)?,
         });
         access.end_streams(engine.head().position).await.map_err(EnsureError::from)?;
@@ -476,7 +481,7 @@ async fn routes(gate: &Arc<Gate>, log: v1::LogOpened, key: HeadKey, streams: &St
     let events = Events { engine: engine.clone(), streams: streams.clone() };
     let evaluations = Evaluations { engine: engine.clone(), streams: streams.clone() };
     let rules = Rules { engine: engine.clone(), streams: streams.clone() };
-    let releases = Releases { engine: engine.clone(), streams: streams.clone() };
+    let releases = Releases { engine: engine.clone(), streams: streams.clone(), shelf: Shelf::default() };
     let identity = IdentityApi {
         engine: engine.clone(),
         access: Arc::clone(&gate.access),
@@ -497,7 +502,10 @@ async fn routes(gate: &Arc<Gate>, log: v1::LogOpened, key: HeadKey, streams: &St
         .add_service(encoded::event_service_server::EventServiceServer::new(behind(gate, events)))
         .add_service(EvaluationServiceServer::new(behind(gate, evaluations)))
         .add_service(RuleServiceServer::new(behind(gate, rules)))
-        .add_service(ReleaseServiceServer::new(behind(gate, releases)).max_decoding_message_size(OPEN_BYTES_MAX))
+        .add_service(
+            encoded::release_service_server::ReleaseServiceServer::new(behind(gate, releases))
+                .max_decoding_message_size(OPEN_BYTES_MAX),
+        )
         .add_service(StatisticsServiceServer::new(behind(gate, Statistics { engine: engine.clone() })))
         .add_service(WarningServiceServer::new(behind(gate, Warnings { engine: engine.clone() })))
         .add_service(IdentityServiceServer::new(behind(gate, identity)).max_decoding_message_size(OPEN_BYTES_MAX))

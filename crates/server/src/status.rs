@@ -350,6 +350,13 @@ pub(crate) fn too_many_reports(wait: Duration) -> Status {
     retry(Code::ResourceExhausted, message, "TOO_MUCH", wait.max(RETRY))
 }
 
+/// Somebody without a token has read as much as is answered.
+pub(crate) fn too_many_readings(wait: Duration) -> Status {
+    let message =
+        "as much was read from this network within the hour as is answered without a token: go on later".to_owned();
+    retry(Code::ResourceExhausted, message, "TOO_MUCH", wait.max(RETRY))
+}
+
 /// Who the people of a case are is for those that it is assigned to. The same whatever there is of it.
 pub(crate) fn not_assigned() -> Status {
     let message = "the case is not assigned to you: take it when nobody has it, or ask a supervisor".to_owned();

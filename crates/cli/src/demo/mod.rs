@@ -121,7 +121,9 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     if args.exit {
         server.shutdown().await.context("the server did not stop in order")?;
         let data = folder.path().to_owned();
-        let verified = tokio::task::spawn_blocking(move || satgas_server::verify(&data, |_| {})).await?;
+        let verified =
+            tokio::task::spawn_blocking(move || satgas_server::verify(&data, |_| {}).map(|checked| checked.log))
+                .await?;
         return print(&args, &played, &verified.context("the log does not hold")?);
     }
     let ended = go_on(&args, &folder, &played, &server, &clock, &mut stop).await;

@@ -135,7 +135,7 @@ fn report_export(
         out,
         "It proves which log the figures claim to stand on, and that the file is as it was when the proof was written. It does not prove the \
          figures: the server signs no table. To check them, count again: `satgas restore --from BACKUP --to FOLDER --position {position}`, \
-         `satgas serve --data FOLDER`, `satgas prove 1 --size {position}` must show the same root, and the same export the same figures \
+         `satgas verify --data FOLDER` must show the same root, and after `satgas serve --data FOLDER` the same export the same figures \
          (docs/proof.md)."
     )?;
     Ok(())

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `00000000000000008200.checkpoint` | a checkpoint, named by its number of records; never written again |
 //! | `key` | the key of the first one: another one is refused |
-//! | `refused-00000000000000008100.checkpoint` | one that was signed and does not fit: the evidence |
+//! | `refused-00000000000000008100-1f0c93d2.checkpoint` | one that was signed and does not fit, with the beginning of its hash: the evidence, never written over by another |
 //! | `lock` | held by the run that writes |
 
 use std::{
@@ -19,7 +19,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use satgas_proof::{
     Checkpoint, NoteError, PublicKey,
-    file::{ProofError, check_since},
+    file::{FileHash, ProofError, check_since},
 };
 use satgas_proto::v1;
 use tokio::task::block_in_place;
@@ -28,7 +28,7 @@ use tonic::Status;
 use super::{opened, read_checkpoint, since};
 use crate::{
     connect::{Connection, unary},
-    failure, token,
+    failure, print, token,
 };
 
 const ENDING: &str = ".checkpoint";
@@ -189,7 +189,9 @@ impl Folder {
     /// Keeps a head that does not fit, as it was signed.
     fn keep_refused(&self, note: &str) -> anyhow::Result<()> {
         let size = Checkpoint::read_unchecked(note).map_or(0, |claimed| claimed.size);
-        self.write(&format!("refused-{size:0DIGITS$}{ENDING}"), note)
+        let mut hash = FileHash::default();
+        hash.update(note.as_bytes());
+        self.write(&format!("refused-{size:0DIGITS$}-{}{ENDING}", print::hex(&hash.finish(), 8)), note)
     }
 
     /// Writes a file that is there whole or not at all, and on disk when this returns.

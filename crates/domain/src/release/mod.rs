@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     bounds::{Audit, Bounds, Irregular, audit},
     count::{Areas, Counts},
-    suppress::{Earlier, Suppressed, suppress},
+    suppress::{Earlier, Suppressed, Unpublishable, suppress},
 };
 use self::{
     columns::{ALL, COLUMNS, FAMILIES},
@@ -103,12 +103,18 @@ impl Draft {
         self.message.threshold
     }
 
-    /// Decides what is published and says so. An empty list of areas: there are too few cases for anything.
-    #[must_use]
-    pub fn publish(&self, areas: &Areas, counts: &Counts, earlier: &[Earlier]) -> v1::ReleasePublished {
-        let suppressed = suppress(areas, counts, earlier, self.threshold(), &self.tables);
-        let nothing = || Suppressed { shown: vec![None; areas.len()] };
-        let shown = suppressed.unwrap_or_else(nothing).shown;
+    /// Decides what is published and says so. All of it is public: how many of the withheld numbers are large is not in it, which would tell
+    /// of two withheld neighbours how their cases are divided (see [`withheld_to_protect`]).
+    ///
+    /// # Errors
+    /// When nothing of it can be published.
+    pub fn publish(
+        &self,
+        areas: &Areas,
+        counts: &Counts,
+        earlier: &[Earlier],
+    ) -> Result<v1::ReleasePublished, Unpublishable> {
+        let shown = suppress(areas, counts, earlier, self.threshold(), &self.tables)?.shown;
         let families = || FAMILIES.into_iter().filter(|family| self.tables.contains(&family.table));
         let columns: Vec<usize> = families().flat_map(columns::Family::columns).collect();
         let mut share = v1::ReleaseShare::default();
@@ -117,10 +123,7 @@ impl Draft {
             let figures = counts.of(area);
             share.cells += columns.len() as u64 + 1;
             let is_shown = |column: usize| shown.is_some_and(|bits| column == ALL || bits & bit(column) != 0);
-            for column in columns.iter().copied().chain([ALL]).filter(|column| !is_shown(*column)) {
-                share.withheld += 1;
-                share.withheld_to_protect += u64::from(figures[column] >= self.threshold());
-            }
+            share.withheld += columns.iter().copied().chain([ALL]).filter(|column| !is_shown(*column)).count() as u64;
             if shown.is_none() {
                 continue;
             }
@@ -132,7 +135,7 @@ impl Draft {
             published.push(v1::ReleasedArea { code: areas.code(area).to_owned(), cases: figures[ALL].into(), counts });
         }
         published.sort_unstable_by(|a, b| a.code.cmp(&b.code));
-        v1::ReleasePublished {
+        Ok(v1::ReleasePublished {
             draft: Some(self.message.clone()),
             columns: families()
                 .flat_map(|family| family.columns().map(move |column| (family.table, column)))
@@ -141,8 +144,21 @@ impl Draft {
             areas: published,
             share: Some(share),
             ..Default::default()
-        }
+        })
     }
+}
+
+/// How many numbers a release withholds though they are not small, so that others cannot be worked out. For the agency's eyes.
+#[must_use]
+pub fn withheld_to_protect(areas: &Areas, counts: &Counts, published: &v1::ReleasePublished) -> u64 {
+    let threshold = published.draft.as_ref().map_or(THRESHOLD, |draft| draft.threshold);
+    let columns: Vec<usize> = published.columns.iter().filter_map(column_of).collect();
+    let large = |figures: &columns::Figures| {
+        columns.iter().chain([&ALL]).filter(|column| figures[**column] >= threshold).count() as u64
+    };
+    let all: u64 = (0..).take(areas.len()).map(|area| large(counts.of(area))).sum();
+    let shown = |area: &v1::ReleasedArea| 1 + area.counts.iter().filter(|count| **count > 0).count() as u64;
+    all - published.areas.iter().map(shown).sum::<u64>().min(all)
 }
 
 /// Which column a column of a release is.

@@ -7,7 +7,8 @@
 //! - A column is published for all rows of a block or for none, and for none when it is withheld of the area that the block is of.
 //! - What a correction publishes was published before, and has changed not at all or by at least the threshold.
 //!
-//! What is withheld in addition is chosen by the order of the codes, never by size: a choice by size would tell the size.
+//! What is withheld in addition is chosen by the order of the codes, never by size: a choice by size would tell the size. And whatever lies
+//! between two that must be withheld is withheld as well: a published one between them would tell that both must be, and so are small.
 
 use satgas_proto::v1::{self, ReleaseTable};
 
@@ -67,6 +68,25 @@ impl Row {
     }
 }
 
+/// Why nothing of a release can be published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unpublishable {
+    /// There are too few cases.
+    #[error("has fewer cases than the threshold: nothing of it can be published")]
+    TooFew,
+    /// The number of all cases is not what it was, and the difference is small.
+    #[error(
+        "has changed by fewer cases than the threshold since a release that is corrected: the difference would tell of them; correct it when \
+         more have changed"
+    )]
+    ChangedByFew,
+    /// Not all of the areas together were published before.
+    #[error(
+        "was published for other areas than those that it would be corrected for: what was published stays as it is"
+    )]
+    AnotherArea,
+}
+
 struct Suppression<'a> {
     areas: &'a Areas,
     counts: &'a Counts,
@@ -78,22 +98,30 @@ struct Suppression<'a> {
     is_open: bool,
 }
 
-/// Decides what of some tables is published. `None` when there are fewer cases than the threshold, so that nothing is.
-#[must_use]
+/// Decides what of some tables is published.
+///
+/// # Errors
+/// When not even the number of all cases can be, so that nothing is.
 pub fn suppress(
     areas: &Areas,
     counts: &Counts,
     earlier: &[Earlier],
     threshold: u32,
     tables: &[ReleaseTable],
-) -> Option<Suppressed> {
-    if counts.of(0)[ALL] < threshold || earlier.iter().any(|earlier| earlier.shown[0].is_none()) {
-        return None;
+) -> Result<Suppressed, Unpublishable> {
+    if counts.of(0)[ALL] < threshold {
+        return Err(Unpublishable::TooFew);
+    }
+    if earlier.iter().any(|earlier| earlier.shown[0].is_none()) {
+        return Err(Unpublishable::AnotherArea);
     }
     let families = FAMILIES.into_iter().filter(|family| tables.contains(&family.table)).collect();
     let shown = vec![None; areas.len()];
     let mut all = Suppression { areas, counts, earlier, threshold, families, shown, is_open: false };
     let root = [all.row(0)];
+    if !root[0].passes(threshold, |figures| figures[ALL]) {
+        return Err(Unpublishable::ChangedByFew);
+    }
     let columns = all.columns(Columns::MAX, &root, true);
     all.shown[0] = Some(columns);
     // Areas come before those inside them.
@@ -102,7 +130,7 @@ pub fn suppress(
             all.block(area, columns);
         }
     }
-    Some(Suppressed { shown: all.shown })
+    Ok(Suppressed { shown: all.shown })
 }
 
 impl Suppression<'_> {
@@ -136,17 +164,14 @@ impl Suppression<'_> {
             let before = self.earlier.iter().all(|earlier| earlier.shown[*child as usize].is_some());
             before && self.row(*child).passes(self.threshold, |figures| figures[ALL])
         };
-        let mut is_open: Vec<bool> = children.iter().map(passes).collect();
-        let Some(first) = is_open.iter().position(|open| !open) else { return children.to_vec() };
+        let passes: Vec<bool> = children.iter().map(passes).collect();
         // One area alone would follow by subtraction, and so would a few cases of several.
-        for at in (0..children.len()).map(|step| (first + step) % children.len()) {
-            let closed: Vec<u32> = children.iter().zip(&is_open).filter(|(_, open)| !**open).map(|(c, _)| *c).collect();
-            if closed.len() >= 2 && self.sum(&closed).passes(self.threshold, |figures| figures[ALL]) {
-                break;
-            }
-            is_open[at] = false;
-        }
-        children.iter().zip(is_open).filter(|(_, open)| *open).map(|(child, _)| *child).collect()
+        let is_enough = |open: &[bool]| {
+            let closed: Vec<u32> = children.iter().zip(open).filter(|(_, open)| !**open).map(|(c, _)| *c).collect();
+            self.sum(&closed).passes(self.threshold, |figures| figures[ALL])
+        };
+        let open = without_one_arc(&passes, is_enough);
+        children.iter().zip(open).filter(|(_, open)| *open).map(|(child, _)| *child).collect()
     }
 
     /// The columns that are published of all rows of a block.
@@ -172,20 +197,15 @@ impl Suppression<'_> {
             let row = |row: &Row| row.before & bit(column) != 0 && row.passes(self.threshold, |f| f[column]);
             above & bit(column) != 0 && rows.iter().all(row)
         };
-        let mut shown: Vec<bool> = family.columns().map(passes).collect();
-        let Some(first) = shown.iter().position(|shown| !shown) else { return bits(family, &shown) };
-        for at in (0..family.len).map(|step| (first + step) % family.len) {
-            let withheld = shown.iter().filter(|shown| !**shown).count();
+        let passes: Vec<bool> = family.columns().map(passes).collect();
+        let is_enough = |shown: &[bool]| {
             let rest = |f: &Figures| {
-                let of_shown = family.columns().zip(&shown).filter(|(_, shown)| **shown).map(|(column, _)| f[column]);
+                let of_shown = family.columns().zip(shown).filter(|(_, shown)| **shown).map(|(column, _)| f[column]);
                 f[family.of] - of_shown.sum::<u32>()
             };
-            if withheld >= 2 && rows.iter().all(|row| row.passes(self.threshold, rest)) {
-                break;
-            }
-            shown[at] = false;
-        }
-        bits(family, &shown)
+            rows.iter().all(|row| row.passes(self.threshold, rest))
+        };
+        bits(family, &without_one_arc(&passes, is_enough))
     }
 
     /// Columns of which a case may have any: each stands beside the cases that do not have it.
@@ -244,6 +264,29 @@ impl Suppression<'_> {
     }
 }
 
+/// Which of several are published, in the order of their codes as on a ring: all, or all but one arc. The arc is the shortest that has all
+/// that do not pass, so what lies between two of them is withheld with them and may be of any size. It goes on at its end until there are two and
+/// enough. Of what is withheld nobody can tell that all of it had to be.
+fn without_one_arc(passes: &[bool], is_enough: impl Fn(&[bool]) -> bool) -> Vec<bool> {
+    let len = passes.len();
+    let run = |start: usize| (0..len).take_while(|step| passes[(start + step) % len]).count();
+    if run(0) == len {
+        return vec![true; len];
+    }
+    // The longest run of those that pass, the first of several as long.
+    let (longest, start) =
+        (0..len).map(|start| (run(start), start)).max_by_key(|(run, start)| (*run, len - start)).unwrap_or_default();
+    let mut shown = vec![false; len];
+    (0..longest).for_each(|step| shown[(start + step) % len] = true);
+    for step in 0..longest {
+        if longest - step + 2 <= len && is_enough(&shown) {
+            break;
+        }
+        shown[(start + step) % len] = false;
+    }
+    shown
+}
+
 /// Whether the published columns of a row can account for all its cases.
 pub(super) fn covered(family: Family, shown: Columns, figures: &Figures) -> bool {
     let published = family.columns().filter(|column| shown & bit(*column) != 0);
@@ -256,4 +299,64 @@ pub(super) fn bit(column: usize) -> Columns {
 
 fn bits(family: Family, shown: &[bool]) -> Columns {
     family.columns().zip(shown).filter(|(_, shown)| **shown).fold(0, |all, (column, _)| all | bit(column))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    const THRESHOLD: u32 = 5;
+
+    fn shown(numbers: &[u32]) -> Vec<bool> {
+        let passes: Vec<bool> = numbers.iter().map(|number| *number >= THRESHOLD).collect();
+        let rest =
+            |shown: &[bool]| numbers.iter().zip(shown).filter(|(_, shown)| !**shown).map(|(n, _)| n).sum::<u32>();
+        without_one_arc(&passes, |shown| rest(shown) >= THRESHOLD)
+    }
+
+    #[test]
+    fn what_lies_between_two_that_are_small_is_withheld_with_them() {
+        let of =
+            |numbers: &[u32]| shown(numbers).iter().map(|shown| if *shown { '+' } else { '-' }).collect::<String>();
+        assert_eq!(of(&[9, 9, 9, 9, 9]), "+++++");
+        assert_eq!(of(&[9, 1, 9, 9, 9]), "+--++", "not one alone");
+        assert_eq!(of(&[9, 1, 2, 9, 9]), "+---+", "nor two with few cases");
+        assert_eq!(of(&[4, 9, 4, 9, 9]), "---++", "two that add up to 8 would be 4 each");
+        assert_eq!(of(&[9, 9, 4, 9, 4]), "++---");
+        assert_eq!(of(&[4, 9, 9, 9, 4]), "-+++-", "the last is beside the first");
+        assert_eq!(of(&[1, 9, 9, 9, 0]), "--++-");
+        assert_eq!(of(&[1, 0, 2]), "---");
+    }
+
+    #[test]
+    fn who_knows_the_rules_finds_for_each_withheld_number_as_many_values_as_a_small_one_has() {
+        for (len, most) in [(2, 20_u32), (3, 16), (4, 12), (5, 8)] {
+            // All that there could be, by what is public of it: the sum, and the numbers that are shown.
+            let mut worlds: BTreeMap<(u32, Vec<Option<u32>>), Vec<Vec<u32>>> = BTreeMap::new();
+            for world in 0..(most + 1).pow(len) {
+                let numbers: Vec<u32> = (0..len).map(|digit| world / (most + 1).pow(digit) % (most + 1)).collect();
+                let sum = numbers.iter().sum();
+                if sum >= THRESHOLD {
+                    let public = numbers.iter().zip(shown(&numbers)).map(|(n, shown)| shown.then_some(*n)).collect();
+                    worlds.entry((sum, public)).or_default().push(numbers);
+                }
+            }
+            let mut looked_at = 0;
+            for ((sum, public), worlds) in &worlds {
+                // Worlds with larger numbers were left out.
+                if sum - public.iter().flatten().sum::<u32>() > most {
+                    continue;
+                }
+                for at in (0..public.len()).filter(|at| public[*at].is_none()) {
+                    let values = || worlds.iter().map(|world| world[at]);
+                    let (least, greatest) = (values().min().unwrap(), values().max().unwrap());
+                    assert!(greatest - least >= THRESHOLD - 1, "{sum} {public:?}: {least} to {greatest} at {at}");
+                    looked_at += 1;
+                }
+            }
+            assert!(looked_at > 20, "{looked_at} of {len}");
+        }
+    }
 }

@@ -16,6 +16,8 @@ use crate::{Map, event::Malformed};
 
 /// Field number of `Event.shaping`.
 pub(super) const SHAPING: u32 = 6;
+/// What an event has besides what it tells: nobody misses it.
+const SALT: &str = "salt";
 /// The package of the vocabulary, as it stands in front of the names of messages.
 const PACKAGE: &str = "satgas.v1";
 
@@ -211,7 +213,7 @@ impl<'s> Walk<'s> {
             return;
         }
         let path = self.path.replace("[0]", "");
-        for row in rows.0.values() {
+        for row in rows.0.values().filter(|row| !(path.is_empty() && row.name == SALT)) {
             let name = || format!("{path}{}", row.name);
             let is_chosen = row.one_of.is_some_and(|one_of| chosen.contains(&one_of));
             // The body of a fact is named by itself.

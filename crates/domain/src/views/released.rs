@@ -46,7 +46,8 @@ impl<'a> Known<'a> {
             published_at: Some(release.published.to_proto()),
             position: release.position,
             known_position: message.known_position,
-            share: message.share,
+            // What earlier versions published of it besides would tell of withheld numbers.
+            share: message.share.map(|share| v1::ReleaseShare { withheld_to_protect: 0, ..share }),
             corrected_by_id: corrected_by.map(|by| by.message.release_id.clone()).unwrap_or_default(),
             sample_data: self.is_sample_data(),
         }

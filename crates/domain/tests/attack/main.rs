@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
-use satgas_domain::release::{Areas, Counts, Draft, Earlier, audit};
+use satgas_domain::release::{Areas, Counts, Draft, Earlier, Unpublishable, audit, withheld_to_protect};
 use satgas_proto::v1::{self, ReleaseTable};
 
 use crate::{
@@ -44,7 +44,7 @@ fn counts(world: &World, areas: &Areas) -> Counts {
 /// What a release of the tables says of a world.
 fn published(world: &World, tables: &[ReleaseTable]) -> (Areas, v1::ReleasePublished) {
     let areas = Areas::within("", world.kelurahan.iter().map(String::as_str));
-    let released = draft(tables).publish(&areas, &counts(world, &areas), &[]);
+    let released = draft(tables).publish(&areas, &counts(world, &areas), &[]).expect("there are enough cases");
     (areas, released)
 }
 
@@ -165,20 +165,24 @@ fn what_is_only_withheld_because_it_is_small_is_worked_out_by_the_attack() {
 
 #[test]
 fn a_correction_tells_of_no_single_case_that_came_late() {
-    for (late, seed) in [(1, 40), (3, 41), (9, 42)] {
+    for (late, seed) in [(1, 40), (3, 41), (5, 43), (9, 42)] {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let world = World::of(&mut rng, &[4, 3, 5], 300);
         let (areas, first) = published(&world, &[]);
         let corrected = World { cases: [world.cases.clone(), world.more(&mut rng, late)].concat(), ..world.clone() };
         let earlier = Earlier::of(&areas, counts(&world, &areas), &first);
         let second = draft(&[]).publish(&areas, &counts(&corrected, &areas), &[earlier]);
+        let Ok(second) = second else {
+            // The number of all cases would tell it by itself.
+            assert_eq!((late < 5, second.unwrap_err()), (true, Unpublishable::ChangedByFew), "{late} came late");
+            continue;
+        };
+        assert!(late >= 5);
         assert!(audit(&areas, &second).unwrap().recovered == 0);
-        assert!(!second.areas.is_empty(), "the number of all cases can always be corrected");
         for area in &second.areas {
             let before = first.areas.iter().find(|before| before.code == area.code).expect("was published before");
             let pairs = area.counts.iter().zip(&before.counts).map(|(now, then)| (*now, *then));
-            let root = area.code == "53.71";
-            for (now, then) in pairs.chain((!root).then_some((area.cases, before.cases))).filter(|(now, _)| *now > 0) {
+            for (now, then) in pairs.chain([(area.cases, before.cases)]).filter(|(now, _)| *now > 0) {
                 assert!(then > 0, "{}: what was withheld stays withheld", area.code);
                 assert!(
                     now == then || now.abs_diff(then) >= u64::from(THRESHOLD),
@@ -195,6 +199,52 @@ fn a_correction_tells_of_no_single_case_that_came_late() {
         for target in small.step_by(3) {
             let (least, most) = between.bounds(&target);
             assert!(most - least > NEAR, "{late} came late, and {target:?} is worked out as {least}");
+        }
+    }
+}
+
+#[test]
+fn what_a_release_says_of_itself_is_the_same_however_withheld_cases_are_divided() {
+    let kelurahan = ["53.71.01.1001", "53.71.01.1003"].map(str::to_owned).to_vec();
+    let report =
+        v1::CaseReport { victim_age: 3, victim_sex: 1, violence: vec![1], place: 1, offender: 1, ..Default::default() };
+    let divided = |first: usize| {
+        let cases = (0..8).map(|n| (kelurahan[usize::from(n >= first)].clone(), report.clone())).collect();
+        World { kelurahan: kelurahan.clone(), cases }
+    };
+    // Four and four are small both; of seven and one only one is. The eight are public, so whoever knew which it is knew the four.
+    let (even, uneven) = (divided(4), divided(7));
+    let (areas, of_even) = published(&even, &[]);
+    let (_, of_uneven) = published(&uneven, &[]);
+    assert_eq!(of_even, of_uneven);
+    let to_protect = |world: &World| withheld_to_protect(&areas, &counts(world, &areas), &of_even);
+    assert_ne!(to_protect(&even), to_protect(&uneven), "what the agency sees of it does tell");
+}
+
+#[test]
+fn who_knows_the_rules_works_out_no_area_either() {
+    let kelurahan: Vec<String> = (0..4).map(|n| format!("53.71.01.{}", 1_001 + 2 * n)).collect();
+    let areas = Areas::within("53.71.01", kelurahan.iter().map(String::as_str));
+    let report =
+        v1::CaseReport { victim_age: 3, victim_sex: 1, violence: vec![1], place: 1, offender: 1, ..Default::default() };
+    const MOST: u64 = 9;
+    let mut worlds: BTreeMap<Vec<u64>, Vec<[u64; 4]>> = BTreeMap::new();
+    for world in 0..(MOST + 1).pow(4) {
+        let numbers = [0, 1, 2, 3].map(|digit| world / (MOST + 1).pow(digit) % (MOST + 1));
+        let mut counts = Counts::none(&areas);
+        for (code, number) in kelurahan.iter().zip(numbers) {
+            (0..number).for_each(|_| counts.add(&areas, code, &report));
+        }
+        let Ok(released) = draft(&[ReleaseTable::Place]).publish(&areas, &counts, &[]) else { continue };
+        let of = |code: &String| released.areas.iter().find(|area| area.code == *code).map_or(0, |area| area.cases);
+        let public = [released.areas[0].cases].into_iter().chain(kelurahan.iter().map(of)).collect();
+        worlds.entry(public).or_default().push(numbers);
+    }
+    for (public, worlds) in worlds.iter().filter(|(public, _)| public[0] - public[1..].iter().sum::<u64>() <= MOST) {
+        for at in (0..4).filter(|at| public[at + 1] == 0) {
+            let values = || worlds.iter().map(|world| world[at]);
+            let (least, most) = (values().min().unwrap(), values().max().unwrap());
+            assert!(most - least + 1 >= u64::from(THRESHOLD), "{public:?}: {least} to {most} at {at}");
         }
     }
 }

@@ -213,6 +213,7 @@ fn event(kind: EventKind, reporter: Reporter, content: Content) -> v1::Event {
         area_code: KELURAHAN.to_owned(),
         institution_id,
         shaping: None,
+        salt: Default::default(),
         body: Some(Body::Submitted(v1::Submission {
             submission_id: "01970f3e-8b1c-7000-8000-000000000001".to_owned(),
             device_id: "hp-1".to_owned(),

@@ -272,6 +272,15 @@ pub fn verify_folder(
     options: Options,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Verified, Fault> {
+    open_verified(path, options, progress).map(|(_, verified)| verified)
+}
+
+/// The same, and the journal that holds.
+pub fn open_verified(
+    path: impl AsRef<Path>,
+    options: Options,
+    progress: &mut dyn FnMut(u64),
+) -> Result<(SledJournal, Verified), Fault> {
     let path = path.as_ref();
     if !path.join(files::LOG).is_dir() {
         return Err(Fault::new(0, format!("{} holds no journal", path.display())));
@@ -286,7 +295,9 @@ pub fn verify_folder(
         };
         raw::sharpen(path, Fault::new(position, error.to_string()), anchored)
     })?;
-    journal.verify(progress).map_err(|fault| raw::sharpen(path, fault, journal.head().position))
+    let verified = journal.verify(progress);
+    let verified = verified.map_err(|fault| raw::sharpen(path, fault, journal.head().position))?;
+    Ok((journal, verified))
 }
 
 /// The next of sled's entries, as a frame under its key.

@@ -80,7 +80,9 @@ impl Gate {
 
     /// The pass of who makes a call, by its headers and where it comes from.
     fn pass_of(self: &Arc<Self>, holder: Holder, rpc: Rpc, headers: &HeaderMap, peer: Option<&Peer>) -> Pass {
-        let purpose = headers.get("satgas-purpose").and_then(|purpose| purpose.to_str().ok());
+        // Without a token nobody answers for what is said: nothing of it is written down.
+        let purpose = headers.get("satgas-purpose").filter(|_| !holder.token_id.is_empty());
+        let purpose = purpose.and_then(|purpose| purpose.to_str().ok());
         let purpose = purpose.unwrap_or_default().chars().take(PURPOSE_MAX).collect();
         let source = peer.map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.0);
         Pass { gate: Arc::clone(self), rpc, holder, source, purpose }

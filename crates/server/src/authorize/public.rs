@@ -28,24 +28,31 @@ impl<S: PublicReportService> PublicReportService for Authorized<S> {
                 answer => answer,
             };
         }
+        // A report with a guessed code would be told whether it is one: that is a guess like any other.
+        let hash = request.get_ref().code_hash.as_ref().try_into().unwrap_or_default();
+        let is_used = self.gate.engine.has_code(hash).await.map_err(status::public)?;
         pass.takes_from_public()?;
         let answer = self.inner.send_report(request).await;
         if answer.is_err() {
             pass.gate.publics.give_back(pass.source);
         }
-        answer
+        match answer {
+            Err(refused) if is_used => Err(pass.refuse_as(AccessRefusal::BadCode, refused).await),
+            answer => answer,
+        }
     }
 
     async fn follow_up(&self, request: Request<v1::FollowUpRequest>) -> Result<Response<v1::FollowUpResponse>, Status> {
         let pass = self.gate.pass(&request, Rpc::FollowUp);
         pass.permit().await?;
         // Before anything is looked up: beyond the limit a right code is as little told as a wrong one.
-        if pass.is_suspect() || self.gate.publics.has_guessed_too_much(std::time::Instant::now()) {
+        if pass.is_suspect() {
             return Err(status::too_many_refusals());
         }
-        let hash = request.get_ref().code.parse::<follow_up::Code>().map(|code| code.hash()).unwrap_or_default();
-        if !self.gate.engine.has_code(hash).await.map_err(status::public)? {
-            self.gate.publics.note_guess(std::time::Instant::now());
+        let hash = request.get_ref().code.parse::<follow_up::Code>().map(|code| code.hash()).ok();
+        // What is no code is looked for all the same, and is none whatever hashes people sent with their reports.
+        let found = self.gate.engine.has_code(hash.unwrap_or_default()).await.map_err(status::public)?;
+        if hash.is_none() || !found {
             return Err(pass.refuse_as(AccessRefusal::BadCode, status::no_such_code()).await);
         }
         pass.repeats_for_public()?;

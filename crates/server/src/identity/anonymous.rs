@@ -1,11 +1,12 @@
-//! How much the public may send: of one source, and in all.
+//! How much the public may send, of one source and in all, and how much one source may read.
 //!
 //! - Sources are networks. What is kept of one is a hash under a random key, in memory, and within the hour the key is thrown away with all that
 //!   was counted under it: no address is kept, and who gets the memory later finds none.
 //! - A few of one source, so that one phone or one loop does not use up what is for all.
 //! - In all, a budget that fills evenly: what an attack has used up comes back within seconds, bit by bit, and not at the end of the hour. Half
 //!   of it is for sources that have sent nothing in this hour, so that who sends again and again leaves room for the one who sends once.
-//! - Guessed codes in all, besides those of each source: see [`Failures`](super::Failures).
+//! - Guessed codes are counted of each source, see [`Failures`](super::Failures), and never of all together: what strangers guess must not
+//!   keep a child from its own report, and nobody finds one of 2^95 codes, from however many sources.
 
 use std::{
     net::IpAddr,
@@ -19,22 +20,19 @@ use super::limits::Limit;
 use crate::listen::Peer;
 
 const HOUR: Duration = Duration::from_secs(3_600);
-/// Codes in a minute that may be none, of all sources together.
-const GUESSES_MAX: u32 = 600;
-
 /// Times in an hour that one source follows up a report, or sends one again that was received: cheap, but not for nothing.
 const REPEATS_MAX: u32 = 600;
 
 /// A source, as it is kept within an hour.
 type Source = [u8; 16];
 
-/// What the public may send.
+/// What the public may send and read.
 pub(crate) struct Anonymous {
     of_source: u32,
     /// How long it takes for one more; none for any number.
     every: Option<Duration>,
+    readings: u32,
     state: Mutex<State>,
-    guesses: Limit<()>,
 }
 
 struct State {
@@ -42,18 +40,26 @@ struct State {
     key: Zeroizing<[u8; 32]>,
     sources: Limit<Source>,
     repeats: Limit<Source>,
+    readings: Limit<Source>,
     /// When the budget will be full again.
     full_at: Option<Instant>,
 }
 
 impl Anonymous {
-    /// So many in an hour of one source, and of all; 0 for any number.
-    pub(crate) fn new(of_source: u32, of_all: u32) -> Self {
+    /// So many reports in an hour of one source, and of all, and so many readings of one source; 0 for any number.
+    pub(crate) fn new(of_source: u32, of_all: u32, readings: u32) -> Self {
         let every = (of_all > 0).then(|| HOUR / of_all);
-        let of_source = if of_source == 0 { u32::MAX } else { of_source };
-        let (sources, repeats) = (Limit::new(of_source, HOUR), Limit::new(REPEATS_MAX, HOUR));
-        let state = State { since: None, key: Zeroizing::default(), sources, repeats, full_at: None };
-        Self { of_source, every, state: Mutex::new(state), guesses: Limit::new(GUESSES_MAX, Duration::from_secs(60)) }
+        let or_any = |max: u32| if max == 0 { u32::MAX } else { max };
+        let (of_source, readings) = (or_any(of_source), or_any(readings));
+        let state = State {
+            since: None,
+            key: Zeroizing::default(),
+            sources: Limit::new(of_source, HOUR),
+            repeats: Limit::new(REPEATS_MAX, HOUR),
+            readings: Limit::new(readings, HOUR),
+            full_at: None,
+        };
+        Self { of_source, every, readings, state: Mutex::new(state) }
     }
 
     /// Counts one of a source, or says how long to wait.
@@ -92,15 +98,12 @@ impl Anonymous {
         }
     }
 
-    /// Notes a code that is none.
-    pub(crate) fn note_guess(&self, now: Instant) {
-        // Beyond the limit nobody is told anything, however many more come.
-        let _ = self.guesses.take(&(), 1, now);
-    }
-
-    /// Whether as many codes were none in this minute as may be.
-    pub(crate) fn has_guessed_too_much(&self, now: Instant) -> bool {
-        self.guesses.is_reached(&(), now)
+    /// Counts what a source reads of what is public, or says how long to wait.
+    pub(crate) fn read(&self, source: IpAddr, now: Instant) -> Result<(), Duration> {
+        let mut state = self.state.lock();
+        self.begin_hour(&mut state, now);
+        let source = state.hash(source);
+        state.readings.take(&source, 1, now).map_err(|wait| wait.time)
     }
 
     /// Begins another hour when one is over: with a key of its own, and nothing that was counted.
@@ -110,6 +113,7 @@ impl Anonymous {
             state.key = Zeroizing::new(rand::random());
             state.sources = Limit::new(self.of_source, HOUR);
             state.repeats = Limit::new(REPEATS_MAX, HOUR);
+            state.readings = Limit::new(self.readings, HOUR);
         }
     }
 }
@@ -136,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_source_sends_a_few_an_hour_and_another_is_not_touched() {
-        let publics = Anonymous::new(2, 0);
+        let publics = Anonymous::new(2, 0, 0);
         let now = Instant::now();
         assert!(publics.take(address(1), now).is_ok() && publics.take(address(1), now).is_ok());
         assert_eq!(publics.take(address(1), now + HOUR / 4), Err(HOUR * 3 / 4));
@@ -152,7 +156,7 @@ mod tests {
 
     #[test]
     fn who_sends_for_the_first_time_gets_through_where_others_flood_and_room_comes_back_by_and_by() {
-        let publics = Anonymous::new(1_000, 100);
+        let publics = Anonymous::new(1_000, 100, 0);
         let now = Instant::now();
         let flood = (0..1_000).filter(|_| publics.take(address(1), now).is_ok()).count();
         assert_eq!(flood, 50, "half of it is for who has sent nothing yet");
@@ -166,7 +170,7 @@ mod tests {
 
     #[test]
     fn nothing_of_an_hour_is_left_in_the_next() {
-        let publics = Anonymous::new(5, 0);
+        let publics = Anonymous::new(5, 0, 0);
         let now = Instant::now();
         publics.take(address(1), now).unwrap();
         let (key, hash) = {
@@ -182,7 +186,7 @@ mod tests {
 
     #[test]
     fn what_was_received_is_asked_about_and_sent_again_often_but_not_without_end() {
-        let publics = Anonymous::new(1, 1);
+        let publics = Anonymous::new(1, 1, 0);
         let now = Instant::now();
         assert!((0..REPEATS_MAX).all(|_| publics.repeat(address(1), now).is_ok()));
         assert!(publics.repeat(address(1), now).is_err());
@@ -191,11 +195,14 @@ mod tests {
     }
 
     #[test]
-    fn guesses_of_all_are_bounded() {
-        let publics = Anonymous::new(5, 5);
+    fn a_source_reads_so_much_an_hour_and_reports_all_the_same() {
+        let publics = Anonymous::new(1, 1, 3);
         let now = Instant::now();
-        (0..GUESSES_MAX).for_each(|_| publics.note_guess(now));
-        assert!(publics.has_guessed_too_much(now));
-        assert!(!publics.has_guessed_too_much(now + Duration::from_secs(60)));
+        assert!((0..3).all(|_| publics.read(address(1), now).is_ok()));
+        assert_eq!(publics.read(address(1), now + HOUR / 4), Err(HOUR * 3 / 4));
+        assert!(publics.read(address(2), now).is_ok() && publics.take(address(1), now).is_ok());
+        assert!(publics.read(address(1), now + HOUR).is_ok());
+        let any = Anonymous::new(1, 1, 0);
+        assert!((0..10_000).all(|_| any.read(address(1), now).is_ok()));
     }
 }

@@ -1,6 +1,8 @@
 //! How much may be done within a while: by a source whose calls are refused, so that guessing gets slower and the access log is not filled by
 //! one loop; and by the holder of a good token, so that a stolen one does not read or write without end.
 //!
+//! Sources are kept as hashes under a key that is only in memory, and what is past is forgotten within a window: no address outlasts its calls.
+//!
 //! Time is that of a clock that nobody can set.
 
 use std::{
@@ -27,7 +29,13 @@ const TELL_EVERY: Duration = Duration::from_secs(60);
 pub(super) struct Limit<K> {
     max: u32,
     window: Duration,
-    done: Mutex<HashMap<K, Done>>,
+    done: Mutex<All<K>>,
+}
+
+struct All<K> {
+    by_key: HashMap<K, Done>,
+    /// When what is past was last forgotten.
+    swept: Option<Instant>,
 }
 
 #[derive(Clone, Copy)]
@@ -49,17 +57,21 @@ pub(crate) struct Wait {
 
 impl<K: Clone + Eq + Hash> Limit<K> {
     pub(super) fn new(max: u32, window: Duration) -> Self {
-        Self { max, window, done: Mutex::default() }
+        Self { max, window, done: Mutex::new(All { by_key: HashMap::new(), swept: None }) }
     }
 
     /// Looks at what a key did within its window.
     fn with<T>(&self, key: &K, now: Instant, look: impl FnOnce(&mut Done) -> T) -> T {
         let mut all = self.done.lock();
-        if all.len() >= KEYS_MAX && !all.contains_key(key) {
-            make_room(&mut all, self.window, now);
+        if all.swept.is_none_or(|swept| now.duration_since(swept) >= self.window) {
+            all.by_key.retain(|_, done| !done.is_past(self.window, now));
+            all.swept = Some(now);
+        }
+        if all.by_key.len() >= KEYS_MAX && !all.by_key.contains_key(key) {
+            make_room(&mut all.by_key, self.window, now);
         }
         let fresh = Done { since: now, count: 0, told: None };
-        let done = all.entry(key.clone()).or_insert(fresh);
+        let done = all.by_key.entry(key.clone()).or_insert(fresh);
         if done.is_past(self.window, now) {
             *done = fresh;
         }
@@ -84,7 +96,7 @@ impl<K: Clone + Eq + Hash> Limit<K> {
 
     /// Takes back what was counted and did not happen.
     pub(super) fn give_back(&self, key: &K, less: u32) {
-        if let Some(done) = self.done.lock().get_mut(key) {
+        if let Some(done) = self.done.lock().by_key.get_mut(key) {
             done.count = done.count.saturating_sub(less);
         }
     }
@@ -92,13 +104,13 @@ impl<K: Clone + Eq + Hash> Limit<K> {
     /// How much a key did within its window.
     pub(super) fn count(&self, key: &K, now: Instant) -> u32 {
         let all = self.done.lock();
-        all.get(key).filter(|done| !done.is_past(self.window, now)).map_or(0, |done| done.count)
+        all.by_key.get(key).filter(|done| !done.is_past(self.window, now)).map_or(0, |done| done.count)
     }
 
     /// Whether a key has reached the limit.
     pub(super) fn is_reached(&self, key: &K, now: Instant) -> bool {
         let all = self.done.lock();
-        all.get(key).is_some_and(|done| done.count >= self.max && !done.is_past(self.window, now))
+        all.by_key.get(key).is_some_and(|done| done.count >= self.max && !done.is_past(self.window, now))
     }
 }
 
@@ -122,21 +134,33 @@ fn make_room<K: Clone + Eq + Hash>(all: &mut HashMap<K, Done>, window: Duration,
 }
 
 /// Refused calls of each source in the last minute.
-pub(crate) struct Failures(Limit<IpAddr>);
+pub(crate) struct Failures {
+    limit: Limit<[u8; 16]>,
+    key: [u8; 32],
+}
 
 impl Failures {
     pub(crate) fn new(per_minute_max: u32) -> Self {
-        Self(Limit::new(per_minute_max, Duration::from_secs(60)))
+        Self { limit: Limit::new(per_minute_max, Duration::from_secs(60)), key: rand::random() }
     }
 
     /// Counts a refused call. False when the source had had as many in this minute as it may.
     pub(crate) fn note(&self, source: IpAddr, now: Instant) -> bool {
-        self.0.take(&Peer(source).network(), 1, now).is_ok()
+        self.limit.take(&self.hash(source), 1, now).is_ok()
     }
 
     /// Whether a source has had as many refused calls in this minute as it may.
     pub(crate) fn is_over(&self, source: IpAddr, now: Instant) -> bool {
-        self.0.is_reached(&Peer(source).network(), now)
+        self.limit.is_reached(&self.hash(source), now)
+    }
+
+    /// A network as it is kept.
+    fn hash(&self, source: IpAddr) -> [u8; 16] {
+        let hash = match Peer(source).network() {
+            IpAddr::V4(v4) => blake3::keyed_hash(&self.key, &v4.octets()),
+            IpAddr::V6(v6) => blake3::keyed_hash(&self.key, &v6.octets()),
+        };
+        *hash.as_bytes().first_chunk().expect("32 bytes hold 16")
     }
 }
 
@@ -258,7 +282,18 @@ mod tests {
             failures.note(IpAddr::from(address.to_be_bytes()), now);
         }
         assert!(failures.is_over(guesser, now));
-        assert!(failures.0.done.lock().len() <= KEYS_MAX, "and memory does not grow");
+        assert!(failures.limit.done.lock().by_key.len() <= KEYS_MAX, "and memory does not grow");
+    }
+
+    #[test]
+    fn who_was_refused_is_forgotten_when_it_no_longer_counts() {
+        let failures = Failures::new(2);
+        let now = Instant::now();
+        for address in 0..100_u32 {
+            failures.note(IpAddr::from(address.to_be_bytes()), now);
+        }
+        failures.note(IpAddr::from([192, 0, 2, 1]), now + MINUTE);
+        assert_eq!(failures.limit.done.lock().by_key.len(), 1, "the last one");
     }
 
     #[test]

@@ -48,7 +48,7 @@ impl Services {
             identity: Arc::clone(&identity),
             failures: Arc::new(Failures::new(1_000)),
             quotas: Arc::new(Quotas::new(0, 0, 0)),
-            publics: Anonymous::new(0, 0),
+            publics: Anonymous::new(0, 0, 0),
             sights: sights(&Config::default(), &log).unwrap(),
         });
         let streams = Streams {
@@ -80,6 +80,17 @@ impl Services {
 
     async fn close(self) {
         tokio::task::spawn_blocking(move || self.access.shutdown()).await.unwrap();
+    }
+}
+
+/// Says what a call is for, and shows no token.
+#[derive(Clone)]
+struct Purpose(&'static str);
+
+impl Interceptor for Purpose {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request.metadata_mut().insert("satgas-purpose", self.0.parse().unwrap());
+        Ok(request)
     }
 }
 
@@ -237,5 +248,26 @@ async fn when_the_access_log_takes_nothing_no_call_is_answered_that_must_be_reco
     let nobody = AuditServiceClient::new(services.with(&operator)).list_access(list).await;
     assert_eq!(nobody.err().map(|status| status.code()), Some(Code::NotFound), "it was looked for");
     services.close().await;
+    tokio::task::spawn_blocking(move || engine.shutdown()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_without_a_token_is_not_written_down_with_the_refusal() {
+    const SAID: &str = "whatever a stranger likes to have in the records";
+    let folder = tempfile::tempdir().unwrap();
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(jiff::Timestamp::from_second(NOW_S).unwrap()));
+    let keys = Keys::open(folder.path().join("keys")).unwrap();
+    let (engine, journal) = (engine(folder.path(), &clock), Arc::new(MemoryJournal::new()));
+    let services = Services::open(&engine, Arc::clone(&journal) as Arc<dyn Journal>, &keys, &clock).await;
+    let before = journal.head().position;
+    let stranger = InterceptedService::new(services.routes.clone(), Purpose(SAID));
+    let refused = IdentityServiceClient::new(stranger).who_am_i(v1::WhoAmIRequest {}).await;
+    assert_eq!(refused.err().map(|status| status.code()), Some(Code::Unauthenticated));
+    services.close().await;
+    let records = journal.read(before, usize::MAX).unwrap();
+    let records: Vec<_> = records.records().map(|(_, record)| record).collect();
+    assert!(!records.is_empty(), "the refusal is recorded");
+    let holds = |record: &[u8]| record.windows(SAID.len()).any(|window| window == SAID.as_bytes());
+    assert!(!records.iter().any(|record| holds(record)));
     tokio::task::spawn_blocking(move || engine.shutdown()).await.unwrap();
 }

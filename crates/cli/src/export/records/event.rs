@@ -26,7 +26,7 @@ pub(super) fn fields() -> [Field; 8] {
 /// # Errors
 /// When the fact cannot be written as JSON.
 pub(super) fn row(event: v1::Event) -> anyhow::Result<Vec<Value>> {
-    let v1::Event { position, recorded_at, kind, area_code, institution_id, shaping, body } = event;
+    let v1::Event { position, recorded_at, kind, area_code, institution_id, shaping, body, salt: _ } = event;
     let submission = body.as_ref().and_then(submission);
     let occurred_at = match &body {
         Some(Body::CaseAdvanced(advanced)) => advanced.command.as_ref().and_then(|step| step.occurred_at.as_ref()),
