@@ -10,7 +10,6 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use futures_util::FutureExt as _;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use satgas_proto::v1::{
@@ -362,12 +361,12 @@ async fn who_follows_a_quiet_area_hears_that_the_stream_lives_while_others_repor
     let mut quiet = EventServiceClient::new(served.connect().await?).subscribe(quiet).await?.into_inner();
     let caught_up = quiet.message().await?.context("the stream began")?;
     ensure!(caught_up.notice() == v1::StreamNotice::CaughtUp);
+    let heard = tokio::spawn(async move { quiet.message().await });
     let mut submissions = SubmissionServiceClient::new(channel);
-    let mut next = quiet.message().boxed();
     for sequence in 1..=200_000 {
         submissions.submit(v1::SubmitRequest { submission: Some(visit(sequence)) }).await?;
-        if let Some(message) = next.as_mut().now_or_never() {
-            let message = message?.context("the stream goes on")?;
+        if heard.is_finished() {
+            let message = heard.await??.context("the stream goes on")?;
             ensure!(message.notice() == v1::StreamNotice::Heartbeat && message.events.is_empty());
             ensure!(message.resume_position > caught_up.resume_position, "it looks at everything again after a cut");
             return Ok(());

@@ -12,7 +12,7 @@ use satgas_domain::{
     time::{Calendar, Instant},
     views::{self, Views},
 };
-use satgas_journal::{Chunk, Head, Journal, Records};
+use satgas_journal::{Chunk, Journal, Records};
 use satgas_proof::{Tree, merkle};
 use satgas_proto::v1::{self, event::Body};
 use tokio::sync::{Semaphore, watch};
@@ -69,15 +69,12 @@ pub(crate) fn prepare(
         }
         None => None,
     };
-    let ((views_head, views), (writer_head, decided), tree) =
-        restore(journal.as_ref(), checkpoints.as_ref(), &opened.time_zone)?;
+    let kept = restore(journal.as_ref(), checkpoints.as_ref(), &opened.time_zone)?;
     let calendar = Calendar::new(&opened.time_zone)?;
-    let folding = ((views_head.position, views), (writer_head.position, decided));
-    let (views, decided, tree) = replay(journal.as_ref(), &calendar, folding.0, folding.1, tree)?;
+    let folded = replay(journal.as_ref(), &calendar, kept)?;
     let vault = options.vault.clone().map(Vault::open).transpose()?.map(Arc::new);
     let sealed = (opened.log_id, vault);
-    let folded = ((views_head.position, views), (writer_head.position, decided));
-    Ok(assemble(journal, clock, options, checkpoints, calendar, sealed, folded, tree))
+    Ok(assemble(journal, clock, options, checkpoints, calendar, sealed, folded))
 }
 
 fn begin_log(journal: &dyn Journal, clock: &dyn Clock, options: &Options) -> Result<(), OpenError> {
@@ -109,41 +106,45 @@ fn log_opened(journal: &dyn Journal) -> Result<v1::LogOpened, OpenError> {
     }
 }
 
+/// All that is folded from the log, and where the checkpoints stood that it was begun from.
+struct Folds {
+    views_at: u64,
+    views: Views,
+    decided_at: u64,
+    decided: Decided,
+    tree: Tree,
+}
+
 /// What the newest checkpoints that fit the log hold. The views' takes longest: the others are read beside it.
-fn restore(
-    journal: &dyn Journal,
-    kept: Option<&Kept>,
-    time_zone: &str,
-) -> Result<((Head, Views), (Head, Decided), Tree), OpenError> {
+fn restore(journal: &dyn Journal, kept: Option<&Kept>, time_zone: &str) -> Result<Folds, OpenError> {
     std::thread::scope(|scope| {
         let others = scope.spawn(|| {
             let writer = kept.and_then(|kept| kept.writer.newest::<Decided>(journal));
             let tree = kept.and_then(|kept| kept.tree.newest::<proofs::Kept>(journal));
             let tree = tree.and_then(|(head, tree)| proofs::restored(tree, head.position));
-            (writer.unwrap_or((Head::EMPTY, Decided::default())), tree.unwrap_or_default())
+            (
+                writer.map_or((0, Decided::default()), |(head, decided)| (head.position, decided)),
+                tree.unwrap_or_default(),
+            )
         });
-        let views = match kept.and_then(|kept| kept.views.newest::<Views>(journal)) {
-            Some((head, views)) => (head, views.restored()?),
-            None => (Head::EMPTY, Views::new(time_zone)?),
+        let (views_at, views) = match kept.and_then(|kept| kept.views.newest::<Views>(journal)) {
+            Some((head, views)) => (head.position, views.restored()?),
+            None => (0, Views::new(time_zone)?),
         };
-        let (writer, tree) = others.join().unwrap_or_else(|panicked| std::panic::resume_unwind(panicked));
-        Ok((views, writer, tree))
+        let others = others.join().unwrap_or_else(|panicked| std::panic::resume_unwind(panicked));
+        let ((decided_at, decided), tree) = others;
+        Ok(Folds { views_at, views, decided_at, decided, tree })
     })
 }
 
 /// Folds what follows the checkpoints into all states. One thread reads, hashes into the tree, decodes and folds what the writer decides
 /// against; this one folds the views, which takes as long.
-fn replay(
-    journal: &dyn Journal,
-    calendar: &Calendar,
-    (views_at, mut views): (u64, Views),
-    (writer_at, mut decided): (u64, Decided),
-    mut tree: Tree,
-) -> Result<(Views, Decided, Tree), OpenError> {
+fn replay(journal: &dyn Journal, calendar: &Calendar, kept: Folds) -> Result<Folds, OpenError> {
+    let Folds { views_at, mut views, decided_at, mut decided, mut tree } = kept;
     std::thread::scope(|scope| {
         let (send, decoded) = sync_channel::<Vec<v1::Event>>(CHUNKS_WAITING);
         let reading = scope.spawn(move || {
-            let (folded, head) = (views_at.min(writer_at), journal.head().position);
+            let (folded, head) = (views_at.min(decided_at), journal.head().position);
             let mut after = folded.min(tree.size());
             while after < head {
                 let chunk = journal.read(after, REPLAY_BYTES)?;
@@ -157,7 +158,7 @@ fn replay(
                     continue;
                 }
                 let events = decode(&chunk)?;
-                for event in events.iter().filter(|event| event.position > writer_at) {
+                for event in events.iter().filter(|event| event.position > decided_at) {
                     decided.apply(calendar, event);
                 }
                 if send.send(events).is_err() {
@@ -170,7 +171,7 @@ fn replay(
             views.apply(&event);
         }
         let (decided, tree) = reading.join().unwrap_or_else(|panicked| std::panic::resume_unwind(panicked))?;
-        Ok((views, decided, tree))
+        Ok(Folds { views_at, views, decided_at, decided, tree })
     })
 }
 
@@ -183,7 +184,6 @@ fn decode(chunk: &Chunk) -> Result<Vec<v1::Event>, OpenError> {
     Ok(events)
 }
 
-#[expect(clippy::too_many_arguments, reason = "all that an engine is made of, given once")]
 fn assemble(
     journal: Arc<dyn Journal>,
     clock: Arc<dyn Clock>,
@@ -191,8 +191,7 @@ fn assemble(
     checkpoints: Option<Kept>,
     calendar: Calendar,
     (log_id, vault): (String, Option<Arc<Vault>>),
-    ((views_at, views), (writer_at, decided)): ((u64, Views), (u64, Decided)),
-    tree: Tree,
+    Folds { views_at, views, decided_at, decided, tree }: Folds,
 ) -> (Engine, Workers, mpsc::Receiver<Message>) {
     let head = journal.head();
     let checkpoint_every = if checkpoints.is_some() { options.checkpoint_every.max(1) } else { u64::MAX };
@@ -218,7 +217,7 @@ fn assemble(
         Arc::clone(&tail),
         folds,
         checkpoint_every,
-        writer_at,
+        decided_at,
     );
     let fold = Fold {
         views: Arc::clone(&views),

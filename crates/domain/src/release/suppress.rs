@@ -309,6 +309,9 @@ mod tests {
 
     const THRESHOLD: u32 = 5;
 
+    /// What is public of numbers: their sum, and those that are shown.
+    type Public = (u32, Vec<Option<u32>>);
+
     fn shown(numbers: &[u32]) -> Vec<bool> {
         let passes: Vec<bool> = numbers.iter().map(|number| *number >= THRESHOLD).collect();
         let rest =
@@ -334,7 +337,7 @@ mod tests {
     fn who_knows_the_rules_finds_for_each_withheld_number_as_many_values_as_a_small_one_has() {
         for (len, most) in [(2, 20_u32), (3, 16), (4, 12), (5, 8)] {
             // All that there could be, by what is public of it: the sum, and the numbers that are shown.
-            let mut worlds: BTreeMap<(u32, Vec<Option<u32>>), Vec<Vec<u32>>> = BTreeMap::new();
+            let mut worlds: BTreeMap<Public, Vec<Vec<u32>>> = BTreeMap::new();
             for world in 0..(most + 1).pow(len) {
                 let numbers: Vec<u32> = (0..len).map(|digit| world / (most + 1).pow(digit) % (most + 1)).collect();
                 let sum = numbers.iter().sum();
