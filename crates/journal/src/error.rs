@@ -89,7 +89,7 @@ impl Fault {
     }
 }
 
-/// Why a journal was not opened. Nothing was changed.
+/// Why a journal was not opened. What the storage engine may have changed meanwhile lies beside it as it was before, where there was room.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process has it open.
@@ -100,7 +100,8 @@ pub enum OpenError {
     },
     /// The last commit is not sound.
     #[error(
-        "the end of the journal is damaged at position {position} ({what}): keep a copy of the folder, then salvage it with `satgas recover`, or restore"
+        "the end of the journal is damaged at position {position} ({what}): start again, which puts back what lay there before; if that is refused, \
+         too, salvage with `satgas recover`, or restore"
     )]
     TailDamaged {
         /// First position that cannot be trusted.
@@ -111,7 +112,8 @@ pub enum OpenError {
     /// Records that were acknowledged are gone, or others stand in their place.
     #[error(
         "acknowledged records from position {missing} on are missing (acknowledged up to {anchored}, found up to {found}): \
-         salvage with `satgas recover`, which reads the copy in `log.kept` too, or restore; remove the file `head` only to accept the loss"
+         start again, which puts back what lay there before; if that is refused, too, salvage with `satgas recover`, or restore; \
+         remove the file `head` only to accept the loss"
     )]
     AcknowledgedMissing {
         /// The first position that is missing or differs.
@@ -153,7 +155,8 @@ pub enum OpenError {
     },
     /// The storage engine does not open the folder.
     #[error(
-        "the storage engine does not open the journal ({cause}): keep a copy of the folder, then salvage it with `satgas recover`, or restore"
+        "the storage engine does not open the journal ({cause}): start again, which puts back what lay there before; if that is refused, too, \
+         salvage with `satgas recover`, or restore"
     )]
     Sled {
         /// The storage engine's words.

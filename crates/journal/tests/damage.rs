@@ -148,6 +148,63 @@ fn a_log_cut_short_is_refused_and_a_copy_of_it_is_kept() {
 }
 
 #[test]
+fn what_sled_dropped_because_a_read_failed_is_put_back_by_the_next_opening() {
+    let folder = tempfile::tempdir().unwrap();
+    let lengths = build(folder.path());
+    let (db, kept) = (folder.path().join("log/db"), folder.path().join("log.kept/db"));
+    let bytes = fs::read(&db).unwrap();
+    let mut misread = bytes.clone();
+    let (at, _) = frame::find(&bytes).filter(|(_, frame)| frame.len() > 300).last().unwrap();
+    misread[at + 100] ^= 1;
+    fs::write(&db, &misread).unwrap();
+    assert!(matches!(open(folder.path()), Err(OpenError::AcknowledgedMissing { .. })));
+    // The disk had it right all the time: only sled was told something else.
+    fs::write(&kept, &bytes).unwrap();
+    expect_records(&open(folder.path()).unwrap(), &lengths, 100_000);
+    // Once it is open, nothing is left that could ever be put back over what is written from now on.
+    let beside = ["log.kept", "log.aside", "log.copying", "log.dropped"].map(|name| folder.path().join(name).exists());
+    assert_eq!(beside, [false; 4]);
+    append(&open(folder.path()).unwrap(), &[77]);
+    expect_records(&open(folder.path()).unwrap(), &[&lengths[..], &[77]].concat(), 100_000);
+}
+
+#[test]
+fn a_copy_that_reaches_less_far_than_the_log_is_not_put_back() {
+    let folder = tempfile::tempdir().unwrap();
+    append(&open(folder.path()).unwrap(), &[8]);
+    let earlier = tempfile::tempdir().unwrap();
+    copy(&folder.path().join("log"), earlier.path());
+    append(&open(folder.path()).unwrap(), &[9]);
+    copy(earlier.path(), &folder.path().join("log.kept"));
+    fs::write(folder.path().join("log.kept/refused"), []).unwrap();
+    // Also where the anchor, which a power loss may leave behind, knows of the first record only.
+    fs::remove_file(folder.path().join("head")).unwrap();
+    expect_records(&open(folder.path()).unwrap(), &[8, 9], 100_000);
+    assert!(!folder.path().join("log.kept").exists());
+}
+
+#[test]
+fn putting_a_copy_back_can_be_cut_short_anywhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let lengths = build(folder.path());
+    let at = |name: &str| folder.path().join(name);
+    // The log went aside, and nothing is in its place yet; a part of another copy lies about.
+    copy(&at("log"), &at("log.kept"));
+    fs::write(at("log.kept/refused"), []).unwrap();
+    fs::create_dir(at("log.copying")).unwrap();
+    fs::write(at("log.copying/db"), b"a part").unwrap();
+    fs::rename(at("log"), at("log.aside")).unwrap();
+    expect_records(&open(folder.path()).unwrap(), &lengths, 100_000);
+    // What is in its place was refused, too, and is replaced once more.
+    copy(&at("log"), &at("log.kept"));
+    fs::write(at("log.kept/refused"), []).unwrap();
+    copy(&at("log"), &at("log.aside"));
+    fs::write(at("log/db"), b"no database").unwrap();
+    expect_records(&open(folder.path()).unwrap(), &lengths, 100_000);
+    assert!(!at("log.kept").exists() && !at("log.aside").exists());
+}
+
+#[test]
 fn without_its_anchor_a_shorter_log_opens_because_nothing_tells_of_the_rest() {
     let folder = tempfile::tempdir().unwrap();
     let earlier = tempfile::tempdir().unwrap();

@@ -317,7 +317,11 @@ fn log(path: &Path, check: &'static str) -> Finding {
         let what = format!(
             "records 1 to {whole} are whole, and a copy of the log (log.kept) lies beside it: an opening was refused or cut short"
         );
-        Finding::warning(check, what, "run `satgas verify`; the next start that goes well removes the copy")
+        Finding::warning(
+            check,
+            what,
+            "start the server: after a refusal it puts the copy back, and a start that goes well removes it",
+        )
     } else if acknowledged == 0 && whole > 0 {
         let what =
             format!("records 1 to {whole} are whole, and the file that says how many were acknowledged cannot be read");

@@ -76,6 +76,17 @@ impl House {
         lines[lines.len().saturating_sub(12)..].join("\n")
     }
 
+    /// Bytes of the server's own log so far.
+    pub(crate) fn told_bytes(&self) -> usize {
+        fs::metadata(self.log()).map_or(0, |log| usize::try_from(log.len()).unwrap_or(usize::MAX))
+    }
+
+    /// The server's own log since it had so many bytes.
+    pub(crate) fn told_since(&self, bytes: usize) -> String {
+        let all = fs::read(self.log()).unwrap_or_default();
+        String::from_utf8_lossy(all.get(bytes..).unwrap_or_default()).into_owned()
+    }
+
     fn spawn(&self) -> Result<Child> {
         let mut command = Command::new(&self.satgas);
         command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(&self.data).envs(SETTINGS);

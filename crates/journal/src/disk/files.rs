@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// sled's folder.
 pub(super) const LOG: &str = "log";
@@ -10,6 +10,14 @@ pub(super) const LOG: &str = "log";
 pub(super) const HEAD: &str = "head";
 /// The copy of sled's folder from before an open that was refused.
 pub(super) const KEPT: &str = "log.kept";
+/// An empty file in the copy: the open that it was made for was refused, and not only cut short.
+const REFUSED: &str = "refused";
+/// sled's folder as a refused open left it, while the copy is being put in its place.
+const ASIDE: &str = "log.aside";
+/// A copy that is being made.
+const COPYING: &str = "log.copying";
+/// What is not needed any more and is being removed.
+const DROPPED: &str = "log.dropped";
 /// sled's file, inside its folder.
 pub(super) const DB: &str = "db";
 /// Where sled puts what it does not sync, inside its folder.
@@ -33,27 +41,74 @@ pub(super) fn is_empty(folder: &Path) -> io::Result<bool> {
 /// Copies the files of sled's folder, sharing blocks where the file system can. The copy gets its name only when it is whole.
 /// An older copy is left as it is: it is closer to what was lost.
 pub(super) fn keep_copy(journal: &Path) -> io::Result<()> {
-    let kept = journal.join(KEPT);
-    if kept.exists() {
-        return Ok(());
-    }
-    let unfinished = journal.join("log.copying");
-    if unfinished.exists() {
-        fs::remove_dir_all(&unfinished)?;
-    }
-    fs::create_dir(&unfinished)?;
-    for entry in fs::read_dir(journal.join(LOG))? {
-        let entry = entry?;
-        if entry.file_type()?.is_file() {
-            fs::copy(entry.path(), unfinished.join(entry.file_name()))?;
-        }
-    }
-    fs::rename(unfinished, kept)
+    let copying = copy(journal, LOG)?;
+    fs::rename(copying, journal.join(KEPT))
 }
 
-/// Removes the copy after an open that went well.
-pub(super) fn drop_copy(journal: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(journal.join(KEPT)) {
+/// Copies the files of one of the journal's folders. Returns the folder of the copy.
+fn copy(journal: &Path, folder: &str) -> io::Result<PathBuf> {
+    let copying = journal.join(COPYING);
+    remove(&copying)?;
+    fs::create_dir(&copying)?;
+    for entry in fs::read_dir(journal.join(folder))? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() && entry.file_name() != REFUSED {
+            fs::copy(entry.path(), copying.join(entry.file_name()))?;
+        }
+    }
+    Ok(copying)
+}
+
+/// Says of the copy, if there is one, that the open was refused that it was made for.
+pub(super) fn mark_refused(journal: &Path) -> io::Result<()> {
+    let kept = journal.join(KEPT);
+    if kept.is_dir() {
+        File::create(kept.join(REFUSED))?;
+    }
+    Ok(())
+}
+
+/// Whether there is a copy of before an open that was refused.
+pub(super) fn was_refused(journal: &Path) -> bool {
+    journal.join(KEPT).join(REFUSED).is_file()
+}
+
+/// Puts a copy of the copy in the place of sled's folder, which goes aside until an open went well. Cut short anywhere, it can be done again.
+pub(super) fn put_back(journal: &Path) -> io::Result<()> {
+    let (log, aside) = (journal.join(LOG), journal.join(ASIDE));
+    let copying = copy(journal, KEPT)?;
+    for entry in fs::read_dir(&copying)? {
+        File::open(entry?.path())?.sync_all()?;
+    }
+    File::open(&copying)?.sync_all()?;
+    if aside.exists() {
+        // What stands there now was put back before, and refused, too.
+        remove(&log)?;
+    } else if log.exists() {
+        fs::rename(&log, aside)?;
+    }
+    fs::rename(copying, log)?;
+    File::open(journal)?.sync_all()
+}
+
+/// Removes the copies after an open that went well. None of them comes back whole or in part, whenever this is cut short: they are older than
+/// what is written from now on.
+pub(super) fn drop_copies(journal: &Path) -> io::Result<()> {
+    let dropped = journal.join(DROPPED);
+    remove(&dropped)?;
+    for copy in [KEPT, ASIDE].map(|name| journal.join(name)) {
+        if copy.exists() {
+            fs::rename(&copy, &dropped)?;
+            File::open(journal)?.sync_all()?;
+            remove(&dropped)?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes a folder, which need not be there.
+fn remove(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
     }

@@ -12,7 +12,7 @@ use super::{anchor::Anchor, files, raw};
 pub struct Seen {
     /// Position of the last record that was acknowledged, as the anchor says; 0 when it says none, or cannot be read.
     pub acknowledged: u64,
-    /// The chain holds from the first record up to this one.
+    /// The chain holds from the first record up to this one: in the log, or in the copy that the next opening puts back.
     pub whole: u64,
     /// Nothing lies where the storage engine would not have synced it.
     pub synced_only: bool,
@@ -28,9 +28,13 @@ pub fn look(path: impl AsRef<Path>) -> io::Result<Option<Seen>> {
     if !database.is_file() {
         return Ok(None);
     }
+    let mut whole = raw::whole(&database)?;
+    if files::was_refused(path) {
+        whole = whole.max(raw::whole(&path.join(files::KEPT).join(files::DB))?);
+    }
     Ok(Some(Seen {
         acknowledged: Anchor::read(&path.join(files::HEAD)).position,
-        whole: raw::whole(&database)?,
+        whole,
         synced_only: files::is_empty(&log.join(files::BLOBS))?,
         kept: path.join(files::KEPT).exists(),
     }))

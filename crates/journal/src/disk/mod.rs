@@ -6,7 +6,8 @@
 //! |-------------|---------|
 //! | `log/`      | sled's folder: `db` with the segments, `conf`, `snap.*`, and `blobs/`, which must stay empty |
 //! | `head`      | the anchor: the last acknowledged head, in two checked slots |
-//! | `log.kept/` | only after an open that was refused: `log/` as it was before |
+//! | `log.kept/` | only after an open that was refused: `log/` as it was before, and the file `refused` |
+//! | `log.aside/` | only after what was put back was refused, too: `log/` as the first such open left it |
 //!
 //! # The order of a commit
 //!
@@ -29,8 +30,9 @@
 //!
 //! sled takes a damaged message for a torn write: it drops everything behind it **and overwrites it**, silently. So the
 //! files are copied before sled opens them (sharing blocks where the file system can) and the copy is kept if the
-//! anchor or the chain at the end then shows that something is missing. Frames in it are whole and describe themselves, so
-//! they can be salvaged.
+//! anchor or the chain at the end then shows that something is missing. A read that failed once is such damage: so the next opening
+//! puts the copy back before sled sees anything, if its frames reach as far as those that are there and as the anchor. When that is
+//! refused, too, the files themselves are damaged. Frames in them are whole and describe themselves, so they can be salvaged.
 
 mod anchor;
 mod files;
@@ -282,7 +284,7 @@ pub fn open_verified(
     progress: &mut dyn FnMut(u64),
 ) -> Result<(SledJournal, Verified), Fault> {
     let path = path.as_ref();
-    if !path.join(files::LOG).is_dir() {
+    if !path.join(files::LOG).is_dir() && !files::was_refused(path) {
         return Err(Fault::new(0, format!("{} holds no journal", path.display())));
     }
     let anchored = Anchor::open(&path.join(files::HEAD)).ok().flatten().map_or(0, |(_, head)| head.position);

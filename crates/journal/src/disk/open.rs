@@ -11,7 +11,7 @@ use parking_lot::{Mutex, RwLock};
 use sled::Db;
 
 use super::anchor::Anchor;
-use super::{Options, SYNC_BOUNDS_NS, SledJournal, Writer, files, guarded, next};
+use super::{Options, SYNC_BOUNDS_NS, SledJournal, Writer, files, guarded, next, raw};
 use crate::frame::{Damage, Frame, Key, VERSION};
 use crate::walk::Walk;
 use crate::{Head, Histogram, Journal, OpenError};
@@ -20,15 +20,39 @@ use crate::{Head, Histogram, Journal, OpenError};
 const LOCK_PATIENCE: Duration = Duration::from_millis(500);
 
 pub(super) fn open(path: &Path, options: Options) -> Result<SledJournal, OpenError> {
-    let io = |cause| OpenError::Io { path: path.to_path_buf(), cause };
-    let log = path.join(files::LOG);
-    let new = !log.exists();
+    let new = !path.join(files::LOG).exists() && !files::was_refused(path);
     let (anchor, anchored) = claim(path, new)?;
+    if files::was_refused(path) {
+        put_back(path, anchored, &options);
+    }
+    let log = path.join(files::LOG);
+    if !new && !log.exists() {
+        return Err(OpenError::AcknowledgedMissing { missing: 1, anchored: anchored.position, found: 0 });
+    }
     check_blobs(&log)?;
-    let copied = !new && keep_copy(path, &options);
-    let db = open_sled(path, &options)?;
+    if !new {
+        keep_copy(path, &options);
+    }
+    let refused = |error: OpenError| {
+        // sled has had the files, and may have written over what it could not read.
+        if let Err(error) = files::mark_refused(path) {
+            tracing::warn!(%error, "a copy of the journal will not be put back by itself");
+        }
+        error
+    };
+    let db = match open_sled(path, &options) {
+        // Somebody else has the files.
+        Err(locked @ OpenError::Locked { .. }) => return Err(locked),
+        opened => opened.map_err(refused)?,
+    };
+    begin(path, options, db, anchor, anchored).map_err(refused)
+}
+
+/// Checks what sled has opened, makes it durable, and lets go of the copies.
+fn begin(path: &Path, options: Options, db: Db, anchor: Anchor, anchored: Head) -> Result<SledJournal, OpenError> {
+    let io = |cause| OpenError::Io { path: path.to_path_buf(), cause };
     let head = tail(&db, path)?;
-    let file = OpenOptions::new().read(true).write(true).open(log.join(files::DB)).map_err(io)?;
+    let file = OpenOptions::new().read(true).write(true).open(path.join(files::LOG).join(files::DB)).map_err(io)?;
     let journal = SledJournal {
         path: path.to_path_buf(),
         db,
@@ -46,10 +70,32 @@ pub(super) fn open(path: &Path, options: Options) -> Result<SledJournal, OpenErr
     if head != anchored {
         journal.writer.lock().anchor.write(head).map_err(io)?;
     }
-    if copied {
-        files::drop_copy(path).map_err(io)?;
-    }
+    files::drop_copies(path).map_err(io)?;
     Ok(journal)
+}
+
+/// After an open that was refused: sled may have written over what it could not read, so what lay there before is put in its place, if it
+/// reaches as far as what was acknowledged and as what lies there now. Where it cannot be, all is left as it is.
+fn put_back(path: &Path, anchored: Head, options: &Options) {
+    let copy = path.join(files::KEPT).join(files::DB);
+    let put = || -> io::Result<bool> {
+        let log = path.join(files::LOG).join(files::DB);
+        let now = if log.is_file() { raw::whole(&log)? } else { 0 };
+        let needed = fs::metadata(&copy)?.len().saturating_add(options.free_bytes_min);
+        if raw::whole(&copy)? < now.max(anchored.position) || files::free_bytes(path)? < needed {
+            return Ok(false);
+        }
+        files::put_back(path).map(|()| true)
+    };
+    match put() {
+        Ok(true) => tracing::warn!("the last opening was refused: the log is put back as it was before"),
+        Ok(false) => tracing::error!(
+            "the last opening was refused, and the copy of before (log.kept) is not put back: it is not whole, or there is no room for it"
+        ),
+        Err(error) => {
+            tracing::error!(%error, "the last opening was refused, and the copy of before (log.kept) cannot be put back")
+        }
+    }
 }
 
 /// Takes the folder for this process and says which head was acknowledged last. Refuses a folder of something else, one in
@@ -81,7 +127,10 @@ fn check_blobs(log: &Path) -> Result<(), OpenError> {
 }
 
 /// Copies the log before sled may overwrite what it takes for torn. A disk without room for it is no reason to stay down.
-fn keep_copy(path: &Path, options: &Options) -> bool {
+fn keep_copy(path: &Path, options: &Options) {
+    if path.join(files::KEPT).exists() {
+        return;
+    }
     let copy = || -> io::Result<bool> {
         let needed = fs::metadata(path.join(files::LOG).join(files::DB))?.len().saturating_add(options.free_bytes_min);
         Ok(files::free_bytes(path)? >= needed && files::keep_copy(path).map(|()| true)?)
@@ -90,7 +139,6 @@ fn keep_copy(path: &Path, options: &Options) -> bool {
     if !matches!(copied, Ok(true)) {
         tracing::warn!(outcome = ?copied, "opening the journal without a copy of it");
     }
-    copied.unwrap_or(false)
 }
 
 /// Opens sled. Our own lock is held already, so another holder of sled's is most likely a worker thread of an instance that
