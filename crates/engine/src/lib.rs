@@ -12,6 +12,21 @@
 //!   [`Options::tail_bytes_max`], and what was shaped by each [`Lens`]. A subscriber holds a position and nothing else.
 //! - Views and indexes are folds of the log: deleting their checkpoints changes nothing but the time that opening takes.
 
+/// Whether a defect is planted here, see [`mutation`].
+#[cfg(feature = "mutations")]
+macro_rules! mutated {
+    ($defect:literal) => {
+        $crate::mutation::is($defect)
+    };
+}
+/// Whether a defect is planted here: never.
+#[cfg(not(feature = "mutations"))]
+macro_rules! mutated {
+    ($defect:literal) => {
+        false
+    };
+}
+
 mod as_of;
 mod blocking;
 mod checkpoint;
@@ -23,6 +38,8 @@ mod fold;
 mod ids;
 mod lens;
 mod meter;
+#[cfg(feature = "mutations")]
+pub mod mutation;
 mod open;
 mod piece;
 mod proofs;

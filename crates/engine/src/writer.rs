@@ -326,6 +326,9 @@ impl Writer {
 
     /// Decides, commits and answers a lot.
     pub(crate) fn turn(&mut self, mut lot: VecDeque<Job>, queue: &mut Receiver) {
+        if mutated!("a lot is decided from its end") {
+            lot.make_contiguous().reverse();
+        }
         while let Some(job) = lot.pop_front() {
             self.serve(job, &mut lot, queue);
         }
@@ -402,6 +405,9 @@ impl Writer {
     fn begin(&mut self) {
         let now = Instant::from_jiff(self.clock.now());
         self.now = self.decided.recorded.map_or(now, |last| now.max(last));
+        if mutated!("time goes back with the clock") {
+            self.now = now;
+        }
     }
 
     fn next_position(&self) -> u64 {
@@ -413,7 +419,7 @@ impl Writer {
         let before = &self.pending;
         let (events, undo, ids) = (before.events.len(), before.undo.len(), before.ids.len());
         let outcomes: Reply<_> = submissions.into_iter().map(|s| self.submit(s)).collect();
-        if outcomes.is_err() {
+        if outcomes.is_err() && !mutated!("of a message that fails the first records are written") {
             self.pending.records.truncate(events);
             self.pending.events.truncate(events);
             self.decided.take_back(self.pending.undo.drain(undo..), self.pending.ids.drain(ids..));
@@ -446,7 +452,9 @@ impl Writer {
             (Ok(_), None) => return Ok(Outcome::Rejected(Vec::new())),
             (Err(violations), _) => return Ok(Outcome::Rejected(violations)),
         };
-        if let Some(right) = ended {
+        if let Some(right) = ended
+            && !mutated!("a late record counts at once")
+        {
             return Ok(self.keep_apart(origin, submission, right));
         }
         if let Some(position) = waits {
@@ -487,6 +495,7 @@ impl Writer {
     fn kept_apart(&self, submission: &v1::Submission) -> Option<Outcome> {
         let (position, kept) = self.decided.state.quarantine().find(submission)?;
         match kept.refused_because() {
+            Some(_) if mutated!("a refused record counts when it comes again") => None,
             Some(reason) => Some(Outcome::QuarantineRefused(position, reason.to_owned())),
             None => kept.waits().then_some(Outcome::Quarantined(position)),
         }
@@ -533,7 +542,9 @@ impl Writer {
         };
         let position = self.push_encoding(&area_code, &institution_id, Body::QuarantineDecided(decided));
         self.take_id(id, content, position);
-        if let Some(Admissible { origin, id, known, record }) = admitted {
+        if let Some(Admissible { origin, id, known, record }) = admitted
+            && !mutated!("an admitted record is not written")
+        {
             self.accept(origin, id, &known, record.submission, &record.encoded, record.content);
         }
         Ok(Outcome::Accepted(position))
@@ -618,11 +629,15 @@ impl Writer {
         if let Some((id, content)) = command {
             self.take_id(id, content, position);
         }
-        if let Some(Admissible { origin, id, record, .. }) = opened {
+        if let Some(Admissible { origin, id, record, .. }) = opened
+            && !mutated!("a report that is taken up becomes no case")
+        {
             // The id is the report's, which stands for the case from now on.
             self.accept(origin, id, &Known::New, record.submission, &record.encoded, record.content);
         }
-        if let Some(answer) = answer {
+        if let Some(answer) = answer
+            && !mutated!("what a decision leaves for a reporter is lost")
+        {
             let left = v1::PublicReportMessage { version: version + 2, ..answer };
             self.push_encoding(&area_code, "", Body::PublicReportMessage(left));
         }
@@ -644,6 +659,7 @@ impl Writer {
             return Ok(Outcome::Rejected(release::well_formed(&release).err().unwrap_or_default()));
         };
         match self.look_up(id, content)? {
+            Known::Same(_) if mutated!("a release that is asked for again is refused") => {}
             Known::Same(position) => return Ok(Outcome::Known(position)),
             Known::Other(stands) => return Ok(Outcome::Conflict { position: stands, stands }),
             Known::New => {}
@@ -807,13 +823,20 @@ impl Writer {
         let durable = self.head.position;
         let (folded, failed) = match self.append() {
             Ok(message) => (message, None),
+            Err(_) if mutated!("what could not be written is acknowledged") => (None, None),
             Err(error) => (None, Some(error)),
         };
         queue.answering(answers.len());
         for answer in answers {
             match answer {
                 Answer::Submit(answer, outcomes, _room) => {
-                    let rests = outcomes.as_ref().is_ok_and(|o| o.iter().any(|o| o.position() > durable));
+                    // That a supervisor refused it may rest on a decision of the same commit.
+                    let is_refusal = |o: &Outcome| {
+                        matches!(o, Outcome::QuarantineRefused(..))
+                            && !mutated!("a late record is refused for a decision that was not written")
+                    };
+                    let rests = |o: &Outcome| o.position() > durable || is_refusal(o);
+                    let rests = outcomes.as_ref().is_ok_and(|outcomes| outcomes.iter().any(rests));
                     let lost = failed.clone().filter(|_| rests);
                     let reply = lost.map_or(outcomes, Err);
                     self.meter.answered(&reply);
@@ -821,8 +844,11 @@ impl Writer {
                 }
                 Answer::Record(answer, outcome, _room) => {
                     // A refusal may rest on an event of the same commit.
-                    let rests =
-                        |o: &Outcome| o.position() > durable || matches!(o, Outcome::Rejected(_) | Outcome::SamePerson);
+                    let is_refusal = |o: &Outcome| {
+                        matches!(o, Outcome::Rejected(_) | Outcome::SamePerson)
+                            && !mutated!("a decision is refused for one that was not written")
+                    };
+                    let rests = |o: &Outcome| o.position() > durable || is_refusal(o);
                     let lost = failed.clone().filter(|_| outcome.as_ref().is_ok_and(rests));
                     drop(answer.send(lost.map_or(outcome, Err)));
                 }
@@ -855,6 +881,13 @@ impl Writer {
         let next = Pending::like(self.pending.events.len(), self.pending.records.bytes().len());
         let Pending { records, events, undo, ids } = std::mem::replace(&mut self.pending, next);
         let started = std::time::Instant::now();
+        if mutated!("subscribers are shown a commit before it is durable") {
+            let position = self.head.position + events.len() as u64;
+            let mut early = Records::new();
+            records.iter().for_each(|record| early.push(record));
+            self.tail.push(early.freeze(self.head.position + 1));
+            self.published.send_replace(Head { position, ..self.head });
+        }
         match self.journal.append(self.head.position, &records) {
             Ok(head) => {
                 self.meter.committed(events.len(), started.elapsed(), self.now);
@@ -862,12 +895,21 @@ impl Writer {
                 self.tail.push(stored.clone());
                 self.head = head;
                 self.decided.recorded = Some(self.now);
-                self.published.send_replace(head);
+                if mutated!("nobody is woken by a commit") {
+                    self.published.send_if_modified(|published| {
+                        *published = head;
+                        false
+                    });
+                } else {
+                    self.published.send_replace(head);
+                }
                 self.say(Writable::Yes);
                 Ok(Some(Message::Commit { events, stored, head }))
             }
             Err(error) => {
-                self.decided.take_back(undo.into_iter(), ids.into_iter());
+                if !mutated!("what could not be written is not taken back") {
+                    self.decided.take_back(undo.into_iter(), ids.into_iter());
+                }
                 self.meter.failed(&error);
                 tracing::debug!(%error, "a commit was refused");
                 match error {

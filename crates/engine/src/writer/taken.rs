@@ -48,6 +48,10 @@ impl Writer {
     pub(super) fn look_up(&self, id: SubmissionId, content: ContentHash) -> Reply<Known> {
         let mut other = None;
         for position in self.decided.ids.positions(id) {
+            let is_pending = position > self.head.position;
+            if mutated!("no id is known") || (is_pending && mutated!("ids of the same commit are not known")) {
+                continue;
+            }
             match self.taken_at(position)? {
                 (taken, stood) if taken == id && stood == content => return Ok(Known::Same(position)),
                 (taken, _) if taken == id => other = other.or(Some(position)),

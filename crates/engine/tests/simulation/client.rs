@@ -1,14 +1,21 @@
 //! What clients do: send what is new, send it again until it is answered, send it once more, send other things under known ids.
 
-use std::sync::Arc;
+use std::{
+    future::{Future, poll_fn},
+    sync::Arc,
+    task::Poll,
+};
 
 use satgas_domain::id::SubmissionId;
-use satgas_engine::Engine;
+use satgas_engine::{Engine, Handed};
 use satgas_proto::v1::{self, amendment::Replacement, case_command::Step, submission::Content};
 
 use crate::{
+    commands::{Command, ended_right},
+    concerns::{self, Companion, Concerns, Wanted},
     history::{Answer, History, Look, Sent},
     make::{self, OTHER_SCHOOL, TIGA},
+    readings::{self, Reading},
     tasks::pause,
     world::World,
 };
@@ -19,6 +26,7 @@ pub(crate) struct Clients {
     records: Vec<v1::Submission>,
     steps: Vec<v1::CaseCommand>,
     cases: Vec<u32>,
+    concerns: Concerns,
     areas: u32,
     next: u32,
 }
@@ -33,18 +41,34 @@ struct Client {
 /// Something that a client does.
 #[derive(Clone, Debug)]
 #[expect(clippy::large_enum_variant, reason = "one for each client is alive")]
-enum Act {
+pub(crate) enum Act {
     Submit(v1::Submission),
+    /// A record, by somebody whose right has ended.
+    Late(v1::Submission),
     /// Messages of several records, sent one behind the other before the first is answered.
     Burst(Vec<Vec<v1::Submission>>),
     Step(v1::CaseCommand),
     Register(String),
+    Command(Command),
+    Read(Reading),
+    /// A command on something that must be found first.
+    Find(Wanted),
+    /// Several at once, before any of them is answered.
+    Together(Vec<Act>),
 }
 
 impl Clients {
     pub(crate) fn new(clients: usize, acts_left: usize) -> Self {
         let clients = (0..clients).map(|_| Client { acts_left, ..Client::default() }).collect();
-        Self { clients, records: Vec::new(), steps: Vec::new(), cases: Vec::new(), areas: 0, next: 0 }
+        Self {
+            clients,
+            records: Vec::new(),
+            steps: Vec::new(),
+            cases: Vec::new(),
+            concerns: Concerns::default(),
+            areas: 0,
+            next: 0,
+        }
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -111,7 +135,30 @@ impl Clients {
         record
     }
 
+    /// A record whose reporter's right had ended: one that nobody else has sent, or one that somebody has, or will.
+    fn late(&mut self, world: &World) -> v1::Submission {
+        if !self.concerns.late.is_empty() && world.chance(0.3) {
+            let mut record = world.pick(&self.concerns.late);
+            if world.chance(0.3) {
+                record.device_sequence += 1;
+            }
+            return record;
+        }
+        let record = self.record(world);
+        self.concerns.late.push(record.clone());
+        record
+    }
+
     fn act(&mut self, world: &World) -> Act {
+        if world.chance(world.plan.concerns) {
+            if world.chance(0.2) {
+                return Act::Late(self.late(world));
+            }
+            let next = make::id(self.next_id());
+            if let Some(act) = self.concerns.act(world, &next, &self.cases) {
+                return act;
+            }
+        }
         match world.below(20) {
             0..=3 => {
                 let messages = 1 + world.below(2);
@@ -167,6 +214,30 @@ pub(crate) async fn live(world: Arc<World>, engine: Engine, me: usize) {
 /// What was begun and not answered, else something new.
 async fn next(world: &World, engine: &Engine, me: usize) -> Option<Act> {
     let mut act = world.clients.lock().begin(world, me)?;
+    if let Act::Find(wanted) = act {
+        let next = make::id(world.clients.lock().next_id());
+        let found = concerns::find(world, engine, wanted, next).await;
+        let mut clients = world.clients.lock();
+        act = match found {
+            Some(found) => {
+                clients.concerns.commands.push(found.command.clone());
+                let companion = found.companion.filter(|_| world.chance(0.5));
+                let other = companion.map(|companion| match companion {
+                    Companion::Command(mut command) => {
+                        command.set_id(make::id(clients.next_id()));
+                        Act::Command(command)
+                    }
+                    Companion::Late(record) => Act::Late(record),
+                });
+                let mut acts = vec![Act::Command(found.command)];
+                acts.extend(other);
+                if acts.len() > 1 { Act::Together(acts) } else { acts.remove(0) }
+            }
+            None => Act::Submit(clients.record(world)),
+        };
+        clients.clients[me].begun = Some(act.clone());
+        return Some(act);
+    }
     if let Act::Step(command) = &mut act
         && command.expected_version == 0
     {
@@ -200,15 +271,24 @@ async fn perform(world: &World, engine: &Engine, act: &Act) -> bool {
     for tries in 0.. {
         let burst = History::next_burst(world);
         let answers = match act {
-            Act::Submit(record) => vec![submit(world, engine, burst, record.clone()).await],
+            Act::Submit(record) => {
+                vec![submit(world, engine, (burst, 0), Sent::Record(record.clone()), record.clone().into()).await]
+            }
+            Act::Late(record) => vec![late(world, engine, (burst, 0), record).await],
             Act::Burst(messages) => send_all(world, engine, burst, messages).await,
             Act::Step(command) => vec![step(world, engine, burst, command.clone()).await],
             Act::Register(code) => vec![register(world, engine, burst, code).await],
+            Act::Command(command) => vec![send(world, engine, (burst, 0), command).await],
+            Act::Together(acts) => together(world, engine, burst, acts).await,
+            Act::Read(reading) => vec![readings::read(world, engine, reading).await],
+            Act::Find(wanted) => panic!("{wanted:?} was not looked up"),
         };
         if answers.iter().any(|answer| matches!(answer, Answer::Unknown)) {
             return false;
         }
-        if !answers.iter().any(|answer| matches!(answer, Answer::Nothing)) || (tries > 2 && world.chance(0.3)) {
+        if !answers.iter().any(|answer| matches!(answer, Answer::Nothing | Answer::Partly))
+            || (tries > 2 && world.chance(0.3))
+        {
             return true;
         }
         pause().await;
@@ -216,9 +296,38 @@ async fn perform(world: &World, engine: &Engine, act: &Act) -> bool {
     true
 }
 
-async fn submit(world: &World, engine: &Engine, burst: usize, record: v1::Submission) -> Answer {
-    let attempt = History::sent(world, (burst, 0), Sent::Record(record.clone()));
-    let answer = match engine.submit(record).await {
+/// Sends several, one behind the other, and waits for all.
+async fn together(world: &World, engine: &Engine, burst: usize, acts: &[Act]) -> Vec<Answer> {
+    type One<'a> = std::pin::Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
+    let mut waiting: Vec<(Option<Answer>, One<'_>)> = Vec::new();
+    for (message, act) in acts.iter().enumerate() {
+        let one: One<'_> = match act {
+            Act::Command(command) => Box::pin(send(world, engine, (burst, message), command)),
+            Act::Late(record) => Box::pin(late(world, engine, (burst, message), record)),
+            other => panic!("{other:?} is not sent beside others"),
+        };
+        waiting.push((None, one));
+    }
+    poll_fn(|context| {
+        for (answer, one) in waiting.iter_mut().filter(|(answer, _)| answer.is_none()) {
+            if let Poll::Ready(answered) = one.as_mut().poll(context) {
+                *answer = Some(answered);
+            }
+        }
+        if waiting.iter().all(|(answer, _)| answer.is_some()) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    waiting.into_iter().filter_map(|(answer, _)| answer).collect()
+}
+
+async fn late(world: &World, engine: &Engine, at: (usize, usize), record: &v1::Submission) -> Answer {
+    let handed = Handed { submission: record.clone(), ended: Some(ended_right()) };
+    submit(world, engine, at, Sent::Late(record.clone()), handed).await
+}
+
+async fn submit(world: &World, engine: &Engine, at: (usize, usize), sent: Sent, handed: Handed) -> Answer {
+    let attempt = History::sent(world, at, sent);
+    let answer = match engine.submit(handed).await {
         Ok(receipt) => Answer::Receipt(receipt),
         Err(error) => Answer::of_error(world, &error),
     };
@@ -263,6 +372,16 @@ async fn step(world: &World, engine: &Engine, burst: usize, command: v1::CaseCom
         Ok((receipt, case)) => Answer::Stepped(receipt, case.version),
         Err(error) => Answer::of_case_error(world, error),
     };
+    History::answered(world, attempt, answer.clone());
+    answer
+}
+
+async fn send(world: &World, engine: &Engine, at: (usize, usize), command: &Command) -> Answer {
+    let attempt = History::sent(world, at, Sent::Command(command.clone()));
+    let answer = command.answer(world, command.send(engine).await);
+    if let (Command::Approve(approved), Answer::Receipt(_)) = (command, &answer) {
+        world.keys.lock().holds_no_key_of(&approved.case_id);
+    }
     History::answered(world, attempt, answer.clone());
     answer
 }

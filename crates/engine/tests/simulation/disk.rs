@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use prost::Message as _;
-use satgas_engine::{Options, Stepped};
+use satgas_engine::{Options, Stepped, mutation};
 use satgas_journal::{AppendError, Chunk, Fault, Hash, Head, Journal, MemoryJournal, ReadError, Records, Verified};
 use satgas_proto::v1::{self, event::Body};
 
@@ -69,12 +69,20 @@ impl Platter {
     /// The machine stops and starts again. `reached` tells whether a commit that was not synced had reached the disk.
     pub(crate) fn crash(&mut self, reached: bool) {
         let unsynced = self.unsynced.take();
+        if mutation::is("the disk loses its last commit with the power") && self.durable.0 > 1 {
+            let last = self.commits[self.durable.0 - 1].len() as u64;
+            self.durable.0 -= 1;
+            self.durable.1.position -= last;
+        }
         if self.commits.len() > self.durable.0 {
             self.commits.truncate(self.durable.0);
             let commits = std::mem::take(&mut self.commits);
             self.log = Arc::new(MemoryJournal::new());
             commits.into_iter().for_each(|commit| self.write(commit));
-        } else if let Some(commit) = unsynced.filter(|_| reached) {
+        } else if let Some(mut commit) = unsynced.filter(|_| reached) {
+            if mutation::is("of a commit that was cut short a half is there") {
+                commit.truncate(commit.len().div_ceil(2));
+            }
             self.write(commit);
         }
         (self.poisoned, self.full, self.crashed) = (false, 0, false);

@@ -4,22 +4,30 @@ use satgas_domain::case::Refusal;
 use satgas_engine::{CaseError, WriteError};
 use satgas_proto::v1;
 
-use crate::world::World;
+use crate::{
+    commands::{Command, Refused},
+    readings::{Shown, Try},
+    world::World,
+};
 
 /// What is sent to be recorded.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "a history is short")]
 pub(crate) enum Sent {
     Record(v1::Submission),
+    /// A record by somebody whose right had ended.
+    Late(v1::Submission),
     Step(v1::CaseCommand),
     /// The code of a new area.
     Area(String),
+    Command(Command),
 }
 
 impl Sent {
     pub(crate) fn id(&self) -> &str {
         match self {
-            Self::Record(submission) => &submission.submission_id,
+            Self::Record(submission) | Self::Late(submission) => &submission.submission_id,
+            Self::Command(command) => command.id(),
             Self::Step(command) => &command.command_id,
             Self::Area(code) => code,
         }
@@ -42,10 +50,16 @@ pub(crate) enum Answer {
     Refused(Refusal),
     /// Position at which the id was taken by something else.
     IdTaken(u64),
+    /// Why the command was refused.
+    Denied(Refused),
+    /// It was taken, or was known; where is not told.
+    Taken,
     /// How many areas were created, and the position of the last.
     Registered(u32, u64),
     /// Nothing was written.
     Nothing,
+    /// The first part may be written, and the rest is not.
+    Partly,
     /// Whether it was written is not known.
     Unknown,
 }
@@ -98,6 +112,7 @@ pub(crate) struct Look {
 pub(crate) struct History {
     pub(crate) attempts: Vec<Attempt>,
     pub(crate) looks: Vec<Look>,
+    pub(crate) tries: Vec<Try>,
     bursts: usize,
 }
 
@@ -105,7 +120,7 @@ impl History {
     /// Notes that something is being sent. Returns its number.
     pub(crate) fn sent(world: &World, (burst, message): (usize, usize), what: Sent) -> usize {
         let sent = stamp(world);
-        world.note(format_args!("sent {:?} of {}", kind(&what), what.id()));
+        world.note(format_args!("sent {} of {}", kind(&what), what.id()));
         let mut history = world.history.lock();
         history.attempts.push(Attempt { burst, message, what, sent, answered: None });
         history.attempts.len() - 1
@@ -119,6 +134,12 @@ impl History {
         attempt.answered = Some((stamp, answer));
     }
 
+    pub(crate) fn shown(world: &World, index: usize, shown: Shown) {
+        let stamp = stamp(world);
+        world.note(format_args!("shown {shown:?}"));
+        world.history.lock().tries[index].answered = Some((stamp, shown));
+    }
+
     pub(crate) fn next_burst(world: &World) -> usize {
         let mut history = world.history.lock();
         history.bursts += 1;
@@ -130,11 +151,13 @@ pub(crate) fn stamp(world: &World) -> Stamp {
     Stamp { moment: world.moment(), head: world.durable() }
 }
 
-fn kind(what: &Sent) -> &'static str {
+fn kind(what: &Sent) -> String {
     match what {
-        Sent::Record(v1::Submission { content: Some(v1::submission::Content::CaseReport(_)), .. }) => "a case",
-        Sent::Record(_) => "a record",
-        Sent::Step(_) => "a step",
-        Sent::Area(_) => "an area",
+        Sent::Record(v1::Submission { content: Some(v1::submission::Content::CaseReport(_)), .. }) => "a case".into(),
+        Sent::Record(_) => "a record".into(),
+        Sent::Late(_) => "a late record".into(),
+        Sent::Step(_) => "a step".into(),
+        Sent::Area(_) => "an area".into(),
+        Sent::Command(command) => command.to_string(),
     }
 }

@@ -1,6 +1,6 @@
 //! One seed, from an empty town to a log that is checked.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
 use prost::Message as _;
 use satgas_domain::{
@@ -8,11 +8,22 @@ use satgas_domain::{
     time::{Instant, Period},
     views::{EvaluatedBody, ListQuery, Moment, Views},
 };
-use satgas_engine::{Engine, Options, Stepped, Writable};
+use satgas_engine::{Engine, Handed, Options, Stepped, Writable};
 use satgas_journal::{Head, Journal as _};
+use satgas_proof::merkle;
 use satgas_proto::v1;
 
-use crate::{check, client, disk::Disk, make, reader, tasks::drive, world::World};
+use crate::{
+    check, client,
+    commands::{Refused, Trouble, ended_right},
+    disk::Disk,
+    history::Sent,
+    ledger::Ledger,
+    make, reader,
+    tasks::drive,
+    vault,
+    world::World,
+};
 
 /// Turns after which a history must have come to its end.
 const TURNS_MAX: usize = 20_000;
@@ -21,7 +32,8 @@ const TURNS_MAX: usize = 20_000;
 #[derive(Clone, Debug)]
 pub(crate) struct Played {
     pub(crate) trace: String,
-    pub(crate) events: usize,
+    /// How many events there are of each kind.
+    pub(crate) kinds: BTreeMap<&'static str, usize>,
     pub(crate) turns: usize,
     pub(crate) restarts: usize,
 }
@@ -67,16 +79,21 @@ pub(crate) fn play(seed: u64, printed: bool) -> Played {
             }
         }
         restarts += 1;
+        world.keys.lock().restart(&world);
         stepped = open(&world, &options);
-        let expected = rebuilt(&log(&world), stepped.engine().head());
+        world.keys.lock().holds_no_key_of_the_erased(&log(&world));
+        let expected = rebuilt(&world, &log(&world), stepped.engine().head());
         assert_eq!(shown(stepped.engine()), expected, "views after opening, against those rebuilt");
     }
-    let events = wind_up(&world, stepped, &options, before);
-    Played { trace: world.trace(), events, turns, restarts }
+    let log = wind_up(&world, stepped, &options, before);
+    let mut kinds = BTreeMap::new();
+    log.iter().for_each(|event| *kinds.entry(event.kind().as_str_name()).or_default() += 1);
+    Played { trace: world.trace(), kinds, turns, restarts }
 }
 
 fn options(world: &World, checkpoints: Option<&Path>) -> Options {
     Options {
+        vault: Some(world.keys.lock().options()),
         checkpoints: checkpoints.map(Path::to_owned),
         checkpoint_every: world.plan.checkpoint_every.unwrap_or(1),
         queue_bytes_max: world.plan.queue_bytes_max,
@@ -183,13 +200,21 @@ fn damage(world: &World, folder: &Path) {
     let bytes = fs::read(&path).expect("a checkpoint");
     let cut = bytes.len() * world.below(8) / 8;
     let path = if world.chance(0.5) { path } else { path.with_extension("draft") };
-    world.note(format_args!("a checkpoint is cut to {cut} bytes"));
+    world.note("a checkpoint is cut");
     fs::write(path, &bytes[..cut]).expect("it is written");
 }
 
-/// Nothing fails any more: deadlines are judged, the engine is shut down and opened again, everything is sent once more, and all is checked.
-fn wind_up(world: &Arc<World>, mut stepped: Stepped, options: &Options, before: u64) -> usize {
+/// Nothing fails any more: what an approval began is finished, deadlines are judged, the engine is shut down and opened again, all is checked,
+/// and everything is sent once more.
+fn wind_up(world: &Arc<World>, mut stepped: Stepped, options: &Options, before: u64) -> Vec<v1::Event> {
     world.platter.lock().faulty = false;
+    if Ledger::of(&log(world), before).unfinished() > 0 {
+        // An opening carries out what was approved and not finished.
+        world.tasks.clear();
+        stepped.shutdown();
+        stepped = open(world, options);
+        while turn(world, &mut stepped) {}
+    }
     let engine = stepped.engine().clone();
     let judged = drive(engine.judge_deadlines(), || stepped.write() || stepped.fold());
     let again = drive(engine.judge_deadlines(), || stepped.write() || stepped.fold());
@@ -198,7 +223,7 @@ fn wind_up(world: &Arc<World>, mut stepped: Stepped, options: &Options, before: 
     while turn(world, &mut stepped) {}
     let head = engine.head();
     let (live, log) = (shown(&engine), log(world));
-    assert_eq!(live, rebuilt(&log, head), "live views against those rebuilt");
+    assert_eq!(live, rebuilt(world, &log, head), "live views against those rebuilt");
     for reader in world.readers.lock().all() {
         assert_eq!(reader.position, head.position, "a subscriber is left behind");
     }
@@ -209,28 +234,61 @@ fn wind_up(world: &Arc<World>, mut stepped: Stepped, options: &Options, before: 
     let mut stepped = open(world, options);
     world.tasks.clear();
     assert_eq!(shown(stepped.engine()), live, "views after a restart against those before");
-    send_again(&log, &mut stepped);
-    assert_eq!(stepped.engine().head(), head, "what was sent again wrote nothing");
+    assert_eq!(Ledger::of(&log, before).unfinished(), 0, "an approved erasure is not carried out");
+    let keys = world.keys.lock();
+    keys.holds_no_key_of_the_erased(&log);
     stepped.engine().verify(&mut |_| ()).expect("the chain is whole");
-    check::check(&world.history.lock(), world.readers.lock().all(), &log, before);
+    let held = check::check(&world.history.lock(), world.readers.lock().all(), &log, &keys.opened(&log), before);
+    drop(keys);
+    send_again(&held, &log, &mut stepped);
+    assert_eq!(stepped.engine().head(), head, "what was sent again wrote nothing");
     world.note(format_args!("ends at {}", head.position));
-    log.len()
+    log
 }
 
 /// Everything that is in the log, once more: it is known, where it stands.
-fn send_again(log: &[v1::Event], stepped: &mut Stepped) {
-    use v1::event::Body;
-    let sent = |event: &v1::Event| match event.body.clone()? {
-        Body::Submitted(record) => Some((event.position, record)),
-        Body::Conflicting(conflict) => Some((event.position, conflict.submission?)),
-        _ => None,
-    };
-    let (positions, records): (Vec<u64>, Vec<_>) = log.iter().filter_map(sent).unzip();
+fn send_again(held: &BTreeMap<u64, Sent>, log: &[v1::Event], stepped: &mut Stepped) {
+    use v1::ReceiptStatus::{AlreadyKnown, QuarantineRefused, Quarantined};
     let engine = stepped.engine().clone();
+    let mut work = || stepped.write() || stepped.fold();
+    let records = held.iter().filter_map(|(position, sent)| match sent {
+        Sent::Record(record) => Some((*position, Handed::from(record.clone()))),
+        _ => None,
+    });
+    let (positions, records): (Vec<u64>, Vec<Handed>) = records.unzip();
     let again = async { engine.enqueue(records).await?.receipts().await };
-    let receipts = drive(again, || stepped.write() || stepped.fold()).expect("it is answered");
-    assert!(receipts.iter().all(|receipt| receipt.status() == v1::ReceiptStatus::AlreadyKnown), "{receipts:?}");
+    let receipts = drive(again, &mut work).expect("it is answered");
+    assert!(receipts.iter().all(|receipt| receipt.status() == AlreadyKnown), "{receipts:?}");
     assert!(receipts.iter().map(|receipt| receipt.position).eq(positions), "known elsewhere: {receipts:?}");
+    let erased = vault::erased(log);
+    for (position, sent) in held {
+        match sent {
+            Sent::Late(record) => {
+                let handed = Handed { submission: record.clone(), ended: Some(ended_right()) };
+                let receipt = drive(engine.submit(handed), &mut work).expect("it is answered");
+                let stands = match receipt.status() {
+                    Quarantined | QuarantineRefused => receipt.position == *position,
+                    status => status == AlreadyKnown,
+                };
+                assert!(stands, "the late record at {position}: {receipt:?}");
+            }
+            Sent::Command(command) => {
+                let answer = drive(command.send(&engine), &mut work);
+                let is_erased = command.case().is_some_and(|case| erased.contains(case));
+                match answer {
+                    Ok(None) => {}
+                    Ok(Some(receipt)) => {
+                        let known = (receipt.status(), receipt.position) == (AlreadyKnown, *position);
+                        assert!(known, "what is at {position}: {receipt:?}");
+                    }
+                    Err(Trouble::Refused(Refused::Seals(_)) | Trouble::IdTaken(0))
+                        if is_erased && command.needs_key() => {}
+                    Err(trouble) => panic!("what is at {position}: {trouble:?}"),
+                }
+            }
+            Sent::Record(_) | Sent::Step(_) | Sent::Area(_) => {}
+        }
+    }
 }
 
 fn log(world: &World) -> Vec<v1::Event> {
@@ -243,16 +301,22 @@ fn log(world: &World) -> Vec<v1::Event> {
 #[derive(Debug, PartialEq)]
 struct Shown {
     position: u64,
+    /// Of the Merkle tree over all records.
+    root: merkle::Hash,
     records: usize,
     evaluations: Vec<v1::Evaluation>,
     warnings: Vec<v1::Warning>,
     cases: Vec<v1::Case>,
     conflicts: Vec<v1::Conflict>,
     held: Vec<v1::Held>,
+    kept: Vec<v1::QuarantinedRecord>,
+    sealings: BTreeMap<String, Option<v1::CaseSealing>>,
+    reports: Vec<v1::PublicReport>,
+    releases: Vec<v1::ReleasePublished>,
     changed: Vec<(String, u64)>,
 }
 
-fn show(views: &Views, head: Head) -> Shown {
+fn show(views: &Views, head: Head, root: merkle::Hash) -> Shown {
     let now = Instant::from_jiff(make::time("2028-05-01T12:00:00"));
     let known = views.at(Moment { position: head.position, now, head_hash: head.hash });
     let query = ListQuery {
@@ -266,12 +330,17 @@ fn show(views: &Views, head: Head) -> Shown {
     changed.sort_unstable();
     Shown {
         position: views.position(),
+        root,
         records: views.record_count(),
         evaluations: known.evaluations(&query, &known.listed(&query)),
         warnings: known.warnings(""),
         cases: known.cases_after(None, "", None).collect(),
         conflicts: known.conflicts("", 0).collect(),
         held: known.held("", 0).collect(),
+        kept: known.quarantined("", "", 0).collect(),
+        sealings: views.sealings().all().map(|(id, of)| (id.to_string(), of.to_proto(u64::MAX, now))).collect(),
+        reports: views.public_reports().after(0).map(|report| views.report_shown(report, now)).collect(),
+        releases: known.releases().until(u64::MAX).map(|release| release.message.clone()).collect(),
         changed,
     }
 }
@@ -279,16 +348,19 @@ fn show(views: &Views, head: Head) -> Shown {
 /// What the engine's views show; they must stand at the head.
 fn shown(engine: &Engine) -> Shown {
     let head = engine.head();
+    let tree = drive(engine.tree_head(head.position), || false).expect("the head is reached");
     let look = engine.query(head.position, |folded| {
         assert_eq!(folded.head, head);
-        show(&folded.views, head)
+        show(&folded.views, head, tree.root)
     });
     drive(look, || false).expect("the head is reached")
 }
 
 /// What views show that are folded from the log, from its beginning.
-fn rebuilt(log: &[v1::Event], head: Head) -> Shown {
+fn rebuilt(world: &World, log: &[v1::Event], head: Head) -> Shown {
     let mut views = Views::new("Asia/Makassar").expect("the zone is bundled");
     log.iter().for_each(|event| views.apply(event));
-    show(&views, head)
+    let stored = world.platter.lock().log().read(0, usize::MAX).expect("it is read");
+    let leaves: Vec<merkle::Hash> = stored.records().map(|(_, record)| merkle::leaf(&record)).collect();
+    show(&views, head, merkle::root_of(&leaves))
 }

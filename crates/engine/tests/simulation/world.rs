@@ -14,7 +14,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use satgas_engine::Clock;
 
-use crate::{client::Clients, disk::Platter, history::History, make, reader::Readers, tasks::Tasks};
+use crate::{client::Clients, disk::Platter, history::History, make, reader::Readers, tasks::Tasks, vault::Keys};
 
 /// How likely what is in a seed, and how large.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub(crate) struct Plan {
     pub(crate) clients: usize,
     /// What each client does.
     pub(crate) acts: usize,
+    /// How much of it is about people's data, decisions and releases, and not about records.
+    pub(crate) concerns: f64,
     pub(crate) readers: usize,
     pub(crate) checkpoint_every: Option<u64>,
     pub(crate) queue_bytes_max: usize,
@@ -48,10 +50,12 @@ impl Plan {
         let (disk_full, failed_sync) = (pick(&[0.0, 0.1, 0.3]), pick(&[0.0, 0.0, 0.05, 0.15]));
         let (failed_read, interrupt) = (pick(&[0.0, 0.0, 0.05]), pick(&[0.0, 0.5, 0.8]));
         let (crash, crash_in_append, stop) = (pick(&[0.0, 0.01, 0.03]), pick(&[0.0, 0.05]), pick(&[0.0, 0.005]));
+        let concerns = pick(&[0.0, 0.4, 0.8]);
         let mut pick = |among: &[usize]| among[random.random_range(0..among.len())];
         Self {
             clients: pick(&[1, 2, 3, 4]),
-            acts: pick(&[3, 6, 9]),
+            acts: pick(&[3, 6, 9, 16]),
+            concerns,
             readers: pick(&[1, 2, 3]),
             checkpoint_every: [None, None, Some(3), Some(12)][pick(&[0, 1, 2, 3])],
             queue_bytes_max: pick(&[3_000, 1 << 20, 1 << 20]),
@@ -76,6 +80,7 @@ pub(crate) struct World {
     pub(crate) time: Arc<Time>,
     pub(crate) platter: Mutex<Platter>,
     pub(crate) tasks: Tasks,
+    pub(crate) keys: Mutex<Keys>,
     pub(crate) clients: Mutex<Clients>,
     pub(crate) readers: Mutex<Readers>,
     pub(crate) history: Mutex<History>,
@@ -101,6 +106,7 @@ impl World {
             time: Arc::new(Time(AtomicI64::new(make::time("2028-05-01T12:00:00").as_microsecond()))),
             platter: Mutex::new(Platter::of_the_town()),
             tasks: Tasks::default(),
+            keys: Mutex::new(Keys::new()),
             history: Mutex::default(),
             random: Mutex::new(random),
             trace: Mutex::new(Trace { hasher: blake3::Hasher::new(), printed }),
