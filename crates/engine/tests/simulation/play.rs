@@ -51,7 +51,7 @@ enum End {
 pub(crate) fn play(seed: u64, printed: bool) -> Played {
     let world = World::new(seed, printed);
     let before = world.durable();
-    let folder = world.plan.checkpoint_every.map(|_| tempfile::tempdir().expect("a folder"));
+    let folder = world.plan.checkpoint_every.map(|_| vault::scratch());
     let options = options(&world, folder.as_ref().map(tempfile::TempDir::path));
     let (mut turns, mut restarts) = (0, 0);
     let mut stepped = open(&world, &options);

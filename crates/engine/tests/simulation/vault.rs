@@ -26,8 +26,8 @@ pub(crate) struct Keys {
     copies: BTreeMap<PathBuf, Vec<u8>>,
 }
 
-/// Where files cost least: what is written and synced there is the same.
-fn scratch() -> tempfile::TempDir {
+/// A folder where syncing costs nothing: thousands of histories write keys and checkpoints, and no disk is to be tested here.
+pub(crate) fn scratch() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
     let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
     made.expect("a folder")
