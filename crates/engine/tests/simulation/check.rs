@@ -412,7 +412,7 @@ impl<'a> Known<'a> {
                         Sent::Command(Command::Release(release)) => release.areas == published.areas,
                         _ => false,
                     };
-                    let same = first.map_or_else(|| attempts.iter().any(|a| counted(a)), |first| counted(first));
+                    let same = first.map_or_else(|| attempts.iter().any(&counted), &counted);
                     assert!(same, "{position} was published with other figures: {published:?}");
                 }
                 (Command::Triage { request, answer, .. }, _) => {

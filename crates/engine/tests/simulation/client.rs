@@ -40,7 +40,6 @@ struct Client {
 
 /// Something that a client does.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "one for each client is alive")]
 pub(crate) enum Act {
     Submit(v1::Submission),
     /// A record, by somebody whose right has ended.

@@ -23,7 +23,6 @@ pub(crate) const KIND: v1::IdentityKind = v1::IdentityKind::Victim;
 
 /// A command. What it says in the clear is in none of the messages, as it is when the server hands it over.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "a history is short")]
 pub(crate) enum Command {
     /// Seals an identity.
     Seal {

@@ -34,6 +34,7 @@ pub(crate) struct Concerns {
 }
 
 /// What must be looked up before it can be sent.
+#[expect(clippy::large_enum_variant, reason = "there are a few of them at a time")]
 #[derive(Clone, Debug)]
 pub(crate) enum Wanted {
     /// A decision on a record that waits.
@@ -213,6 +214,7 @@ pub(crate) struct Found {
     pub(crate) companion: Option<Companion>,
 }
 
+#[expect(clippy::large_enum_variant, reason = "there are a few of them at a time")]
 pub(crate) enum Companion {
     /// Another decision, still under the same id.
     Command(Command),
