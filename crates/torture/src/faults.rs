@@ -136,6 +136,7 @@ pub(crate) async fn read_errors(house: House, scratch: &Path, seed: u64, rounds:
     }
     let failed = bad.get(Word::Failed)?;
     ensure!(failed > 0 && refused > 0, "no read failed, or no start did");
+    ensure!(put_back > 0, "nothing had to be put back");
     run.end(true).await?;
     Ok(format!(
         "{rounds} rounds, {failed} reads failed: {refused} starts refused, each salvaged whole, {served} served on, {put_back} put back by themselves"
