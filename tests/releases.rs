@@ -91,6 +91,10 @@ async fn read(served: &Served, release_id: &str) -> anyhow::Result<v1::ReleasePu
     }
 }
 
+fn publish(release_id: &str, draft: v1::ReleaseDraft) -> v1::PublishReleaseRequest {
+    v1::PublishReleaseRequest { release_id: release_id.to_owned(), draft: Some(draft) }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_anybody_can_read_gives_no_small_count_away_not_even_with_the_correction_beside_it() -> anyhow::Result<()>
 {
@@ -101,7 +105,7 @@ async fn what_anybody_can_read_gives_no_small_count_away_not_even_with_the_corre
 
     let request = v1::PreviewReleaseRequest { draft: Some(draft("2025")), min_position: 0 };
     let preview = supervisor.preview_release(request).await?.into_inner();
-    let request = v1::PublishReleaseRequest { release_id: FIRST.to_owned(), draft: Some(draft("2025")) };
+    let request = publish(FIRST, draft("2025"));
     let answer = supervisor.publish_release(request.clone()).await?.into_inner();
     let listed = answer.release.context("a release")?;
     let (share, seen) = (listed.share.context("a share")?, preview.share.context("a share")?);
@@ -124,7 +128,7 @@ async fn what_anybody_can_read_gives_no_small_count_away_not_even_with_the_corre
         .collect();
     report(&served, folder.path(), &late)?;
     let correction = v1::ReleaseDraft { corrects_id: FIRST.to_owned(), ..draft("2025") };
-    let request = v1::PublishReleaseRequest { release_id: SECOND.to_owned(), draft: Some(correction) };
+    let request = publish(SECOND, correction);
     supervisor.publish_release(request).await?;
 
     let (first, second) = (read(&served, FIRST).await?, read(&served, SECOND).await?);
@@ -152,10 +156,6 @@ async fn what_cannot_be_published_is_refused_with_what_to_do() -> anyhow::Result
     let served = start(folder.path())?;
     report(&served, folder.path(), &year())?;
     let mut supervisor = ReleaseServiceClient::new(served.connect().await?);
-    let publish = |release_id: &str, draft: v1::ReleaseDraft| v1::PublishReleaseRequest {
-        release_id: release_id.to_owned(),
-        draft: Some(draft),
-    };
     supervisor.publish_release(publish(FIRST, v1::ReleaseDraft { tables: vec![1], ..draft("2025") })).await?;
     let corrects =
         |corrects_id: &str| v1::ReleaseDraft { corrects_id: corrects_id.to_owned(), tables: vec![1], ..draft("2025") };
@@ -228,10 +228,6 @@ async fn a_correction_that_would_tell_of_a_few_cases_waits_and_one_is_made_thoug
     let served = start(folder.path())?;
     report(&served, folder.path(), &year())?;
     let mut supervisor = ReleaseServiceClient::new(served.connect().await?);
-    let publish = |release_id: &str, draft: v1::ReleaseDraft| v1::PublishReleaseRequest {
-        release_id: release_id.to_owned(),
-        draft: Some(draft),
-    };
     supervisor.publish_release(publish(FIRST, draft("2025"))).await?;
     let correction = || v1::ReleaseDraft { corrects_id: FIRST.to_owned(), ..draft("2025") };
     let late = |numbers: std::ops::Range<usize>| -> Vec<Value> {
