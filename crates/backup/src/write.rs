@@ -24,6 +24,9 @@ use crate::{
     segment::{Scan, Segment},
 };
 
+/// Bytes that wait to be synced, at most. Whoever writes to the same disk waits behind them: the server does, when it is its own.
+const UNSYNCED_MAX: usize = 1024 * 1024;
+
 /// Why a run did not come to its end. The backup is as it was before.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
@@ -163,6 +166,7 @@ struct Open {
     file: File,
     path: PathBuf,
     scan: Scan,
+    unsynced: usize,
 }
 
 /// One log that was taken.
@@ -346,16 +350,24 @@ impl<F: Files> Backup<F> {
         let path = self.folder.join(log.segment(first));
         let part = part_of(&path);
         let file = self.files.create(&part).map_err(io(&part))?;
-        Ok(Open { file, path, scan: Scan::default() })
+        Ok(Open { file, path, scan: Scan::default(), unsynced: 0 })
     }
 
     fn write(&mut self, segment: &mut Open, bytes: &[u8]) -> Result<(), Io> {
-        self.files.write(&mut segment.file, bytes).map_err(io(&segment.path))
+        for bytes in bytes.chunks(UNSYNCED_MAX) {
+            self.files.write(&mut segment.file, bytes).map_err(io(&segment.path))?;
+            segment.unsynced += bytes.len();
+            if segment.unsynced >= UNSYNCED_MAX {
+                self.files.sync(&segment.file).map_err(io(&segment.path))?;
+                segment.unsynced = 0;
+            }
+        }
+        Ok(())
     }
 
     /// Closes the segment that is being written, if one is, and gives it its name.
     fn seal(&mut self, run: &mut Run) -> Result<(), BackupError> {
-        let Some(Open { file, path, scan }) = run.segment.take() else { return Ok(()) };
+        let Some(Open { file, path, scan, .. }) = run.segment.take() else { return Ok(()) };
         self.files.sync(&file).map_err(io(&path))?;
         self.files.rename(&part_of(&path), &path).map_err(io(&path))?;
         self.files.sync_folder(&self.folder).map_err(io(&self.folder))?;

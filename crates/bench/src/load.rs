@@ -251,16 +251,27 @@ fn accepted(receipt: &Receipt) -> Result<()> {
     Ok(())
 }
 
-/// Submits the visits one by one at a fixed rate: each at its own moment, or as soon after as a writer is free.
+/// Submits the visits one by one at a fixed rate: each at its own moment, or as soon after as a writer is free. Latencies count from that
+/// moment, so that waiting for a writer that is held up counts, and waiting for the moment does not.
 pub(crate) async fn paced(channels: Vec<Door>, visits: Vec<Submission>, per_second: f64) -> Result<Achieved> {
+    warm_up(&channels).await?;
     let writers = channels.into_iter().map(SubmissionServiceClient::new).collect();
     let offset = |turn: usize| Duration::from_secs_f64(turn as f64 / per_second);
     let requests = visits.into_iter().enumerate().map(|(turn, visit)| (offset(turn), visit)).collect();
-    let started = tokio::time::Instant::now();
-    callers(writers, requests, move |mut writer: SubmissionServiceClient<Door>, (offset, visit)| async move {
-        tokio::time::sleep_until(started + offset).await;
-        let receipt = writer.submit(SubmitRequest { submission: Some(visit) }).await?.into_inner().receipt;
-        accepted(&receipt.context("an answer without a receipt")?)
+    let from_due = Arc::new(std::sync::Mutex::new(latencies()));
+    let recorded = Arc::clone(&from_due);
+    let began = Instant::now();
+    let achieved = callers(writers, requests, move |mut writer: SubmissionServiceClient<Door>, (offset, visit)| {
+        let (due, recorded) = (began + offset, Arc::clone(&recorded));
+        async move {
+            tokio::time::sleep_until(due.into()).await;
+            let receipt = writer.submit(SubmitRequest { submission: Some(visit) }).await?.into_inner().receipt;
+            let took = micros(due.elapsed());
+            recorded.lock().expect("nobody panics with latencies in hand").saturating_record(took);
+            accepted(&receipt.context("an answer without a receipt")?)
+        }
     })
-    .await
+    .await?;
+    let latencies = from_due.lock().expect("nobody panics with latencies in hand").clone();
+    Ok(Achieved { latencies, ..achieved })
 }

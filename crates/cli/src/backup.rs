@@ -24,6 +24,8 @@ use crate::{
 
 /// How far a run stands back behind other processes.
 const NICE: i32 = 10;
+/// How long a run rests, as a multiple of how long it wrote: on the server's own disk, every write holds up those of the server.
+const REST: u32 = 2;
 
 /// Where to, and how fast.
 #[derive(Debug, clap::Args)]
@@ -34,7 +36,7 @@ pub(crate) struct Args {
     /// Take it from this data folder, which no server has at the time, instead of from a running server
     #[arg(long, value_name = "DIR", conflicts_with = "mib_per_second")]
     data: Option<PathBuf>,
-    /// Take at most so many MiB a second [default: as fast as it goes]
+    /// Take at most so many MiB a second [default: a third of what the disk could]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     mib_per_second: Option<u32>,
     /// How the result is printed
@@ -121,12 +123,14 @@ async fn take(
         let Some(Part::Frames(frames)) = message.part else {
             bail!("the server sent something else than its log: is it of this version?");
         };
+        let writing = Instant::now();
         let position = block_in_place(|| backup.take(&frames))?;
+        let wrote = writing.elapsed();
         *copied += frames.len() as u64;
         if which == Log::Records {
             bar.set_position(position - own.position);
         }
-        pace.keep(*copied).await;
+        pace.rest(*copied, wrote).await;
     }
     block_in_place(|| backup.end())?;
     Ok(head)
@@ -145,17 +149,19 @@ async fn confirm(done: &Done, server: &Connection) {
     }
 }
 
-/// Keeps to a number of bytes a second.
+/// Keeps to a number of bytes a second; without one, leaves the disk to others for most of the time.
 struct Pace {
     bytes_per_second: Option<f64>,
     started: Instant,
 }
 
 impl Pace {
-    async fn keep(&self, copied: u64) {
-        let Some(rate) = self.bytes_per_second else { return };
-        let due = Duration::from_secs_f64(copied as f64 / rate);
-        tokio::time::sleep(due.saturating_sub(self.started.elapsed())).await;
+    async fn rest(&self, copied: u64, wrote: Duration) {
+        let rest = match self.bytes_per_second {
+            Some(rate) => Duration::from_secs_f64(copied as f64 / rate).saturating_sub(self.started.elapsed()),
+            None => wrote * REST,
+        };
+        tokio::time::sleep(rest).await;
     }
 }
 

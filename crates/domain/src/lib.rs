@@ -9,7 +9,7 @@
 //! - [`sealed`]: what is sealed, held and erased of a case. [`public`]: what is known of the public's reports?
 //! - [`shape`]: what a class of readers gets to see of what is stored.
 //! - [`release`]: what of a period is published, and what is withheld.
-//! - [`views`]: the fold that every query reads, asked as of a moment through [`Known`](views::Known).
+//! - [`views`]: the fold that every query reads, asked as of a moment through [`Known`](views::Known). [`parts`]: how it is written down.
 //!
 //! Events are trusted: they were decided before they were written, so folding them cannot fail.
 
@@ -17,6 +17,7 @@ pub mod case;
 pub mod decide;
 pub mod event;
 pub mod id;
+pub mod parts;
 pub mod policy;
 pub mod public;
 pub mod quarantine;

@@ -1,4 +1,7 @@
-//! Checkpoints of folds: state and the head that it stands at, in one file that is there whole or not at all.
+//! Checkpoints of folds: state and the head that it stands at, there whole or not at all.
+//!
+//! What a fold only ever adds to is written in parts, each once, in a file of its own; see [`satgas_domain::parts`]. So a checkpoint of
+//! millions of records costs what is new of them. The file of the checkpoint itself:
 //!
 //! | bytes | what |
 //! |---|---|
@@ -6,25 +9,35 @@
 //! | 4 | version of the fold, little-endian |
 //! | 8 | position, little-endian |
 //! | 32 | chain hash of the log at that position |
-//! | n | state, postcard |
+//! | n | the parts that belong to it and the BLAKE3 of each one's file, then the rest of the state; postcard |
 //! | 32 | BLAKE3 of all before |
 //!
-//! A checkpoint is a convenience: whatever is wrong with one, it is left aside and the state is folded from the log.
+//! A checkpoint is a convenience: whatever is wrong with one or a part of it, it is left aside and the state is folded from the log.
 
 use std::{
+    collections::{BTreeMap, HashSet},
     fs::{self, File},
-    io::{self, BufWriter, Write as _},
+    io::{self, BufWriter, Read as _, Write as _},
+    num::NonZero,
     path::{Path, PathBuf},
+    sync::{
+        atomic::{AtomicUsize, Ordering},
+        mpsc::sync_channel,
+    },
+    thread,
 };
 
-use satgas_journal::{Head, Journal};
-use serde::{Serialize, de::DeserializeOwned};
+use satgas_domain::parts::{PartId, Parted};
+use satgas_journal::{Hash, Head, Journal};
+use serde::Serialize;
 
 const MAGIC: [u8; 4] = *b"SGCP";
 const HEADER: usize = 48;
 const HASH: usize = 32;
 /// The newest checkpoints of one fold that are kept: the second is there for when the first is damaged.
 const NEWEST: usize = 2;
+/// Threads that read parts, at most: more would wait for memory.
+const READERS_MAX: usize = 4;
 
 /// A file whose content is hashed as it is written.
 struct Hashed {
@@ -45,58 +58,105 @@ impl io::Write for Hashed {
 }
 
 /// The checkpoints of one fold in a folder.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Checkpoints {
     folder: PathBuf,
     name: &'static str,
     version: u32,
+    /// Parts that were read or written, and the hash of each one's file.
+    parts: BTreeMap<PartId, Hash>,
 }
 
 impl Checkpoints {
     pub(crate) fn new(folder: &Path, name: &'static str, version: u32) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
-        Ok(Self { folder: folder.to_owned(), name, version })
+        Ok(Self { folder: folder.to_owned(), name, version, parts: BTreeMap::new() })
     }
 
-    /// Writes a checkpoint of a state and lets go of older ones. Goes to the file as it is encoded: a second copy in memory would be as
-    /// large as the state.
-    pub(crate) fn write(&self, head: Head, state: &impl Serialize) -> io::Result<()> {
-        self.write_with(head, |out| postcard::to_io(state, out).map(|_| ()).map_err(io::Error::other))
+    /// Writes a checkpoint of a state, with those of its whole parts that are not there yet, and lets go of older ones. Goes to the file as
+    /// it is encoded: a second copy in memory would be as large as the state.
+    pub(crate) fn write(
+        &mut self,
+        head: Head,
+        state: &impl Serialize,
+        parts: impl IntoIterator<Item = (PartId, impl Serialize)>,
+    ) -> io::Result<()> {
+        self.write_with(head, parts, |out| encode(state, out))
     }
 
-    /// Writes a checkpoint of a state that is encoded already.
-    pub(crate) fn write_encoded(&self, head: Head, state: &[u8]) -> io::Result<()> {
-        self.write_with(head, |out| out.write_all(state))
+    /// The same with a state that is encoded already.
+    pub(crate) fn write_encoded(
+        &mut self,
+        head: Head,
+        state: &[u8],
+        parts: impl IntoIterator<Item = (PartId, impl Serialize)>,
+    ) -> io::Result<()> {
+        self.write_with(head, parts, |out| out.write_all(state))
     }
 
-    fn write_with(&self, head: Head, write: impl FnOnce(&mut Hashed) -> io::Result<()>) -> io::Result<()> {
+    fn write_with(
+        &mut self,
+        head: Head,
+        parts: impl IntoIterator<Item = (PartId, impl Serialize)>,
+        write_state: impl FnOnce(&mut Hashed) -> io::Result<()>,
+    ) -> io::Result<()> {
+        for (id, part) in parts {
+            if !self.parts.contains_key(&id) {
+                let hash = write_file(&self.part(id), |out| encode(&part, out), |_| Ok(()))?;
+                self.parts.insert(id, hash);
+            }
+        }
         let path = self.folder.join(format!("{}-{:020}.checkpoint", self.name, head.position));
-        let draft = path.with_extension("draft");
-        let mut out = Hashed { file: BufWriter::new(File::create(&draft)?), hasher: blake3::Hasher::new() };
-        out.write_all(&MAGIC)?;
-        out.write_all(&self.version.to_le_bytes())?;
-        out.write_all(&head.position.to_le_bytes())?;
-        out.write_all(&head.hash)?;
-        write(&mut out)?;
-        let Hashed { mut file, hasher } = out;
-        file.write_all(hasher.finalize().as_bytes())?;
-        file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-        fs::rename(&draft, &path)?;
+        let content = |out: &mut Hashed| {
+            out.write_all(&MAGIC)?;
+            out.write_all(&self.version.to_le_bytes())?;
+            out.write_all(&head.position.to_le_bytes())?;
+            out.write_all(&head.hash)?;
+            encode(&self.parts, out)?;
+            write_state(out)
+        };
+        write_file(&path, content, |out| {
+            let hash = out.hasher.finalize();
+            out.file.write_all(hash.as_bytes())
+        })?;
+        // The names of its parts are on the disk with its own.
         File::open(&self.folder)?.sync_all()?;
         self.let_go_of_older()
     }
 
+    /// Removes checkpoints that newer ones have made needless, and parts that no checkpoint names: an older one has some of the newest's.
     fn let_go_of_older(&self) -> io::Result<()> {
         for (_, path) in self.list()?.iter().skip(NEWEST) {
+            fs::remove_file(path)?;
+        }
+        let named: HashSet<PathBuf> = self.parts.keys().map(|id| self.part(*id)).collect();
+        for path in self.files("part")?.filter(|path| !named.contains(path)) {
             fs::remove_file(path)?;
         }
         Ok(())
     }
 
+    /// Files of this fold with an extension.
+    fn files(&self, extension: &'static str) -> io::Result<impl Iterator<Item = PathBuf>> {
+        let paths: Vec<_> = fs::read_dir(&self.folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
+        let own = |path: &PathBuf| {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            name.strip_prefix(self.name).is_some_and(|rest| rest.starts_with('-'))
+        };
+        Ok(paths.into_iter().filter(own).filter(move |path| path.extension().is_some_and(|own| own == extension)))
+    }
+
+    fn part(&self, PartId { of, number }: PartId) -> PathBuf {
+        self.folder.join(format!("{}-{of}-{number:010}.part", self.name))
+    }
+
     /// The newest checkpoint that is whole, of this version of the fold, and of this log.
-    pub(crate) fn newest<S: DeserializeOwned>(&self, journal: &dyn Journal) -> Option<(Head, S)> {
+    pub(crate) fn newest<S: Parted>(&mut self, journal: &dyn Journal) -> Option<(Head, S)> {
         self.list().unwrap_or_default().iter().find_map(|(_, path)| match self.read(path, journal) {
-            Ok(found) => Some(found),
+            Ok((head, state, parts)) => {
+                self.parts = parts;
+                Some((head, state))
+            }
             Err(why) => {
                 tracing::warn!(fold = self.name, why, "a checkpoint is left aside");
                 None
@@ -104,7 +164,11 @@ impl Checkpoints {
         })
     }
 
-    fn read<S: DeserializeOwned>(&self, path: &Path, journal: &dyn Journal) -> Result<(Head, S), &'static str> {
+    fn read<S: Parted>(
+        &self,
+        path: &Path,
+        journal: &dyn Journal,
+    ) -> Result<(Head, S, BTreeMap<PartId, Hash>), &'static str> {
         let bytes = fs::read(path).map_err(|_| "it cannot be read")?;
         let state_end = bytes.len().checked_sub(HASH).filter(|end| *end >= HEADER).ok_or("it is cut short")?;
         let (content, hash) = bytes.split_at(state_end);
@@ -122,25 +186,79 @@ impl Checkpoints {
             Ok(Some(known)) if known == hash => {}
             _ => return Err("it is of another log"),
         }
-        let state = postcard::from_bytes(state).map_err(|_| "its state cannot be decoded")?;
-        Ok((Head { position, hash }, state))
+        let decoded = postcard::take_from_bytes::<BTreeMap<PartId, Hash>>(state)
+            .and_then(|(parts, rest)| Ok((parts, postcard::from_bytes::<S>(rest)?)));
+        let (parts, mut state) = decoded.map_err(|_| "its state cannot be decoded")?;
+        self.read_parts(&parts, &mut state)?;
+        Ok((Head { position, hash }, state, parts))
+    }
+
+    /// Reads parts beside each other and puts them into a state, which must then be complete.
+    fn read_parts<S: Parted>(&self, parts: &BTreeMap<PartId, Hash>, state: &mut S) -> Result<(), &'static str> {
+        let parts: Vec<_> = parts.iter().collect();
+        let readers = thread::available_parallelism().map_or(1, NonZero::get).min(READERS_MAX).min(parts.len());
+        let next = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            let (send, read) = sync_channel(readers);
+            for _ in 0..readers {
+                let (send, parts, next) = (send.clone(), &parts, &next);
+                scope.spawn(move || {
+                    let mut bytes = Vec::new();
+                    while let Some((id, hash)) = parts.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let part = read_part::<S::Part>(&self.part(**id), hash, &mut bytes);
+                        // Nobody receives any more when another part was no good.
+                        if send.send(part.map(|part| (**id, part))).is_err() {
+                            break;
+                        }
+                    }
+                });
+            }
+            drop(send);
+            read.into_iter().try_for_each(|part| {
+                let (id, part) = part?;
+                if state.put(id, part) { Ok(()) } else { Err("a part of it does not fit") }
+            })
+        })?;
+        if state.is_complete() { Ok(()) } else { Err("a part of it is missing") }
     }
 
     /// Positions by their names and paths, newest first.
     fn list(&self) -> io::Result<Vec<(u64, PathBuf)>> {
-        let mut list = Vec::new();
-        for entry in fs::read_dir(&self.folder)? {
-            let path = entry?.path();
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            let position =
-                name.strip_suffix(".checkpoint").and_then(|name| name.strip_prefix(self.name)?.strip_prefix('-'));
-            if let Some(position) = position.and_then(|position| position.parse().ok()) {
-                list.push((position, path));
-            }
-        }
+        let position = |path: &PathBuf| path.file_stem()?.to_str()?.rsplit('-').next()?.parse().ok();
+        let mut list: Vec<_> = self.files("checkpoint")?.filter_map(|path| Some((position(&path)?, path))).collect();
         list.sort_unstable_by(|a, b| b.cmp(a));
         Ok(list)
     }
+}
+
+fn encode(state: &impl Serialize, out: &mut Hashed) -> io::Result<()> {
+    postcard::to_io(state, out).map(|_| ()).map_err(io::Error::other)
+}
+
+/// Writes a file that is there whole, on the disk, or not at all, once its folder is synced. The BLAKE3 of its content.
+fn write_file(
+    path: &Path,
+    content: impl FnOnce(&mut Hashed) -> io::Result<()>,
+    end: impl FnOnce(&mut Hashed) -> io::Result<()>,
+) -> io::Result<Hash> {
+    let draft = path.with_extension("draft");
+    let mut out = Hashed { file: BufWriter::new(File::create(&draft)?), hasher: blake3::Hasher::new() };
+    content(&mut out)?;
+    end(&mut out)?;
+    let Hashed { file, hasher } = out;
+    file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+    fs::rename(&draft, path)?;
+    Ok(*hasher.finalize().as_bytes())
+}
+
+fn read_part<P: serde::de::DeserializeOwned>(path: &Path, hash: &Hash, bytes: &mut Vec<u8>) -> Result<P, &'static str> {
+    bytes.clear();
+    let read = File::open(path).and_then(|mut file| file.read_to_end(bytes));
+    read.map_err(|_| "a part of it cannot be read")?;
+    if blake3::hash(bytes).as_bytes() != hash {
+        return Err("a part of it is damaged");
+    }
+    postcard::from_bytes(bytes).map_err(|_| "a part of it cannot be decoded")
 }
 
 #[cfg(test)]
@@ -150,9 +268,9 @@ mod tests {
     #[test]
     fn the_two_newest_are_kept() {
         let folder = tempfile::tempdir().unwrap();
-        let checkpoints = Checkpoints::new(folder.path(), "views", 1).unwrap();
+        let mut checkpoints = Checkpoints::new(folder.path(), "views", 1).unwrap();
         for position in [100, 200, 300] {
-            checkpoints.write(Head { position, hash: [0; 32] }, &position).unwrap();
+            checkpoints.write(Head { position, hash: [0; 32] }, &position, [] as [(PartId, ()); 0]).unwrap();
         }
         let kept: Vec<u64> = checkpoints.list().unwrap().into_iter().map(|(position, _)| position).collect();
         assert_eq!(kept, [300, 200]);

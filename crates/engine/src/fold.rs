@@ -1,24 +1,128 @@
 //! The thread that folds commits into the views, and writes checkpoints.
 
-use std::sync::{Arc, mpsc::Receiver};
+use std::{collections::VecDeque, sync::Arc};
 
-use parking_lot::RwLock;
+use parking_lot::{Condvar, Mutex, RwLock};
+use satgas_domain::parts::PartId;
 use satgas_journal::{Chunk, Head};
 use satgas_proof::Tree;
 use satgas_proto::v1;
 use tokio::sync::watch;
 
-use crate::{Folded, checkpoint::Checkpoints, proofs};
+use crate::{Folded, checkpoint::Checkpoints, ids, proofs};
 
-/// Commits that may wait for the fold: the writer waits when there are more.
-pub(crate) const WAITING_MAX: usize = 16;
+/// Bytes of commits, as they are stored, that may wait for the fold: the writer waits when there are more. A checkpoint of millions of
+/// records takes the fold a while, and nobody who submits is to feel it.
+const WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// What the fold is told.
 pub(crate) enum Message {
     /// A commit, in log order, decoded and as it is stored.
     Commit { events: Vec<v1::Event>, stored: Chunk, head: Head },
-    /// The writer's state, to be written as a checkpoint.
-    WriterState { state: Vec<u8>, head: Head },
+    /// The writer's state without its parts, encoded, to be written as a checkpoint, and the parts that are new.
+    WriterState { state: Vec<u8>, parts: Vec<(PartId, ids::Part)>, head: Head },
+}
+
+impl Message {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Commit { stored, .. } => stored.body.len(),
+            Self::WriterState { state, .. } => state.len(),
+        }
+    }
+}
+
+/// The fold has ended, or whoever told it.
+#[derive(Debug)]
+pub(crate) struct Ended;
+
+/// What waits between the writer and the fold.
+#[derive(Default)]
+struct Between {
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    messages: VecDeque<Message>,
+    bytes: usize,
+    ended: bool,
+}
+
+impl Between {
+    fn end(&self) {
+        self.waiting.lock().ended = true;
+        self.changed.notify_all();
+    }
+}
+
+/// The writer's end.
+pub(crate) struct Teller(Arc<Between>);
+
+/// The fold's end.
+pub(crate) struct Told(Arc<Between>);
+
+/// The way from the writer to the fold.
+pub(crate) fn way() -> (Teller, Told) {
+    let between = Arc::new(Between::default());
+    (Teller(Arc::clone(&between)), Told(between))
+}
+
+impl Teller {
+    /// Tells the fold. Waits while too much waits already.
+    pub(crate) fn tell(&self, message: Message) -> Result<(), Ended> {
+        let mut waiting = self.0.waiting.lock();
+        while waiting.bytes >= WAITING_BYTES_MAX && !waiting.ended {
+            self.0.changed.wait(&mut waiting);
+        }
+        if waiting.ended {
+            return Err(Ended);
+        }
+        waiting.bytes += message.bytes();
+        waiting.messages.push_back(message);
+        drop(waiting);
+        self.0.changed.notify_one();
+        Ok(())
+    }
+}
+
+impl Drop for Teller {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+impl Told {
+    /// What comes next. `None` when all is taken and the writer has ended.
+    fn next(&self) -> Option<Message> {
+        let mut waiting = self.0.waiting.lock();
+        while waiting.messages.is_empty() && !waiting.ended {
+            self.0.changed.wait(&mut waiting);
+        }
+        self.take(&mut waiting)
+    }
+
+    /// What waits, if anything does.
+    pub(crate) fn try_next(&self) -> Option<Message> {
+        self.take(&mut self.0.waiting.lock())
+    }
+
+    fn take(&self, waiting: &mut Waiting) -> Option<Message> {
+        let message = waiting.messages.pop_front()?;
+        let was_full = waiting.bytes >= WAITING_BYTES_MAX;
+        waiting.bytes -= message.bytes();
+        if was_full {
+            self.0.changed.notify_one();
+        }
+        Some(message)
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.0.end();
+    }
 }
 
 /// Where checkpoints are kept.
@@ -26,6 +130,8 @@ pub(crate) struct Kept {
     pub(crate) views: Checkpoints,
     pub(crate) writer: Checkpoints,
     pub(crate) tree: Checkpoints,
+    /// Parts of the writer's state that are not on the disk yet: it has them no more.
+    pub(crate) writer_parts: Vec<(PartId, ids::Part)>,
 }
 
 pub(crate) struct Fold {
@@ -40,8 +146,8 @@ pub(crate) struct Fold {
 
 impl Fold {
     /// Works until the writer has ended.
-    pub(crate) fn run(mut self, messages: &Receiver<Message>) {
-        for message in messages {
+    pub(crate) fn run(mut self, told: &Told) {
+        while let Some(message) = told.next() {
             self.turn(message);
         }
         self.end();
@@ -73,10 +179,15 @@ impl Fold {
                     self.checkpoint();
                 }
             }
-            Message::WriterState { state, head } => {
-                if let Some(kept) = &self.checkpoints {
-                    report(kept.writer.write_encoded(head, &state));
+            Message::WriterState { state, parts, head } => {
+                let Some(kept) = &mut self.checkpoints else { return };
+                kept.writer_parts.extend(parts);
+                let written =
+                    kept.writer.write_encoded(head, &state, kept.writer_parts.iter().map(|(id, part)| (*id, part)));
+                if written.is_ok() {
+                    kept.writer_parts.clear();
                 }
+                report(written);
             }
         }
     }
@@ -88,16 +199,16 @@ impl Fold {
 
     /// Writes checkpoints of the views and the tree. Queries go on meanwhile: only this thread ever writes them.
     fn checkpoint(&mut self) {
-        let Some(kept) = &self.checkpoints else { return };
+        let Some(kept) = &mut self.checkpoints else { return };
         let folded = self.views.read();
         let head = folded.head;
         if head.position == self.checkpointed {
             return;
         }
-        report(kept.views.write(head, &folded.views));
+        report(kept.views.write(head, &folded.views, folded.views.parts()));
         drop(folded);
         // It stands where the views do: only this thread moves them.
-        report(kept.tree.write(head, &self.tree.read().kept()));
+        report(kept.tree.write(head, &self.tree.read().kept(), [] as [(PartId, ()); 0]));
         self.checkpointed = head.position;
     }
 }

@@ -3,16 +3,15 @@
 //! The id itself and its content stand in the log, so only a mark of the id and the position are kept in memory: twelve bytes and a control
 //! byte an id. Whoever finds positions here reads there which id it was, see `Writer::look_up`. In shards, so that growing one
 //! never stops the writer for long.
-
-use std::fmt;
+//!
+//! An id that is in the log stays for ever, so what was taken at so many positions is a part that is written down once.
 
 use hashbrown::HashTable;
-use satgas_domain::id::SubmissionId;
-use serde::{
-    Deserialize, Deserializer, Serialize, Serializer,
-    de::{SeqAccess, Visitor},
-    ser::SerializeSeq as _,
+use satgas_domain::{
+    id::SubmissionId,
+    parts::{PartId, Parted},
 };
+use serde::{Deserialize, Serialize};
 
 /// Hash of an encoded submission or command: the first 64 bits of its BLAKE3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +31,7 @@ const POSITION: usize = 5;
 
 /// A mark and a position, little-endian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Entry([u8; MARK + POSITION]);
+pub(crate) struct Entry([u8; MARK + POSITION]);
 
 impl Entry {
     fn new(mark: u64, position: u64) -> Self {
@@ -67,85 +66,117 @@ fn spread(mark: u64) -> u64 {
 }
 
 const SHARDS: usize = 256;
-/// Ids for which room is made before they are read: what a damaged number would ask for must fit.
-const RESERVED_MAX: usize = 1 << 27;
+/// Positions whose ids make a part: less than a megabyte.
+const PART_POSITIONS: u64 = 1 << 16;
 
 fn shard(mark: u64) -> usize {
     usize::try_from(mark >> 32 & 0xFF).expect("eight bits")
 }
 
+/// Ids that were taken at [`PART_POSITIONS`] positions, shard by shard.
+pub(crate) type Part = Vec<Entry>;
+
 /// The ids.
-#[derive(Debug)]
-pub(crate) struct Ids(Vec<HashTable<Entry>>);
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Ids {
+    #[serde(skip, default = "shards")]
+    shards: Vec<HashTable<Entry>>,
+    /// Parts that were handed out to be written down.
+    parts: u32,
+    /// Of those, the ones that were put back by whoever read them.
+    #[serde(skip)]
+    put: u32,
+    /// What was taken at later positions, ascending.
+    later: Vec<Entry>,
+}
+
+fn shards() -> Vec<HashTable<Entry>> {
+    (0..SHARDS).map(|_| HashTable::new()).collect()
+}
 
 impl Default for Ids {
     fn default() -> Self {
-        Self((0..SHARDS).map(|_| HashTable::new()).collect())
+        Self { shards: shards(), parts: 0, put: 0, later: Vec::new() }
     }
 }
 
 impl Ids {
+    /// Takes out the parts that are whole when the log goes up to a position.
+    pub(crate) fn take_parts(&mut self, head: u64) -> Vec<(PartId, Part)> {
+        let mut taken = Vec::new();
+        while u64::from(self.parts + 1) * PART_POSITIONS <= head {
+            let last = u64::from(self.parts + 1) * PART_POSITIONS;
+            let whole = self.later.partition_point(|entry| entry.position() <= last);
+            let mut part: Part = self.later.drain(..whole).collect();
+            // Read in this order, each shard is filled at once.
+            part.sort_by_key(|entry| shard(entry.mark()));
+            taken.push((PartId { of: 0, number: self.parts }, part));
+            self.parts += 1;
+            self.put += 1;
+        }
+        taken
+    }
+
+    /// Completes ids that were read: what was taken last is found like all else.
+    pub(crate) fn restored(mut self) -> Self {
+        for entry in std::mem::take(&mut self.later) {
+            self.enter(entry);
+            self.later.push(entry);
+        }
+        self
+    }
+
     /// Positions at which an id was taken, ascending: none of one that is new, and seldom one of another id.
     pub(crate) fn positions(&self, id: SubmissionId) -> Vec<u64> {
         let mark = mark(id);
-        let entries = self.0[shard(mark)].iter_hash(spread(mark)).filter(|entry| entry.mark() == mark);
+        let entries = self.shards[shard(mark)].iter_hash(spread(mark)).filter(|entry| entry.mark() == mark);
         let mut positions: Vec<u64> = entries.map(|entry| entry.position()).collect();
         positions.sort_unstable();
         positions
     }
 
     pub(crate) fn insert(&mut self, id: SubmissionId, position: u64) {
-        self.enter(Entry::new(mark(id), position));
+        let entry = Entry::new(mark(id), position);
+        self.enter(entry);
+        self.later.push(entry);
     }
 
     fn enter(&mut self, entry: Entry) {
         let mark = entry.mark();
-        self.0[shard(mark)].insert_unique(spread(mark), entry, |entry| spread(entry.mark()));
+        self.shards[shard(mark)].insert_unique(spread(mark), entry, |entry| spread(entry.mark()));
     }
 
-    /// Takes out an entry whose write was refused.
+    /// Takes out an entry whose write was refused: one of the latest.
     pub(crate) fn remove(&mut self, id: SubmissionId, position: u64) {
         let mark = mark(id);
         let taken = Entry::new(mark, position);
-        if let Ok(entry) = self.0[shard(mark)].find_entry(spread(mark), |entry| *entry == taken) {
+        if let Ok(entry) = self.shards[shard(mark)].find_entry(spread(mark), |entry| *entry == taken) {
             entry.remove();
         }
+        if let Some(at) = self.later.iter().rposition(|entry| *entry == taken) {
+            self.later.remove(at);
+        }
     }
 }
 
-impl Serialize for Ids {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut seq = serializer.serialize_seq(Some(self.0.iter().map(HashTable::len).sum()))?;
-        for entry in self.0.iter().flatten() {
-            seq.serialize_element(entry)?;
+impl Parted for Ids {
+    type Part = Part;
+
+    fn put(&mut self, PartId { of, number }: PartId, part: Part) -> bool {
+        let (first, last) = (u64::from(number) * PART_POSITIONS, u64::from(number + 1) * PART_POSITIONS);
+        let fits = of == 0
+            && number < self.parts
+            && self.put < self.parts
+            && part.iter().all(|entry| entry.position() > first && entry.position() <= last);
+        if fits {
+            self.put += 1;
+            part.into_iter().for_each(|entry| self.enter(entry));
         }
-        seq.end()
+        fits
     }
-}
 
-impl<'de> Deserialize<'de> for Ids {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Entries(Ids);
-        impl<'de> Visitor<'de> for Entries {
-            type Value = Ids;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("marks of ids")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<Ids, A::Error> {
-                let each = seq.size_hint().unwrap_or_default().min(RESERVED_MAX) / SHARDS;
-                for shard in &mut self.0.0 {
-                    // Marks are spread evenly; a shard with some more than its share grows once.
-                    shard.reserve(each + each / 16, |entry| spread(entry.mark()));
-                }
-                while let Some(entry) = seq.next_element()? {
-                    self.0.enter(entry);
-                }
-                Ok(self.0)
-            }
-        }
-        deserializer.deserialize_seq(Entries(Self::default()))
+    fn is_complete(&self) -> bool {
+        self.put == self.parts
     }
 }
 
@@ -166,11 +197,46 @@ mod tests {
             ids.insert(id, position);
         }
         let stored = postcard::to_stdvec(&ids).unwrap();
-        for mut ids in [ids, postcard::from_bytes(&stored).unwrap()] {
+        for mut ids in [ids, postcard::from_bytes::<Ids>(&stored).unwrap().restored()] {
             assert_eq!((ids.positions(id(1)), ids.positions(id(2))), (vec![5, 9], vec![far]));
             ids.remove(id(1), 9);
             ids.remove(id(2), 5);
             assert_eq!((ids.positions(id(1)), ids.positions(id(2))), (vec![5], vec![far]));
+        }
+    }
+
+    #[test]
+    fn ids_are_written_in_parts_and_found_again_whatever_the_order_of_the_parts() {
+        let mut ids = Ids::default();
+        assert_eq!(ids.take_parts(PART_POSITIONS - 1), []);
+        let taken = [(1, 1), (2, PART_POSITIONS), (3, PART_POSITIONS + 1), (4, 3 * PART_POSITIONS + 7)];
+        for (n, position) in taken {
+            ids.insert(id(n), position);
+        }
+        ids.insert(id(5), 3 * PART_POSITIONS + 8);
+        ids.remove(id(5), 3 * PART_POSITIONS + 8);
+        let parts = ids.take_parts(3 * PART_POSITIONS + 7);
+        assert_eq!(
+            parts.iter().map(|(id, part)| (id.number, part.len())).collect::<Vec<_>>(),
+            [(0, 2), (1, 1), (2, 0)]
+        );
+        assert_eq!(ids.take_parts(3 * PART_POSITIONS + 7), [], "they are handed out once");
+        let mut again: Ids = postcard::from_bytes(&postcard::to_stdvec(&ids).unwrap()).unwrap();
+        for (id, part) in parts.iter().rev().cloned() {
+            assert!(!again.is_complete());
+            assert!(!again.put(PartId { number: 3, ..id }, part.clone()), "one that there is none of");
+            assert!(
+                part.is_empty() || !again.put(PartId { number: (id.number + 1) % 3, ..id }, part.clone()),
+                "another's place"
+            );
+            assert!(again.put(id, part));
+        }
+        assert!(again.is_complete());
+        for ids in [ids, again.restored()] {
+            for (n, position) in taken {
+                assert_eq!(ids.positions(id(n)), [position]);
+            }
+            assert_eq!(ids.positions(id(5)), []);
         }
     }
 }

@@ -1,9 +1,6 @@
 //! Opening: restore the newest checkpoints that fit the log, fold what came after them, start the threads that work on.
 
-use std::sync::{
-    Arc,
-    mpsc::{self, sync_channel},
-};
+use std::sync::{Arc, mpsc::sync_channel};
 
 use parking_lot::{Mutex, RwLock};
 use prost::Message as _;
@@ -20,7 +17,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::{
     Clock, Engine, Folded, OpenError, Options, Shared,
     checkpoint::Checkpoints,
-    fold::{self, Fold, Kept, Message},
+    fold::{self, Fold, Kept, Told},
     meter::Meter,
     proofs,
     queue::{Receiver, queue},
@@ -39,37 +36,38 @@ pub(crate) struct Workers {
     pub(crate) writer: Writer,
     pub(crate) queue: Receiver,
     pub(crate) fold: Fold,
+    pub(crate) told: Told,
 }
 
 pub(crate) fn open(journal: Arc<dyn Journal>, clock: Arc<dyn Clock>, options: &Options) -> Result<Engine, OpenError> {
-    let (engine, Workers { writer, queue, fold }, messages) = prepare(journal, clock, options)?;
+    let (engine, Workers { writer, queue, fold, told }) = prepare(journal, clock, options)?;
     let spawn = |name: &str| std::thread::Builder::new().name(format!("satgas-{name}"));
-    let folding = spawn("fold").spawn(move || fold.run(&messages)).map_err(OpenError::Thread)?;
+    let folding = spawn("fold").spawn(move || fold.run(&told)).map_err(OpenError::Thread)?;
     let writing = spawn("writer").spawn(move || writer.run(queue)).map_err(OpenError::Thread)?;
     engine.shared.threads.lock().extend([folding, writing]);
     engine.finish_erasures();
     Ok(engine)
 }
 
-/// An engine for which nobody works yet, its workers, and what the writer will hand to the fold.
+/// An engine for which nobody works yet, and its workers.
 pub(crate) fn prepare(
     journal: Arc<dyn Journal>,
     clock: Arc<dyn Clock>,
     options: &Options,
-) -> Result<(Engine, Workers, mpsc::Receiver<Message>), OpenError> {
+) -> Result<(Engine, Workers), OpenError> {
     if journal.head().position == 0 {
         begin_log(journal.as_ref(), clock.as_ref(), options)?;
     }
     let opened = log_opened(journal.as_ref())?;
-    let checkpoints = match &options.checkpoints {
+    let mut checkpoints = match &options.checkpoints {
         Some(folder) => {
             let of = |name, version| Checkpoints::new(folder, name, version).map_err(OpenError::Checkpoints);
             let (views, writer) = (of("views", views::VERSION)?, of("writer", writer::VERSION)?);
-            Some(Kept { views, writer, tree: of("tree", proofs::VERSION)? })
+            Some(Kept { views, writer, tree: of("tree", proofs::VERSION)?, writer_parts: Vec::new() })
         }
         None => None,
     };
-    let kept = restore(journal.as_ref(), checkpoints.as_ref(), &opened.time_zone)?;
+    let kept = restore(journal.as_ref(), checkpoints.as_mut(), &opened.time_zone)?;
     let calendar = Calendar::new(&opened.time_zone)?;
     let folded = replay(journal.as_ref(), &calendar, kept)?;
     let vault = options.vault.clone().map(Vault::open).transpose()?.map(Arc::new);
@@ -116,18 +114,22 @@ struct Folds {
 }
 
 /// What the newest checkpoints that fit the log hold. The views' takes longest: the others are read beside it.
-fn restore(journal: &dyn Journal, kept: Option<&Kept>, time_zone: &str) -> Result<Folds, OpenError> {
+fn restore(journal: &dyn Journal, kept: Option<&mut Kept>, time_zone: &str) -> Result<Folds, OpenError> {
+    let Some(Kept { views, writer, tree, .. }) = kept else {
+        let (views, decided) = (Views::new(time_zone)?, Decided::default());
+        return Ok(Folds { views_at: 0, views, decided_at: 0, decided, tree: Tree::default() });
+    };
     std::thread::scope(|scope| {
         let others = scope.spawn(|| {
-            let writer = kept.and_then(|kept| kept.writer.newest::<Decided>(journal));
-            let tree = kept.and_then(|kept| kept.tree.newest::<proofs::Kept>(journal));
+            let writer = writer.newest::<Decided>(journal);
+            let tree = tree.newest::<proofs::Kept>(journal);
             let tree = tree.and_then(|(head, tree)| proofs::restored(tree, head.position));
             (
-                writer.map_or((0, Decided::default()), |(head, decided)| (head.position, decided)),
+                writer.map_or((0, Decided::default()), |(head, decided)| (head.position, decided.restored())),
                 tree.unwrap_or_default(),
             )
         });
-        let (views_at, views) = match kept.and_then(|kept| kept.views.newest::<Views>(journal)) {
+        let (views_at, views) = match views.newest::<Views>(journal) {
             Some((head, views)) => (head.position, views.restored()?),
             None => (0, Views::new(time_zone)?),
         };
@@ -193,12 +195,12 @@ fn assemble(
     calendar: Calendar,
     (log_id, vault): (String, Option<Arc<Vault>>),
     Folds { views_at, views, decided_at, decided, tree }: Folds,
-) -> (Engine, Workers, mpsc::Receiver<Message>) {
+) -> (Engine, Workers) {
     let head = journal.head();
     let checkpoint_every = if checkpoints.is_some() { options.checkpoint_every.max(1) } else { u64::MAX };
     let queue_bytes_max = u32::try_from(options.queue_bytes_max.min(Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX);
     let (jobs, queue) = queue();
-    let (folds, messages) = sync_channel(fold::WAITING_MAX);
+    let (folds, told) = fold::way();
     let (head_sender, head_receiver) = watch::channel(head);
     let (writable_sender, writable_receiver) = watch::channel(Writable::Yes);
     let (folded_sender, folded_receiver) = watch::channel(head.position);
@@ -246,5 +248,5 @@ fn assemble(
         folded: folded_receiver,
         threads: Mutex::default(),
     };
-    (Engine { shared: Arc::new(shared) }, Workers { writer, queue, fold }, messages)
+    (Engine { shared: Arc::new(shared) }, Workers { writer, queue, fold, told })
 }

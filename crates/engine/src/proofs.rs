@@ -4,16 +4,18 @@
 //! tree keeps the roots of tiles; leaves within a tile are made again from its 256 records, read from the log off the runtime's threads,
 //! and are held against the root that was kept: a record that has changed on disk since proves nothing.
 
+use satgas_domain::parts::{PartId, Parted};
 use satgas_journal::{Chunk, Journal as _};
 use satgas_proof::{
     Tree,
     merkle::{self, Hash, TILE, Tile, TreeError},
 };
+use serde::{Deserialize, Serialize};
 
 use crate::{Engine, QueryError, blocking};
 
 /// Number of the tree's layout and meaning in checkpoints.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 /// Bytes of records that are read at a time.
 const READ_BYTES: usize = 256 * 1024;
 
@@ -165,10 +167,23 @@ fn tile(engine: &Engine, index: u64) -> Result<Tile, QueryError> {
     Ok(Tile { index, leaves })
 }
 
-/// What a checkpoint keeps of a tree: the roots of full tiles, and the leaves behind them.
-pub(crate) type Kept = (Vec<Hash>, Vec<Hash>);
+/// What a checkpoint keeps of a tree: the roots of full tiles, and the leaves behind them. Forty bytes for 256 records are not worth parts.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Kept(Vec<Hash>, Vec<Hash>);
+
+impl Parted for Kept {
+    type Part = ();
+
+    fn put(&mut self, _: PartId, (): ()) -> bool {
+        false
+    }
+
+    fn is_complete(&self) -> bool {
+        true
+    }
+}
 
 /// The tree of a checkpoint, if it is one of so many records.
-pub(crate) fn restored((tiles, tail): Kept, size: u64) -> Option<Tree> {
+pub(crate) fn restored(Kept(tiles, tail): Kept, size: u64) -> Option<Tree> {
     Tree::of_kept(tiles, tail).filter(|tree| tree.size() == size)
 }

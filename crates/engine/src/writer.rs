@@ -7,10 +7,7 @@
 
 mod taken;
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, mpsc::SyncSender},
-};
+use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -19,6 +16,7 @@ use satgas_domain::{
     decide::{Belongs, Origin, Undo, WriteState},
     event,
     id::SubmissionId,
+    parts::{PartId, Parted},
     public, quarantine,
     registry::{Change, Scope},
     release,
@@ -35,8 +33,8 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use self::taken::{Known, taken};
 use crate::{
     CaseError, Clock, Registered, WriteError,
-    fold::Message,
-    ids::{ContentHash, Ids},
+    fold::{Message, Teller},
+    ids::{self, ContentHash, Ids},
     meter::Meter,
     public::Asked,
     publish,
@@ -47,7 +45,7 @@ use crate::{
 };
 
 /// Number of the write state's layout and meaning.
-pub(crate) const VERSION: u32 = 9;
+pub(crate) const VERSION: u32 = 10;
 /// Contents that one id may stand for: each is read when another comes, and nobody corrects a record so often by sending it under its old id.
 const CONTENTS_MAX: usize = 64;
 /// Bytes of records after which a commit takes no more jobs.
@@ -217,10 +215,27 @@ impl Decided {
         self.recorded = event.recorded_at.as_ref().and_then(Instant::from_proto).max(self.recorded);
     }
 
+    /// Completes what was read from a checkpoint.
+    pub(crate) fn restored(self) -> Self {
+        Self { ids: self.ids.restored(), ..self }
+    }
+
     /// Takes back the last events that were pending.
     fn take_back(&mut self, undo: impl DoubleEndedIterator<Item = Undo>, ids: impl Iterator<Item = TakenId>) {
         undo.rev().for_each(|undo| self.state.undo(undo));
         ids.for_each(|(position, id, _)| self.ids.remove(id, position));
+    }
+}
+
+impl Parted for Decided {
+    type Part = ids::Part;
+
+    fn put(&mut self, id: PartId, part: ids::Part) -> bool {
+        self.ids.put(id, part)
+    }
+
+    fn is_complete(&self) -> bool {
+        self.ids.is_complete()
     }
 }
 
@@ -275,7 +290,7 @@ pub(crate) struct Writer {
     pub(crate) writable: watch::Sender<Writable>,
     pub(crate) meter: Arc<Meter>,
     pub(crate) tail: Arc<Tail>,
-    pub(crate) folds: SyncSender<Message>,
+    pub(crate) folds: Teller,
     pub(crate) checkpoint_every: u64,
     pub(crate) checkpointed: u64,
     pending: Pending,
@@ -293,7 +308,7 @@ impl Writer {
         writable: watch::Sender<Writable>,
         meter: Arc<Meter>,
         tail: Arc<Tail>,
-        folds: SyncSender<Message>,
+        folds: Teller,
         checkpoint_every: u64,
         checkpointed: u64,
     ) -> Self {
@@ -937,7 +952,7 @@ impl Writer {
 
     fn hand_to_fold(&self, folded: Option<Message>) {
         if let Some(message) = folded
-            && self.folds.send(message).is_err()
+            && self.folds.tell(message).is_err()
         {
             tracing::error!("the fold has stopped: queries stand still until the restart");
         }
@@ -948,10 +963,11 @@ impl Writer {
         if self.checkpoint_every == u64::MAX || self.head.position == self.checkpointed {
             return;
         }
+        let parts = self.decided.ids.take_parts(self.head.position);
         match postcard::to_stdvec(&self.decided) {
             Ok(state) => {
                 self.checkpointed = self.head.position;
-                self.hand_to_fold(Some(Message::WriterState { state, head: self.head }));
+                self.hand_to_fold(Some(Message::WriterState { state, parts, head: self.head }));
             }
             Err(error) => tracing::error!(%error, "the writer's state cannot be encoded"),
         }

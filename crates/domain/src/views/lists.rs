@@ -5,16 +5,25 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::blocks::Blocks;
+use super::blocks::{Block, Blocks};
 use crate::time::Month;
 
 /// A list of record indexes: the number of its latest link, counted from 1; 0 when it is empty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct List(u32);
 
-/// The links of all lists: a record, and the number of the link before.
+/// Links in a block: two megabytes.
+const BLOCK: usize = 1 << 18;
+
+/// A link: a record, and the number of the link before.
+pub(super) type Link = (u32, u32);
+
+/// The links of all lists.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Links(Blocks<(u32, u32)>);
+pub(super) struct Links(Blocks<Link, BLOCK>);
+
+/// Links as they are read from a part.
+pub(super) type LinkBlock = Block<Link, BLOCK>;
 
 impl Links {
     /// Adds a record to a list.
@@ -28,6 +37,15 @@ impl Links {
         if !self.of(*list).any(|known| known == record) {
             self.push(list, record);
         }
+    }
+
+    /// Links in their blocks, for whoever writes them down.
+    pub(super) fn blocks(&self) -> &Blocks<Link, BLOCK> {
+        &self.0
+    }
+
+    pub(super) fn blocks_mut(&mut self) -> &mut Blocks<Link, BLOCK> {
+        &mut self.0
     }
 
     /// The records of a list, the latest first.

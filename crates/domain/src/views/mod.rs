@@ -17,6 +17,7 @@ mod explain;
 mod indicators;
 mod known;
 mod lists;
+mod parts;
 mod records;
 mod released;
 mod statistics;
@@ -42,6 +43,7 @@ pub use self::{
     evaluate::{Body as EvaluatedBody, ListQuery, Subject, sort},
     explain::Explained,
     known::{Known, Moment},
+    parts::{Part, WholePart},
     statistics::CrossTable,
     trend::{Placed, Ranks, subject_code},
     warnings::in_order,
@@ -66,7 +68,7 @@ use crate::{
 };
 
 /// Number of this fold's layout and meaning: a checkpoint of another is not read but rebuilt.
-pub const VERSION: u32 = 9;
+pub const VERSION: u32 = 10;
 
 /// Everything that is known and was known, folded.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -155,7 +157,7 @@ impl Views {
     /// Completes views that were read from a checkpoint.
     pub fn restored(mut self) -> Result<Self, jiff::Error> {
         self.calendar = Some(Calendar::new(&self.time_zone)?);
-        self.records.reindex();
+        self.records.restored();
         Ok(self)
     }
 

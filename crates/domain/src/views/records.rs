@@ -4,7 +4,7 @@ use hashbrown::HashTable;
 use satgas_proto::v1::{self, amendment::Replacement, submission};
 use serde::{Deserialize, Serialize};
 
-use super::blocks::Blocks;
+use super::blocks::{Block, Blocks};
 use crate::{
     Map,
     id::{SubmissionId, parse_hash},
@@ -133,7 +133,8 @@ pub(super) struct Record {
     pub(super) position: u64,
     pub(super) received: Instant,
     pub(super) scope: Scope,
-    /// Whether there is more than the original.
+    /// Whether there is more than the original: told by the changes, so that a record that was written down stays as it is.
+    #[serde(skip)]
     changed: bool,
     pub(super) original: Version,
 }
@@ -162,15 +163,22 @@ pub(super) struct AsKnown<'a> {
 }
 
 const ADDED: &str = "an index is that of a record that was added";
+/// Records in a block: some megabytes.
+const BLOCK: usize = 1 << 15;
+/// Parts of the index that are filled one after the other: each fits into a processor's cache.
+const INDEX_PARTS: usize = 256;
 
-fn at(records: &Blocks<Record>, index: u32) -> &Record {
+/// Records as they are read from a part.
+pub(super) type RecordBlock = Block<Record, BLOCK>;
+
+fn at(records: &Blocks<Record, BLOCK>, index: u32) -> &Record {
     records.get(index as usize).expect(ADDED)
 }
 
 /// All records in log order, found by id through a table of indexes: five bytes a record.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Records {
-    records: Blocks<Record>,
+    records: Blocks<Record, BLOCK>,
     /// Of the records that were changed: how, in log order.
     changes: Map<u32, Vec<Change>>,
     #[serde(skip)]
@@ -201,12 +209,36 @@ impl Records {
         self.index.insert_unique(hash(&index), index, hash);
     }
 
-    /// Makes the table anew after the records were read from a checkpoint.
-    pub(super) fn reindex(&mut self) {
-        // Growing step by step would look at every record again each time.
-        self.index.reserve(self.records.len(), |_| unreachable!("an empty table has nothing to move"));
-        for index in 0..u32::try_from(self.records.len()).expect("fewer than 2^32 records") {
-            self.enter(index);
+    /// Records in their blocks, for whoever writes them down.
+    pub(super) fn blocks(&self) -> &Blocks<Record, BLOCK> {
+        &self.records
+    }
+
+    pub(super) fn blocks_mut(&mut self) -> &mut Blocks<Record, BLOCK> {
+        &mut self.records
+    }
+
+    /// Completes records that were read: marks those that were changed, and makes the table anew.
+    pub(super) fn restored(&mut self) {
+        use std::hash::BuildHasher as _;
+        for index in self.changes.keys() {
+            if let Some(record) = self.records.get_mut(*index as usize) {
+                record.changed = true;
+            }
+        }
+        // A table of millions is filled at random places, which the processor waits for: so first what belongs to one part of it, then what
+        // belongs to the next. Buckets are taken by the low bits of the hash.
+        let count = self.records.len();
+        self.index.reserve(count, |_| unreachable!("an empty table has nothing to move"));
+        let bits = self.index.capacity().next_power_of_two().ilog2();
+        let part = |hash: u64| usize::try_from(hash >> bits.saturating_sub(INDEX_PARTS.ilog2())).unwrap_or_default();
+        let mut parts: Vec<_> = (0..INDEX_PARTS).map(|_| Vec::with_capacity(count / INDEX_PARTS)).collect();
+        for (index, record) in (0..).zip(self.records.iter()) {
+            let hash = self.hasher.hash_one(record.id);
+            parts[part(hash) % INDEX_PARTS].push((hash, index));
+        }
+        for (hash, index) in parts.into_iter().flatten() {
+            self.index.insert_unique(hash, index, |_| unreachable!("there is room for all"));
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use jiff::Timestamp;
-use satgas_engine::{Clock, Options, WriteError};
+use satgas_engine::{Clock, Folded, Options, WriteError};
 use satgas_journal::{
     Journal, MemoryJournal,
     faulty::{FaultyJournal, Plan},
@@ -33,6 +33,32 @@ async fn what_waits_while_one_commit_is_written_becomes_the_next_commit() {
         assert_eq!(fate(&ticket.receipts().await.unwrap()[0]), (ReceiptStatus::Accepted, position));
     }
     assert_eq!(gate.appends(), [1, 199]);
+    stop(engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_submits_does_not_wait_for_views_that_are_held_up() {
+    let engine = open_town(Arc::new(MemoryJournal::new()), &Options::default()).await;
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let (tell, looking) = tokio::sync::oneshot::channel();
+    let holder = engine.clone();
+    // As long as somebody looks at the views, nothing is folded into them; a checkpoint that is written looks for long.
+    let holding = tokio::task::spawn_blocking(move || {
+        let hold = |_: &Folded| {
+            tell.send(()).expect("somebody waits");
+            held.recv().expect("released");
+        };
+        tokio::runtime::Handle::current().block_on(holder.query(0, hold)).expect("the views are there");
+    });
+    looking.await.unwrap();
+    let folded = *engine.folded().borrow();
+    for n in 1..=100 {
+        accepted(&engine, visit(n, 10)).await;
+    }
+    assert!(*engine.folded().borrow() <= folded + 1, "the views did not move meanwhile");
+    release.send(()).unwrap();
+    holding.await.unwrap();
+    assert_eq!(engine.query(engine.head().position, |folded| folded.views.record_count()).await.unwrap(), 100);
     stop(engine).await;
 }
 

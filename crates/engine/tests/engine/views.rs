@@ -428,3 +428,55 @@ async fn a_checkpoint_of_another_log_is_left_aside() {
     }
     assert_eq!(played.is_the_same(&checkpointing(played.folder.path())).await, Some(0));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_of_many_parts_is_the_same_after_every_restart_and_a_part_that_is_no_good_is_found_out() {
+    /// So many that every growing thing has whole parts: of records, of links between them, and of ids.
+    const VISITS: u32 = 140_000;
+    let mut played = Played::of(29).await;
+    let engine = open(Arc::clone(&played.journal), &checkpointing(played.folder.path()));
+    for first in (0..VISITS).step_by(2_000) {
+        let visits = (first..first + 2_000).map(|n| visit(2_000_000 + n, 10)).collect();
+        engine.enqueue(visits).await.expect("room").receipts().await.expect("written");
+    }
+    // What stands in a whole part is amended, sent again and withdrawn.
+    for change in [amends_visit(3_000_001, 2_000_001, 33), visit(2_000_002, 10), retracts(3_000_002, 2_000_003)] {
+        let receipt = submit(&engine, change.clone()).await;
+        played.answered.push((change, receipt));
+    }
+    played.live = picture(&engine).await;
+    stop(engine).await;
+    let files = |ends: &str| {
+        let all = played.checkpoints().into_iter().filter(|path| path.extension().is_some_and(|end| end == ends));
+        all.collect::<Vec<_>>()
+    };
+    let parts = files("part");
+    for of in ["views-0-", "views-1-", "writer-0-"] {
+        let count = parts.iter().filter(|path| path.file_name().unwrap().to_string_lossy().starts_with(of)).count();
+        assert!(count >= 1, "{of}: {parts:?}");
+    }
+    let sizes = || files("checkpoint").iter().map(|path| fs::metadata(path).unwrap().len()).sum::<u64>();
+    let whole = parts.iter().map(|path| fs::metadata(path).unwrap().len()).sum::<u64>();
+    assert!(sizes() < whole, "what is written each time, {}, is small beside what is written once, {whole}", sizes());
+    let options = checkpointing(played.folder.path());
+    assert_eq!(played.is_the_same(&options).await, None, "nothing is folded again");
+
+    // Folded from the log whatever part is damaged or missing, and the part is written anew.
+    for (of, removed) in [("views-0-", false), ("writer-0-", false), ("views-1-", true)] {
+        let part = parts.iter().find(|path| path.file_name().unwrap().to_string_lossy().starts_with(of)).unwrap();
+        let sound = fs::read(part).unwrap();
+        let mut bytes = sound.clone();
+        bytes[sound.len() / 2] ^= 1;
+        if removed { fs::remove_file(part) } else { fs::write(part, bytes) }.unwrap();
+        assert_eq!(played.is_the_same(&options).await, Some(0), "{of}, removed: {removed}");
+        assert_eq!(fs::read(part).unwrap(), sound);
+    }
+    assert_eq!(played.is_the_same(&options).await, None, "what was written anew is taken");
+    // A part that no checkpoint names is removed with the next one.
+    let stray = played.folder.path().join("views-0-0000000099.part");
+    fs::write(&stray, b"left").unwrap();
+    let engine = open(Arc::clone(&played.journal), &options);
+    accepted(&engine, visit(4_000_000, 10)).await;
+    stop(engine).await;
+    assert!(!stray.exists());
+}
