@@ -22,7 +22,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         atomic::{AtomicUsize, Ordering},
-        mpsc::sync_channel,
+        mpsc::channel,
     },
     thread,
 };
@@ -186,27 +186,31 @@ impl Checkpoints {
             Ok(Some(known)) if known == hash => {}
             _ => return Err("it is of another log"),
         }
-        let decoded = postcard::take_from_bytes::<BTreeMap<PartId, Hash>>(state)
-            .and_then(|(parts, rest)| Ok((parts, postcard::from_bytes::<S>(rest)?)));
-        let (parts, mut state) = decoded.map_err(|_| "its state cannot be decoded")?;
-        self.read_parts(&parts, &mut state)?;
+        let undecodable = |_| "its state cannot be decoded";
+        let (parts, state) = postcard::take_from_bytes(state).map_err(undecodable)?;
+        let state = self.with_parts(&parts, || postcard::from_bytes(state).map_err(undecodable))?;
         Ok((Head { position, hash }, state, parts))
     }
 
-    /// Reads parts beside each other and puts them into a state, which must then be complete.
-    fn read_parts<S: Parted>(&self, parts: &BTreeMap<PartId, Hash>, state: &mut S) -> Result<(), &'static str> {
+    /// Reads parts beside each other, and meanwhile the state that they belong to.
+    fn with_parts<S: Parted>(
+        &self,
+        parts: &BTreeMap<PartId, Hash>,
+        state: impl FnOnce() -> Result<S, &'static str>,
+    ) -> Result<S, &'static str> {
         let parts: Vec<_> = parts.iter().collect();
         let readers = thread::available_parallelism().map_or(1, NonZero::get).min(READERS_MAX).min(parts.len());
         let next = AtomicUsize::new(0);
         thread::scope(|scope| {
-            let (send, read) = sync_channel(readers);
+            // They are kept anyway, so as many as there are may wait for the state.
+            let (send, read) = channel();
             for _ in 0..readers {
                 let (send, parts, next) = (send.clone(), &parts, &next);
                 scope.spawn(move || {
                     let mut bytes = Vec::new();
                     while let Some((id, hash)) = parts.get(next.fetch_add(1, Ordering::Relaxed)) {
                         let part = read_part::<S::Part>(&self.part(**id), hash, &mut bytes);
-                        // Nobody receives any more when another part was no good.
+                        // Nobody receives any more when the state or another part is no good.
                         if send.send(part.map(|part| (**id, part))).is_err() {
                             break;
                         }
@@ -214,12 +218,15 @@ impl Checkpoints {
                 });
             }
             drop(send);
-            read.into_iter().try_for_each(|part| {
+            let mut state = state()?;
+            for part in read {
                 let (id, part) = part?;
-                if state.put(id, part) { Ok(()) } else { Err("a part of it does not fit") }
-            })
-        })?;
-        if state.is_complete() { Ok(()) } else { Err("a part of it is missing") }
+                if !state.put(id, part) {
+                    return Err("a part of it does not fit");
+                }
+            }
+            if state.is_complete() { Ok(state) } else { Err("a part of it is missing") }
+        })
     }
 
     /// Positions by their names and paths, newest first.

@@ -6,6 +6,8 @@
 //!
 //! An id that is in the log stays for ever, so what was taken at so many positions is a part that is written down once.
 
+use std::collections::BTreeMap;
+
 use hashbrown::HashTable;
 use satgas_domain::{
     id::SubmissionId,
@@ -83,9 +85,9 @@ pub(crate) struct Ids {
     shards: Vec<HashTable<Entry>>,
     /// Parts that were handed out to be written down.
     parts: u32,
-    /// Of those, the ones that were put back by whoever read them.
+    /// Of those, the ones that were put back by whoever read them, until they are entered.
     #[serde(skip)]
-    put: u32,
+    put: BTreeMap<u32, Part>,
     /// What was taken at later positions, ascending.
     later: Vec<Entry>,
 }
@@ -96,7 +98,7 @@ fn shards() -> Vec<HashTable<Entry>> {
 
 impl Default for Ids {
     fn default() -> Self {
-        Self { shards: shards(), parts: 0, put: 0, later: Vec::new() }
+        Self { shards: shards(), parts: 0, put: BTreeMap::new(), later: Vec::new() }
     }
 }
 
@@ -112,13 +114,25 @@ impl Ids {
             part.sort_by_key(|entry| shard(entry.mark()));
             taken.push((PartId { of: 0, number: self.parts }, part));
             self.parts += 1;
-            self.put += 1;
         }
         taken
     }
 
-    /// Completes ids that were read: what was taken last is found like all else.
+    /// Completes ids that were read. A shard is filled from all parts before the next: filled in their order, all would be in use at once,
+    /// which no processor's cache holds.
     pub(crate) fn restored(mut self) -> Self {
+        let parts = std::mem::take(&mut self.put);
+        for (number, shard_of_it) in self.shards.iter_mut().enumerate() {
+            let own = parts.values().map(|part| {
+                let from = part.partition_point(|entry| shard(entry.mark()) < number);
+                let until = part.partition_point(|entry| shard(entry.mark()) <= number);
+                &part[from..until]
+            });
+            shard_of_it.reserve(own.clone().map(<[_]>::len).sum(), |entry| spread(entry.mark()));
+            for entry in own.flatten() {
+                shard_of_it.insert_unique(spread(entry.mark()), *entry, |entry| spread(entry.mark()));
+            }
+        }
         for entry in std::mem::take(&mut self.later) {
             self.enter(entry);
             self.later.push(entry);
@@ -164,19 +178,13 @@ impl Parted for Ids {
 
     fn put(&mut self, PartId { of, number }: PartId, part: Part) -> bool {
         let (first, last) = (u64::from(number) * PART_POSITIONS, u64::from(number + 1) * PART_POSITIONS);
-        let fits = of == 0
-            && number < self.parts
-            && self.put < self.parts
-            && part.iter().all(|entry| entry.position() > first && entry.position() <= last);
-        if fits {
-            self.put += 1;
-            part.into_iter().for_each(|entry| self.enter(entry));
-        }
-        fits
+        let mut entries = part.iter().map(|entry| entry.position());
+        let fits = of == 0 && number < self.parts && entries.all(|position| position > first && position <= last);
+        fits && self.put.insert(number, part).is_none()
     }
 
     fn is_complete(&self) -> bool {
-        self.put == self.parts
+        self.put.len() == self.parts as usize
     }
 }
 

@@ -1,5 +1,7 @@
 //! Records as the fold keeps them: what counts of each version, by index, and nothing else.
 
+use std::{hash::BuildHasher as _, num::NonZero};
+
 use hashbrown::HashTable;
 use satgas_proto::v1::{self, amendment::Replacement, submission};
 use serde::{Deserialize, Serialize};
@@ -165,8 +167,14 @@ pub(super) struct AsKnown<'a> {
 const ADDED: &str = "an index is that of a record that was added";
 /// Records in a block: some megabytes.
 const BLOCK: usize = 1 << 15;
-/// Parts of the index that are filled one after the other: each fits into a processor's cache.
-const INDEX_PARTS: usize = 256;
+const SHARDS: usize = 256;
+/// Threads that make an index, at most: more would wait for memory.
+const THREADS_MAX: usize = 4;
+
+/// A table takes its buckets from the low bits of the hash and its control bits from the top, so the shard lies between.
+fn shard(hash: u64) -> usize {
+    usize::try_from(hash >> 40).unwrap_or_default() % SHARDS
+}
 
 /// Records as they are read from a part.
 pub(super) type RecordBlock = Block<Record, BLOCK>;
@@ -175,16 +183,77 @@ fn at(records: &Blocks<Record, BLOCK>, index: u32) -> &Record {
     records.get(index as usize).expect(ADDED)
 }
 
-/// All records in log order, found by id through a table of indexes: five bytes a record.
+/// Indexes of records by id. In shards, so that growing one never stops the fold for long, and that they can be filled beside each other.
+#[derive(Clone, Debug)]
+struct Index {
+    shards: Vec<HashTable<u32>>,
+    hasher: foldhash::fast::RandomState,
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        Self { shards: vec![HashTable::new(); SHARDS], hasher: foldhash::fast::RandomState::default() }
+    }
+}
+
+impl Index {
+    fn enter(&mut self, records: &Blocks<Record, BLOCK>, index: u32) {
+        let Self { shards, hasher } = self;
+        let hash = |index: &u32| hasher.hash_one(at(records, *index).id);
+        shards[shard(hash(&index))].insert_unique(hash(&index), index, hash);
+    }
+
+    fn find(&self, records: &Blocks<Record, BLOCK>, id: SubmissionId) -> Option<u32> {
+        let hash = self.hasher.hash_one(id);
+        self.shards[shard(hash)].find(hash, |index| at(records, *index).id == id).copied()
+    }
+
+    /// Of so many records that a table filled in their order would be one miss of the processor's cache after the other: they are sorted
+    /// by shard, each thread some of them, and then filled in, each thread some of the shards.
+    fn of(records: &Blocks<Record, BLOCK>) -> Self {
+        let mut new = Self::default();
+        let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(THREADS_MAX);
+        let (share, hasher) = (records.len().div_ceil(threads), &new.hasher);
+        let sort = |thread: usize| {
+            let mut sorted: Vec<_> = (0..SHARDS).map(|_| Vec::with_capacity(share / SHARDS)).collect();
+            for index in thread * share..((thread + 1) * share).min(records.len()) {
+                let index = u32::try_from(index).expect("fewer than 2^32 records");
+                let hash = hasher.hash_one(at(records, index).id);
+                sorted[shard(hash)].push((hash, index));
+            }
+            sorted
+        };
+        let fill = |sorted: &[Vec<Vec<(u64, u32)>>], first: usize, shards: &mut [HashTable<u32>]| {
+            for (number, shard) in (first..).zip(shards) {
+                let own = || sorted.iter().map(|sorted| &sorted[number]);
+                shard.reserve(own().map(Vec::len).sum(), |_| unreachable!("an empty table has nothing to move"));
+                for (hash, index) in own().flatten() {
+                    shard.insert_unique(*hash, *index, |_| unreachable!("there is room for all"));
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            let sorting: Vec<_> = (0..threads).map(|thread| scope.spawn(move || sort(thread))).collect();
+            let sorted = sorting.into_iter().map(|sorting| sorting.join().expect("sorting does not panic"));
+            let (sorted, share) = (&sorted.collect::<Vec<_>>(), SHARDS.div_ceil(threads));
+            std::thread::scope(|scope| {
+                for (number, shards) in new.shards.chunks_mut(share).enumerate() {
+                    scope.spawn(move || fill(sorted, number * share, shards));
+                }
+            });
+        });
+        new
+    }
+}
+
+/// All records in log order, found by id through tables of indexes: five bytes a record.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Records {
     records: Blocks<Record, BLOCK>,
     /// Of the records that were changed: how, in log order.
     changes: Map<u32, Vec<Change>>,
     #[serde(skip)]
-    index: HashTable<u32>,
-    #[serde(skip)]
-    hasher: foldhash::fast::RandomState,
+    index: Index,
 }
 
 impl Records {
@@ -198,15 +267,8 @@ impl Records {
     ) -> u32 {
         let index = u32::try_from(self.records.len()).expect("fewer than 2^32 records");
         self.records.push(Record { id, position, received, scope, changed: false, original });
-        self.enter(index);
+        self.index.enter(&self.records, index);
         index
-    }
-
-    fn enter(&mut self, index: u32) {
-        use std::hash::BuildHasher as _;
-        let (records, hasher) = (&self.records, &self.hasher);
-        let hash = |index: &u32| hasher.hash_one(at(records, *index).id);
-        self.index.insert_unique(hash(&index), index, hash);
     }
 
     /// Records in their blocks, for whoever writes them down.
@@ -218,33 +280,18 @@ impl Records {
         &mut self.records
     }
 
-    /// Completes records that were read: marks those that were changed, and makes the table anew.
+    /// Completes records that were read: marks those that were changed, and makes the index anew.
     pub(super) fn restored(&mut self) {
-        use std::hash::BuildHasher as _;
         for index in self.changes.keys() {
             if let Some(record) = self.records.get_mut(*index as usize) {
                 record.changed = true;
             }
         }
-        // A table of millions is filled at random places, which the processor waits for: so first what belongs to one part of it, then what
-        // belongs to the next. Buckets are taken by the low bits of the hash.
-        let count = self.records.len();
-        self.index.reserve(count, |_| unreachable!("an empty table has nothing to move"));
-        let bits = self.index.capacity().next_power_of_two().ilog2();
-        let part = |hash: u64| usize::try_from(hash >> bits.saturating_sub(INDEX_PARTS.ilog2())).unwrap_or_default();
-        let mut parts: Vec<_> = (0..INDEX_PARTS).map(|_| Vec::with_capacity(count / INDEX_PARTS)).collect();
-        for (index, record) in (0..).zip(self.records.iter()) {
-            let hash = self.hasher.hash_one(record.id);
-            parts[part(hash) % INDEX_PARTS].push((hash, index));
-        }
-        for (hash, index) in parts.into_iter().flatten() {
-            self.index.insert_unique(hash, index, |_| unreachable!("there is room for all"));
-        }
+        self.index = Index::of(&self.records);
     }
 
     pub(super) fn find(&self, id: SubmissionId) -> Option<u32> {
-        use std::hash::BuildHasher as _;
-        self.index.find(self.hasher.hash_one(id), |index| self.get(*index).id == id).copied()
+        self.index.find(&self.records, id)
     }
 
     /// The record that came at a position.
