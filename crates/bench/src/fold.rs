@@ -7,7 +7,7 @@ use prost::Message as _;
 use satgas_domain::{event, views::Views};
 use satgas_proto::v1::{Event, LogOpened, event::Body, submission::Reporter};
 
-use crate::city::City;
+use crate::{city::City, machine::Memory};
 
 const TIME_ZONE: &str = "Asia/Makassar";
 
@@ -42,6 +42,29 @@ pub(crate) fn measure(city: &mut City, count: usize) -> Result<Folded> {
     let decode_and_apply = started.elapsed();
     anyhow::ensure!(views.record_count() == count, "a visit did not count");
     Ok(Folded { visits: count, apply, decode_and_apply })
+}
+
+/// Visits that are made at a time, so that making them takes no memory that grows.
+const MADE_AT_ONCE: usize = 10_000;
+
+/// Bytes of this process that the views of `count` visits take, each: what a server needs for its views alone.
+pub(crate) fn memory(city: &mut City, count: usize) -> Result<f64> {
+    let (registry, warming) = log(city, MADE_AT_ONCE);
+    let mut views = begun(&registry)?;
+    let mut next = u64::try_from(registry.len())? + 1;
+    let mut fold = |visits: Vec<Event>| {
+        for visit in visits {
+            views.apply(&Event { position: next, ..visit });
+            next += 1;
+        }
+    };
+    fold(warming);
+    let before = Memory::of(std::process::id())?.resident;
+    for _ in 0..count.div_ceil(MADE_AT_ONCE) {
+        fold(log(city, MADE_AT_ONCE).1);
+    }
+    let grown = Memory::of(std::process::id())?.resident.saturating_sub(before);
+    Ok(grown as f64 / (views.record_count() - MADE_AT_ONCE) as f64)
 }
 
 fn begun(registry: &[Event]) -> Result<Views> {

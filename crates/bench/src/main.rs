@@ -33,6 +33,10 @@ use crate::{
     plan::{Format, Plan},
 };
 
+/// The server's: what the views take here is what they take there.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Threads of the client; the server has its own.
 const CLIENT_THREADS: usize = 2;
 

@@ -77,7 +77,8 @@ empty calls; there is no other warm-up. Concurrent writers share {connections} c
   many callers at once: what client, transport and server reach when there is nothing to do.
 - **access**: calls of the health service, which needs no token, and `WhoAmI`, the smallest call that does, by so many callers: the difference is
   what the door and the policy cost. With 64 callers all cores are busy, and a call's share of them is its processor time, the client's included.
-- **fold**: visits folded into the views in process, on one thread: decoded before, and decoded from their stored bytes.
+- **fold**: visits folded into the views in process, on one thread: decoded before, and decoded from their stored bytes. Then four million more, and
+  the memory by which the process grew with them; it has the server's allocator.
 - **append**: so many writers, each of which submits one record a call and waits for its receipt. The log is verified and counted before and after:
   records a sync are the records written between, divided by the commits, each of which is one sync.
 - **latency**: one writer submits one record after the other; from the call to the event at a subscriber on another connection.
@@ -88,8 +89,8 @@ empty calls; there is no other warm-up. Concurrent writers share {connections} c
   record; checking is reading the file, the signature and both ways, with the key and nothing else.
 - **disk**: blocks that the files take after an orderly stop, divided by the records.
 - **backup**: `satgas backup` into a folder on the same disk, as a process beside the server: the whole log, as the command measures it. Then
-  64 writers submit 5,000 records a second together, alone, and while whole backups are taken one after the other into new folders. `satgas
-  restore` of all into a new folder, with checking signature, hashes and chain, and reading back what was written.
+  64 writers submit 5,000 records a second together, alone, and while whole backups are taken one after the other into new folders; latencies are
+  from when a record was due. `satgas restore` of all into a new folder, with checking signature, hashes and chain, and reading back what was written.
 - **restart**: from the start of the process to its ready line, after an orderly stop, with checkpoints and without.
 - **catch-up**: one subscriber from the beginning to the notice that it caught up, with events left as bytes as a client does that stores or
   forwards them, and decoded by the generated client.

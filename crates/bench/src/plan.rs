@@ -120,6 +120,8 @@ pub(crate) struct Scale {
     pub(crate) sync_time: Duration,
     /// Records for the fold.
     pub(crate) fold_records: usize,
+    /// Visits whose views are held in memory to weigh them: so many that what a process takes anyway is nothing beside.
+    pub(crate) held_records: usize,
     /// Records of the trees that are proven of.
     pub(crate) proven_records: [u64; 2],
     /// Records from a writer to a subscriber.
@@ -140,6 +142,7 @@ impl Scale {
     const FULL: Self = Self {
         sync_time: Duration::from_secs(2),
         fold_records: 500_000,
+        held_records: 4_000_000,
         proven_records: [1_000_000, 10_000_000],
         latency_records: 5_000,
         log_records: 1_000_000,
@@ -151,6 +154,7 @@ impl Scale {
     const QUICK: Self = Self {
         sync_time: Duration::from_millis(200),
         fold_records: 5_000,
+        held_records: 20_000,
         proven_records: [10_000, 100_000],
         latency_records: 100,
         log_records: 20_000,

@@ -2,11 +2,14 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{Error, Visitor},
+};
 use uuid::Uuid;
 
 /// Id of a submission or case command: a UUID version 7 made by the client. A case bears the id of the submission that reported it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SubmissionId {
     // Two halves: as one number of 128 bits it would make whatever holds it eight bytes longer.
     high: u64,
@@ -30,6 +33,33 @@ impl SubmissionId {
     #[must_use]
     pub fn bits(self) -> u128 {
         u128::from(self.high) << 64 | u128::from(self.low)
+    }
+}
+
+/// As bytes: every bit may be set, and a number would be written as one that is mostly small.
+impl Serialize for SubmissionId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.bits().to_be_bytes())
+    }
+}
+
+impl<'de> Deserialize<'de> for SubmissionId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bytes;
+        impl Visitor<'_> for Bytes {
+            type Value = SubmissionId;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("16 bytes")
+            }
+
+            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<SubmissionId, E> {
+                let bytes = bytes.try_into().map_err(|_| E::invalid_length(bytes.len(), &self))?;
+                let (high, low) = Uuid::from_bytes(bytes).as_u64_pair();
+                Ok(SubmissionId { high, low })
+            }
+        }
+        deserializer.deserialize_bytes(Bytes)
     }
 }
 

@@ -28,7 +28,7 @@ use std::{
 };
 
 use satgas_domain::parts::{PartId, Parted};
-use satgas_journal::{Hash, Head, Journal};
+use satgas_journal::{Hash, Head};
 use serde::Serialize;
 
 const MAGIC: [u8; 4] = *b"SGCP";
@@ -150,9 +150,10 @@ impl Checkpoints {
         self.folder.join(format!("{}-{of}-{number:010}.part", self.name))
     }
 
-    /// The newest checkpoint that is whole, of this version of the fold, and of this log.
-    pub(crate) fn newest<S: Parted>(&mut self, journal: &dyn Journal) -> Option<(Head, S)> {
-        self.list().unwrap_or_default().iter().find_map(|(_, path)| match self.read(path, journal) {
+    /// The newest checkpoint that is whole, of this version of the fold, and of this log: `is_of_log` tells of a head whether it is. That is
+    /// asked last, so the log may be opened meanwhile.
+    pub(crate) fn newest<S: Parted>(&mut self, is_of_log: impl Fn(Head) -> bool) -> Option<(Head, S)> {
+        self.list().unwrap_or_default().iter().find_map(|(_, path)| match self.read(path, &is_of_log) {
             Ok((head, state, parts)) => {
                 self.parts = parts;
                 Some((head, state))
@@ -167,7 +168,7 @@ impl Checkpoints {
     fn read<S: Parted>(
         &self,
         path: &Path,
-        journal: &dyn Journal,
+        is_of_log: impl Fn(Head) -> bool,
     ) -> Result<(Head, S, BTreeMap<PartId, Hash>), &'static str> {
         let bytes = fs::read(path).map_err(|_| "it cannot be read")?;
         let state_end = bytes.len().checked_sub(HASH).filter(|end| *end >= HEADER).ok_or("it is cut short")?;
@@ -182,14 +183,11 @@ impl Checkpoints {
         }
         let position = u64::from_le_bytes(field(8, 16).try_into().map_err(|_| "it is cut short")?);
         let hash: [u8; 32] = field(16, 48).try_into().map_err(|_| "it is cut short")?;
-        match journal.frame_hash(position) {
-            Ok(Some(known)) if known == hash => {}
-            _ => return Err("it is of another log"),
-        }
         let undecodable = |_| "its state cannot be decoded";
         let (parts, state) = postcard::take_from_bytes(state).map_err(undecodable)?;
         let state = self.with_parts(&parts, || postcard::from_bytes(state).map_err(undecodable))?;
-        Ok((Head { position, hash }, state, parts))
+        let head = Head { position, hash };
+        if is_of_log(head) { Ok((head, state, parts)) } else { Err("it is of another log") }
     }
 
     /// Reads parts beside each other, and meanwhile the state that they belong to.

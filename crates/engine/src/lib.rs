@@ -152,7 +152,16 @@ pub struct Folded {
 impl Engine {
     /// Opens an engine over a journal: restores checkpoints, folds what came after them, and starts the writer. Blocks.
     pub fn open(journal: Arc<dyn Journal>, clock: Arc<dyn Clock>, options: &Options) -> Result<Self, OpenError> {
-        open::open(journal, clock, options)
+        open::open(|| Ok(journal), clock, options)
+    }
+
+    /// The same with a journal that is still to be opened, which takes as long as reading the checkpoints: they are read meanwhile. Blocks.
+    pub fn open_beside<E: From<OpenError> + Send>(
+        open_journal: impl FnOnce() -> Result<Arc<dyn Journal>, E> + Send,
+        clock: Arc<dyn Clock>,
+        options: &Options,
+    ) -> Result<Self, E> {
+        open::open(open_journal, clock, options)
     }
 
     /// The last durable record. It moves before any reader can see what was appended, so whatever a client has seen lies within it.

@@ -1,6 +1,6 @@
 //! Opening: restore the newest checkpoints that fit the log, fold what came after them, start the threads that work on.
 
-use std::sync::{Arc, mpsc::sync_channel};
+use std::sync::{Arc, OnceLock, mpsc::sync_channel};
 
 use parking_lot::{Mutex, RwLock};
 use prost::Message as _;
@@ -9,7 +9,7 @@ use satgas_domain::{
     time::{Calendar, Instant},
     views::{self, Views},
 };
-use satgas_journal::{Chunk, Journal, Records};
+use satgas_journal::{Chunk, Head, Journal, Records};
 use satgas_proof::{Tree, merkle};
 use satgas_proto::v1::{self, event::Body};
 use tokio::sync::{Semaphore, watch};
@@ -39,8 +39,12 @@ pub(crate) struct Workers {
     pub(crate) told: Told,
 }
 
-pub(crate) fn open(journal: Arc<dyn Journal>, clock: Arc<dyn Clock>, options: &Options) -> Result<Engine, OpenError> {
-    let (engine, Workers { writer, queue, fold, told }) = prepare(journal, clock, options)?;
+pub(crate) fn open<E: From<OpenError> + Send>(
+    open_journal: impl FnOnce() -> Result<Arc<dyn Journal>, E> + Send,
+    clock: Arc<dyn Clock>,
+    options: &Options,
+) -> Result<Engine, E> {
+    let (engine, Workers { writer, queue, fold, told }) = prepare(open_journal, clock, options)?;
     let spawn = |name: &str| std::thread::Builder::new().name(format!("satgas-{name}"));
     let folding = spawn("fold").spawn(move || fold.run(&told)).map_err(OpenError::Thread)?;
     let writing = spawn("writer").spawn(move || writer.run(queue)).map_err(OpenError::Thread)?;
@@ -50,15 +54,11 @@ pub(crate) fn open(journal: Arc<dyn Journal>, clock: Arc<dyn Clock>, options: &O
 }
 
 /// An engine for which nobody works yet, and its workers.
-pub(crate) fn prepare(
-    journal: Arc<dyn Journal>,
+pub(crate) fn prepare<E: From<OpenError> + Send>(
+    open_journal: impl FnOnce() -> Result<Arc<dyn Journal>, E> + Send,
     clock: Arc<dyn Clock>,
     options: &Options,
-) -> Result<(Engine, Workers), OpenError> {
-    if journal.head().position == 0 {
-        begin_log(journal.as_ref(), clock.as_ref(), options)?;
-    }
-    let opened = log_opened(journal.as_ref())?;
+) -> Result<(Engine, Workers), E> {
     let mut checkpoints = match &options.checkpoints {
         Some(folder) => {
             let of = |name, version| Checkpoints::new(folder, name, version).map_err(OpenError::Checkpoints);
@@ -67,9 +67,56 @@ pub(crate) fn prepare(
         }
         None => None,
     };
-    let kept = restore(journal.as_ref(), checkpoints.as_mut(), &opened.time_zone)?;
+    let (journal, restored) = beside(open_journal, |is_of_log| restore(is_of_log, checkpoints.as_mut()))?;
+    Ok(on_journal(journal, clock, options, checkpoints, restored)?)
+}
+
+/// Opens the journal, and meanwhile restores what asks of heads whether they are its.
+fn beside<E: Send, R: Send>(
+    open_journal: impl FnOnce() -> Result<Arc<dyn Journal>, E> + Send,
+    restore: impl FnOnce(&(dyn Fn(Head) -> bool + Sync)) -> R,
+) -> Result<(Arc<dyn Journal>, R), E> {
+    type Awaited = OnceLock<Option<Arc<dyn Journal>>>;
+    /// Whoever waits for a journal is told that there is none, whatever keeps it from opening.
+    struct Announced<'a>(&'a Awaited);
+    impl Drop for Announced<'_> {
+        fn drop(&mut self) {
+            self.0.get_or_init(|| None);
+        }
+    }
+    let announced = Awaited::new();
+    let is_of_log = |head: Head| {
+        let journal = announced.wait().as_ref();
+        journal
+            .is_some_and(|journal| matches!(journal.frame_hash(head.position), Ok(Some(known)) if known == head.hash))
+    };
+    std::thread::scope(|scope| {
+        let opening = scope.spawn(|| {
+            let _told = Announced(&announced);
+            let journal = open_journal()?;
+            announced.get_or_init(|| Some(Arc::clone(&journal)));
+            Ok(journal)
+        });
+        let restored = restore(&is_of_log);
+        let journal = opening.join().unwrap_or_else(|panicked| std::panic::resume_unwind(panicked))?;
+        Ok((journal, restored))
+    })
+}
+
+fn on_journal(
+    journal: Arc<dyn Journal>,
+    clock: Arc<dyn Clock>,
+    options: &Options,
+    checkpoints: Option<Kept>,
+    restored: Restored,
+) -> Result<(Engine, Workers), OpenError> {
+    if journal.head().position == 0 {
+        begin_log(journal.as_ref(), clock.as_ref(), options)?;
+    }
+    let opened = log_opened(journal.as_ref())?;
+    let folds = restored.complete(&opened.time_zone)?;
     let calendar = Calendar::new(&opened.time_zone)?;
-    let folded = replay(journal.as_ref(), &calendar, kept)?;
+    let folded = replay(journal.as_ref(), &calendar, folds)?;
     let vault = options.vault.clone().map(Vault::open).transpose()?.map(Arc::new);
     let sealed = (opened.log_id, vault);
     Ok(assemble(journal, clock, options, checkpoints, calendar, sealed, folded))
@@ -113,29 +160,41 @@ struct Folds {
     tree: Tree,
 }
 
-/// What the newest checkpoints that fit the log hold. The views' takes longest: the others are read beside it.
-fn restore(journal: &dyn Journal, kept: Option<&mut Kept>, time_zone: &str) -> Result<Folds, OpenError> {
-    let Some(Kept { views, writer, tree, .. }) = kept else {
-        let (views, decided) = (Views::new(time_zone)?, Decided::default());
-        return Ok(Folds { views_at: 0, views, decided_at: 0, decided, tree: Tree::default() });
-    };
-    std::thread::scope(|scope| {
-        let others = scope.spawn(|| {
-            let writer = writer.newest::<Decided>(journal);
-            let tree = tree.newest::<proofs::Kept>(journal);
-            let tree = tree.and_then(|(head, tree)| proofs::restored(tree, head.position));
-            (
-                writer.map_or((0, Decided::default()), |(head, decided)| (head.position, decided.restored())),
-                tree.unwrap_or_default(),
-            )
-        });
-        let (views_at, views) = match views.newest::<Views>(journal) {
-            Some((head, views)) => (head.position, views.restored()?),
+/// What the newest checkpoints of the log hold.
+#[derive(Default)]
+struct Restored {
+    views: Option<(u64, Result<Views, jiff::Error>)>,
+    decided: Option<(u64, Decided)>,
+    tree: Option<Tree>,
+}
+
+impl Restored {
+    /// Begins anew with what there is no checkpoint of.
+    fn complete(self, time_zone: &str) -> Result<Folds, OpenError> {
+        let (views_at, views) = match self.views {
+            Some((at, views)) => (at, views?),
             None => (0, Views::new(time_zone)?),
         };
-        let others = others.join().unwrap_or_else(|panicked| std::panic::resume_unwind(panicked));
-        let ((decided_at, decided), tree) = others;
-        Ok(Folds { views_at, views, decided_at, decided, tree })
+        let (decided_at, decided) = self.decided.unwrap_or_default();
+        Ok(Folds { views_at, views, decided_at, decided, tree: self.tree.unwrap_or_default() })
+    }
+}
+
+/// Reads the newest checkpoints. The views' takes longest: the others are read beside it.
+fn restore(is_of_log: &(dyn Fn(Head) -> bool + Sync), kept: Option<&mut Kept>) -> Restored {
+    let Some(Kept { views, writer, tree, .. }) = kept else { return Restored::default() };
+    std::thread::scope(|scope| {
+        let others = scope.spawn(|| {
+            let writer = writer.newest::<Decided>(is_of_log);
+            let tree = tree.newest::<proofs::Kept>(is_of_log);
+            (
+                writer.map(|(head, decided)| (head.position, decided.restored())),
+                tree.and_then(|(head, tree)| proofs::restored(tree, head.position)),
+            )
+        });
+        let views = views.newest::<Views>(is_of_log).map(|(head, views)| (head.position, views.restored()));
+        let (decided, tree) = others.join().unwrap_or_else(|panicked| std::panic::resume_unwind(panicked));
+        Restored { views, decided, tree }
     })
 }
 

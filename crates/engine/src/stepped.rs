@@ -22,7 +22,7 @@ pub struct Stepped {
 impl Stepped {
     /// Opens an engine over a journal as [`Engine::open`] does, and starts nothing.
     pub fn open(journal: Arc<dyn Journal>, clock: Arc<dyn Clock>, options: &Options) -> Result<Self, OpenError> {
-        let (engine, workers) = open::prepare(journal, clock, options)?;
+        let (engine, workers) = open::prepare(|| Ok::<_, OpenError>(journal), clock, options)?;
         engine.finish_erasures();
         Ok(Self { engine, workers })
     }

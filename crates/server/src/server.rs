@@ -13,7 +13,7 @@ use std::{
 use prost::Message as _;
 use satgas_domain::time::Calendar;
 use satgas_engine::{Clock, Engine, Histogram, Options, Writable};
-use satgas_journal::{Fault, Verified, disk};
+use satgas_journal::{Fault, Journal, Verified, disk};
 use satgas_proto::{
     DESCRIPTORS, encoded,
     v1::{
@@ -427,13 +427,10 @@ async fn log_opened(engine: &Engine) -> Result<v1::LogOpened, StartError> {
 fn open(config: &Config, clock: Arc<dyn Clock>, address: SocketAddr) -> Result<Opened, StartError> {
     let mut folder = Folder::take(&config.data)?;
     folder.close()?;
-    let journal = open_journal(
-        &folder,
-        disk::Options {
-            cache_bytes_max: config.cache_mib * MIB as u64,
-            free_bytes_min: config.disk_free_min_mib * MIB as u64,
-        },
-    )?;
+    let disk = disk::Options {
+        cache_bytes_max: config.cache_mib * MIB as u64,
+        free_bytes_min: config.disk_free_min_mib * MIB as u64,
+    };
     let options = Options {
         checkpoints: Some(folder.checkpoints()),
         time_zone: config.time_zone.clone(),
@@ -445,8 +442,14 @@ fn open(config: &Config, clock: Arc<dyn Clock>, address: SocketAddr) -> Result<O
     };
     let keys = Keys::open(folder.keys())?;
     let access = Arc::new(AccessLog::open(&folder.access(), keys.id(), Arc::clone(&clock))?);
-    let syncs = journal.syncs();
-    let engine = Engine::open(Arc::new(journal), clock, &options)?;
+    let mut syncs = None;
+    let open_journal = || {
+        let journal = open_journal(&folder, disk)?;
+        syncs = Some(journal.syncs());
+        Ok::<Arc<dyn Journal>, StartError>(Arc::new(journal))
+    };
+    let engine = Engine::open_beside(open_journal, clock, &options)?;
+    let syncs = syncs.expect("an engine that opened has a journal that opened");
     folder
         .sign(&format!("serving on {address}"))
         .map_err(|error| FolderError::Io { folder: config.data.clone(), error })?;
