@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Bytes that wait to be synced, at most. Whoever writes to the same disk waits behind them: the server does, when it is its own.
-const UNSYNCED_MAX: usize = 1024 * 1024;
+const UNSYNCED_MAX: usize = 128 * 1024;
 
 /// Why a run did not come to its end. The backup is as it was before.
 #[derive(Debug, thiserror::Error)]

@@ -6,14 +6,17 @@
 //!
 //! An id that is in the log stays for ever, so what was taken at so many positions is a part that is written down once.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use hashbrown::HashTable;
 use satgas_domain::{
     id::SubmissionId,
     parts::{PartId, Parted},
 };
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{Error, Visitor},
+};
 
 /// Hash of an encoded submission or command: the first 64 bits of its BLAKE3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,14 +33,15 @@ impl ContentHash {
 const MARK: usize = 7;
 /// Bytes of a position: a million records a second for twelve days would not fill them.
 const POSITION: usize = 5;
+const ENTRY: usize = MARK + POSITION;
 
 /// A mark and a position, little-endian.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Entry([u8; MARK + POSITION]);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Entry([u8; ENTRY]);
 
 impl Entry {
     fn new(mark: u64, position: u64) -> Self {
-        let mut bytes = [0; MARK + POSITION];
+        let mut bytes = [0; ENTRY];
         bytes[..MARK].copy_from_slice(&mark.to_le_bytes()[..MARK]);
         bytes[MARK..].copy_from_slice(&position.to_le_bytes()[..POSITION]);
         Self(bytes)
@@ -75,8 +79,49 @@ fn shard(mark: u64) -> usize {
     usize::try_from(mark >> 32 & 0xFF).expect("eight bits")
 }
 
-/// Ids that were taken at [`PART_POSITIONS`] positions, shard by shard.
-pub(crate) type Part = Vec<Entry>;
+/// Ids that were taken at [`PART_POSITIONS`] positions, shard by shard; written as one string of bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Part(Vec<[u8; ENTRY]>);
+
+impl Part {
+    fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
+        self.0.iter().copied().map(Entry)
+    }
+
+    fn of_shard(&self, number: usize) -> &[[u8; ENTRY]] {
+        let shard = |bytes: &[u8; ENTRY]| shard(Entry(*bytes).mark());
+        let from = self.0.partition_point(|entry| shard(entry) < number);
+        let until = self.0.partition_point(|entry| shard(entry) <= number);
+        &self.0[from..until]
+    }
+}
+
+impl Serialize for Part {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self.0.as_flattened())
+    }
+}
+
+impl<'de> Deserialize<'de> for Part {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bytes;
+        impl Visitor<'_> for Bytes {
+            type Value = Part;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{ENTRY} bytes an id")
+            }
+
+            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Part, E> {
+                match bytes.as_chunks() {
+                    (entries, []) => Ok(Part(entries.to_vec())),
+                    _ => Err(E::invalid_length(bytes.len(), &self)),
+                }
+            }
+        }
+        deserializer.deserialize_bytes(Bytes)
+    }
+}
 
 /// The ids.
 #[derive(Debug, Serialize, Deserialize)]
@@ -89,7 +134,7 @@ pub(crate) struct Ids {
     #[serde(skip)]
     put: BTreeMap<u32, Part>,
     /// What was taken at later positions, ascending.
-    later: Vec<Entry>,
+    later: Part,
 }
 
 fn shards() -> Vec<HashTable<Entry>> {
@@ -98,7 +143,7 @@ fn shards() -> Vec<HashTable<Entry>> {
 
 impl Default for Ids {
     fn default() -> Self {
-        Self { shards: shards(), parts: 0, put: BTreeMap::new(), later: Vec::new() }
+        Self { shards: shards(), parts: 0, put: BTreeMap::new(), later: Part::default() }
     }
 }
 
@@ -108,11 +153,11 @@ impl Ids {
         let mut taken = Vec::new();
         while u64::from(self.parts + 1) * PART_POSITIONS <= head {
             let last = u64::from(self.parts + 1) * PART_POSITIONS;
-            let whole = self.later.partition_point(|entry| entry.position() <= last);
-            let mut part: Part = self.later.drain(..whole).collect();
+            let whole = self.later.0.partition_point(|entry| Entry(*entry).position() <= last);
+            let mut part: Vec<_> = self.later.0.drain(..whole).collect();
             // Read in this order, each shard is filled at once.
-            part.sort_by_key(|entry| shard(entry.mark()));
-            taken.push((PartId { of: 0, number: self.parts }, part));
+            part.sort_by_key(|entry| shard(Entry(*entry).mark()));
+            taken.push((PartId { of: 0, number: self.parts }, Part(part)));
             self.parts += 1;
         }
         taken
@@ -123,21 +168,15 @@ impl Ids {
     pub(crate) fn restored(mut self) -> Self {
         let parts = std::mem::take(&mut self.put);
         for (number, shard_of_it) in self.shards.iter_mut().enumerate() {
-            let own = parts.values().map(|part| {
-                let from = part.partition_point(|entry| shard(entry.mark()) < number);
-                let until = part.partition_point(|entry| shard(entry.mark()) <= number);
-                &part[from..until]
-            });
+            let own = parts.values().map(|part| part.of_shard(number));
             shard_of_it.reserve(own.clone().map(<[_]>::len).sum(), |entry| spread(entry.mark()));
-            for entry in own.flatten() {
-                shard_of_it.insert_unique(spread(entry.mark()), *entry, |entry| spread(entry.mark()));
+            for entry in own.flatten().copied().map(Entry) {
+                shard_of_it.insert_unique(spread(entry.mark()), entry, |entry| spread(entry.mark()));
             }
         }
-        for entry in std::mem::take(&mut self.later) {
-            self.enter(entry);
-            self.later.push(entry);
-        }
-        self
+        let later = std::mem::take(&mut self.later);
+        later.entries().for_each(|entry| self.enter(entry));
+        Self { later, ..self }
     }
 
     /// Positions at which an id was taken, ascending: none of one that is new, and seldom one of another id.
@@ -152,7 +191,7 @@ impl Ids {
     pub(crate) fn insert(&mut self, id: SubmissionId, position: u64) {
         let entry = Entry::new(mark(id), position);
         self.enter(entry);
-        self.later.push(entry);
+        self.later.0.push(entry.0);
     }
 
     fn enter(&mut self, entry: Entry) {
@@ -167,8 +206,8 @@ impl Ids {
         if let Ok(entry) = self.shards[shard(mark)].find_entry(spread(mark), |entry| *entry == taken) {
             entry.remove();
         }
-        if let Some(at) = self.later.iter().rposition(|entry| *entry == taken) {
-            self.later.remove(at);
+        if let Some(at) = self.later.0.iter().rposition(|entry| *entry == taken.0) {
+            self.later.0.remove(at);
         }
     }
 }
@@ -178,8 +217,8 @@ impl Parted for Ids {
 
     fn put(&mut self, PartId { of, number }: PartId, part: Part) -> bool {
         let (first, last) = (u64::from(number) * PART_POSITIONS, u64::from(number + 1) * PART_POSITIONS);
-        let mut entries = part.iter().map(|entry| entry.position());
-        let fits = of == 0 && number < self.parts && entries.all(|position| position > first && position <= last);
+        let is_within = |entry: Entry| entry.position() > first && entry.position() <= last;
+        let fits = of == 0 && number < self.parts && part.entries().all(is_within);
         fits && self.put.insert(number, part).is_none()
     }
 
@@ -225,7 +264,7 @@ mod tests {
         ids.remove(id(5), 3 * PART_POSITIONS + 8);
         let parts = ids.take_parts(3 * PART_POSITIONS + 7);
         assert_eq!(
-            parts.iter().map(|(id, part)| (id.number, part.len())).collect::<Vec<_>>(),
+            parts.iter().map(|(id, part)| (id.number, part.0.len())).collect::<Vec<_>>(),
             [(0, 2), (1, 1), (2, 0)]
         );
         assert_eq!(ids.take_parts(3 * PART_POSITIONS + 7), [], "they are handed out once");
@@ -234,7 +273,7 @@ mod tests {
             assert!(!again.is_complete());
             assert!(!again.put(PartId { number: 3, ..id }, part.clone()), "one that there is none of");
             assert!(
-                part.is_empty() || !again.put(PartId { number: (id.number + 1) % 3, ..id }, part.clone()),
+                part.0.is_empty() || !again.put(PartId { number: (id.number + 1) % 3, ..id }, part.clone()),
                 "another's place"
             );
             assert!(again.put(id, part));

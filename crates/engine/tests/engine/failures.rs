@@ -1,9 +1,9 @@
 //! Appends that fail: nothing is acknowledged that is not there, nothing stays behind of what is not.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fs, sync::Arc};
 
 use satgas_domain::case::Refusal;
-use satgas_engine::{CaseError, Engine, Options, WriteError};
+use satgas_engine::{CaseError, Engine, OpenError, Options, WriteError};
 use satgas_journal::{
     Journal, MemoryJournal,
     faulty::{FaultyJournal, Plan},
@@ -304,4 +304,22 @@ async fn the_same_holds_on_disk() {
         let path = folder.path().join("journal");
         what_was_acknowledged_is_there(|| sled(&path), plan, is_written).await;
     }
+}
+
+#[test]
+fn a_journal_that_cannot_be_opened_is_told_at_once_whatever_lies_in_the_checkpoints() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options { checkpoints: Some(folder.path().to_owned()), ..Options::default() };
+    let journal: Arc<dyn Journal> = Arc::new(MemoryJournal::new());
+    open(Arc::clone(&journal), &options).shutdown();
+    assert!(fs::read_dir(folder.path()).unwrap().count() > 0, "there are checkpoints that wait for their journal");
+    let refused =
+        Engine::open_beside(|| Err(OpenError::Checkpoints(std::io::Error::other("no such journal"))), noon(), &options);
+    assert!(refused.err().expect("there is no journal").to_string().contains("no such journal"));
+    let panicked = std::panic::catch_unwind(|| {
+        let open = || -> Result<Arc<dyn Journal>, OpenError> { panic!("no journal either") };
+        Engine::open_beside(open, noon(), &options).map(|_| ())
+    });
+    assert!(panicked.is_err(), "nobody waits for a journal that never comes");
+    open(journal, &options).shutdown();
 }
