@@ -1,8 +1,11 @@
 //! The fold by itself: events into the views, without a journal or a network around them.
 
-use std::time::{Duration, Instant};
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use prost::Message as _;
 use satgas_domain::{event, views::Views};
 use satgas_proto::v1::{Event, LogOpened, event::Body, submission::Reporter};
@@ -40,14 +43,21 @@ pub(crate) fn measure(city: &mut City, count: usize) -> Result<Folded> {
         views.apply(&Event::decode(bytes.as_slice())?);
     }
     let decode_and_apply = started.elapsed();
-    anyhow::ensure!(views.record_count() == count, "a visit did not count");
+    ensure!(views.record_count() == count, "a visit did not count");
     Ok(Folded { visits: count, apply, decode_and_apply })
 }
 
 /// Visits that are made at a time, so that making them takes no memory that grows.
 const MADE_AT_ONCE: usize = 10_000;
 
-/// Bytes of this process that the views of `count` visits take, each: what a server needs for its views alone.
+/// Bytes that the views of `count` visits take, each: what a server needs for its views alone. Told by another process like this one.
+pub(crate) fn weigh(count: usize) -> Result<f64> {
+    let told = Command::new(std::env::current_exe()?).arg("--weigh-views").arg(count.to_string()).output()?;
+    ensure!(told.status.success(), "the views were not weighed: {}", String::from_utf8_lossy(&told.stderr));
+    Ok(String::from_utf8(told.stdout)?.trim().parse()?)
+}
+
+/// Bytes by which this process grows with the views of `count` visits, each.
 pub(crate) fn memory(city: &mut City, count: usize) -> Result<f64> {
     let (registry, warming) = log(city, MADE_AT_ONCE);
     let mut views = begun(&registry)?;

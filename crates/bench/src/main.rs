@@ -27,6 +27,7 @@ use anyhow::{Context as _, Result, ensure};
 use clap::Parser as _;
 
 use crate::{
+    city::City,
     figures::{Figures, Scenario},
     nation::Growth,
     page::Circumstances,
@@ -51,6 +52,10 @@ fn main() -> ExitCode {
 }
 
 fn run(plan: &Plan) -> Result<()> {
+    if let Some(visits) = plan.weigh_views {
+        println!("{}", fold::memory(&mut City::new(), visits)?);
+        return Ok(());
+    }
     ensure!(
         plan.rounds > 0 || (plan.peers && !plan.records.is_empty()),
         "no rounds are for --peers --records only: say how many"

@@ -77,8 +77,8 @@ empty calls; there is no other warm-up. Concurrent writers share {connections} c
   many callers at once: what client, transport and server reach when there is nothing to do.
 - **access**: calls of the health service, which needs no token, and `WhoAmI`, the smallest call that does, by so many callers: the difference is
   what the door and the policy cost. With 64 callers all cores are busy, and a call's share of them is its processor time, the client's included.
-- **fold**: visits folded into the views in process, on one thread: decoded before, and decoded from their stored bytes. Then four million more, and
-  the memory by which the process grew with them; it has the server's allocator.
+- **fold**: visits folded into the views in process, on one thread: decoded before, and decoded from their stored bytes. In
+  a process by itself, with the server's allocator, the memory by which it grows with four million visits.
 - **append**: so many writers, each of which submits one record a call and waits for its receipt. The log is verified and counted before and after:
   records a sync are the records written between, divided by the commits, each of which is one sync.
 - **latency**: one writer submits one record after the other; from the call to the event at a subscriber on another connection.

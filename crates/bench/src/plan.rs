@@ -62,6 +62,9 @@ pub(crate) struct Plan {
     /// Leave a country's log where it is and say where, to look into what its server does
     #[arg(long)]
     pub(crate) keep: bool,
+    /// Fold so many visits and print the bytes that they take: a process by itself has no memory left of anything else
+    #[arg(long, value_name = "N", hide = true)]
+    pub(crate) weigh_views: Option<usize>,
     /// The page that a whole run writes
     #[arg(long, value_name = "FILE", default_value = "docs/benchmarks.md")]
     pub(crate) page: PathBuf,

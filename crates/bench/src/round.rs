@@ -185,12 +185,12 @@ impl Round<'_> {
     }
 
     fn fold(&mut self) -> Result<()> {
+        let bytes = fold::weigh(self.scale.held_records)?;
         let folded = fold::measure(&mut self.city, self.scale.fold_records)?;
         let rate = |took: Duration| folded.visits as f64 / took.as_secs_f64();
         let goal = Some(Goal::AtLeast(1_000_000.0));
         self.add(Scenario::Fold, "records folded", Unit::PerSecond, goal, rate(folded.apply));
         self.add(Scenario::Fold, "records decoded and folded", Unit::PerSecond, None, rate(folded.decode_and_apply));
-        let bytes = fold::memory(&mut self.city, self.scale.held_records)?;
         self.add(Scenario::Fold, "memory of the views, a record", Unit::Bytes, None, bytes);
         Ok(())
     }

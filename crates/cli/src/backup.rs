@@ -25,7 +25,7 @@ use crate::{
 /// How far a run stands back behind other processes.
 const NICE: i32 = 10;
 /// How long a run rests, as a multiple of how long it wrote: on the server's own disk, every write holds up those of the server.
-const REST: u32 = 4;
+const REST: u32 = 6;
 
 /// Where to, and how fast.
 #[derive(Debug, clap::Args)]
@@ -36,7 +36,7 @@ pub(crate) struct Args {
     /// Take it from this data folder, which no server has at the time, instead of from a running server
     #[arg(long, value_name = "DIR", conflicts_with = "mib_per_second")]
     data: Option<PathBuf>,
-    /// Take at most so many MiB a second [default: rest four times as long as each write takes]
+    /// Take at most so many MiB a second [default: rest six times as long as each write takes]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     mib_per_second: Option<u32>,
     /// How the result is printed

@@ -66,14 +66,27 @@ pub(super) struct Ledger {
     pub(super) signals: List,
 }
 
-/// Follow-ups by due day, of a day in the order in which they were agreed: day, record and number.
+/// Days that are kept together.
+const SPAN: i32 = 32;
+
+/// A follow-up that falls due: on which day, of which record, and its number there.
+type Due = (Day, u32, u32);
+
+/// Follow-ups by due day, of a day in the order in which they were agreed: day, record and number. In spans of days, so that one that falls
+/// due before others moves no more than those of its span; by the number of the span.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct DueDays(Vec<(Day, u32, u32)>);
+pub(super) struct DueDays(Vec<(i32, Vec<Due>)>);
 
 impl DueDays {
     fn add(&mut self, due: Day, record: u32, number: u32) {
-        let at = self.0.partition_point(|(day, ..)| *day <= due);
-        self.0.insert(at, (due, record, number));
+        let span = due.0.div_euclid(SPAN);
+        let at = self.0.binary_search_by_key(&span, |(span, _)| *span).unwrap_or_else(|at| {
+            self.0.insert(at, (span, Vec::new()));
+            at
+        });
+        let within = &mut self.0[at].1;
+        let behind = within.partition_point(|(day, ..)| *day <= due);
+        within.insert(behind, (due, record, number));
     }
 
     fn add_once(&mut self, due: Day, record: u32, number: u32) {
@@ -83,9 +96,12 @@ impl DueDays {
     }
 
     /// Those of some days, the last not included.
-    pub(super) fn range(&self, days: Range<Day>) -> impl Iterator<Item = (Day, u32, u32)> + '_ {
-        let from = self.0.partition_point(|(day, ..)| *day < days.start);
-        self.0[from..].iter().copied().take_while(move |(day, ..)| *day < days.end)
+    pub(super) fn range(&self, days: Range<Day>) -> impl Iterator<Item = Due> + '_ {
+        let first = self.0.partition_point(|(span, _)| *span < days.start.0.div_euclid(SPAN));
+        let from_start =
+            move |(_, within): &'_ (i32, Vec<(Day, u32, u32)>)| within.partition_point(|(day, ..)| *day < days.start);
+        let later = self.0[first..].iter().flat_map(move |span| &span.1[from_start(span)..]);
+        later.copied().take_while(move |(day, ..)| *day < days.end)
     }
 }
 
@@ -197,5 +213,28 @@ impl Views {
                 self.touch_scope(self.records.get(visit).scope);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn follow_ups_come_by_day_and_of_a_day_in_the_order_in_which_they_were_agreed() {
+        let mut due = DueDays::default();
+        for (record, day) in (0..).zip([70, 3, 64, 3, -1, 31, 32, 64]) {
+            due.add(Day(day), record, 1);
+        }
+        due.add_once(Day(64), 2, 1);
+        due.add_once(Day(64), 2, 2);
+        let between =
+            |from, to| due.range(Day(from)..Day(to)).map(|(day, record, _)| (day.0, record)).collect::<Vec<_>>();
+        assert_eq!(
+            between(i32::MIN, i32::MAX),
+            [(-1, 4), (3, 1), (3, 3), (31, 5), (32, 6), (64, 2), (64, 7), (64, 2), (70, 0)]
+        );
+        assert_eq!(between(3, 32), [(3, 1), (3, 3), (31, 5)]);
+        assert_eq!((between(4, 31), between(33, 64), between(40, 30)), (vec![], vec![], vec![]));
     }
 }
