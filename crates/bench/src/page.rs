@@ -90,7 +90,7 @@ empty calls; there is no other warm-up. Concurrent writers share {connections} c
 - **disk**: blocks that the files take after an orderly stop, divided by the records.
 - **backup**: `satgas backup` into a folder on the same disk, as a process beside the server: the whole log, as the command measures it. Then
   64 writers submit 5,000 records a second together, alone, and while whole backups are taken one after the other into new folders; latencies are
-  from when a record was due. `satgas restore` of all into a new folder, with checking signature, hashes and chain, and reading back what was written.
+  from when a record was due, which the client's timer keeps to a millisecond. `satgas restore` of all into a new folder, with checking signature, hashes and chain, and reading back what was written.
 - **restart**: from the start of the process to its ready line, after an orderly stop, with checkpoints and without.
 - **catch-up**: one subscriber from the beginning to the notice that it caught up, with events left as bytes as a client does that stores or
   forwards them, and decoded by the generated client.

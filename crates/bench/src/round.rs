@@ -346,15 +346,20 @@ impl Round<'_> {
         place: impl Fn(usize) -> std::path::PathBuf,
     ) -> Result<load::Achieved> {
         let served = self.served()?;
+        let whole = std::cell::Cell::new(0);
         let backups = async {
             for number in 1.. {
                 served.backup(&self.plan.satgas, &place(number)).await?;
                 std::fs::remove_dir_all(place(number))?;
+                whole.set(number);
             }
             Ok::<_, anyhow::Error>(())
         };
         tokio::select! {
-            achieved = writers => achieved,
+            achieved = writers => {
+                anyhow::ensure!(whole.get() > 0, "no backup became whole while the writers were at work");
+                achieved
+            }
             failed = backups => {
                 failed?;
                 anyhow::bail!("backups ended by themselves")

@@ -26,6 +26,8 @@ use crate::{
 const NICE: i32 = 10;
 /// How long a run rests, as a multiple of how long it wrote: on the server's own disk, every write holds up those of the server.
 const REST: u32 = 6;
+/// A run rests no longer than this: one that waits for a slow disk must not look to the server like one that has gone.
+const REST_MAX: Duration = Duration::from_millis(250);
 
 /// Where to, and how fast.
 #[derive(Debug, clap::Args)]
@@ -159,7 +161,7 @@ impl Pace {
     async fn rest(&self, copied: u64, wrote: Duration) {
         let rest = match self.bytes_per_second {
             Some(rate) => Duration::from_secs_f64(copied as f64 / rate).saturating_sub(self.started.elapsed()),
-            None => wrote * REST,
+            None => (wrote * REST).min(REST_MAX),
         };
         tokio::time::sleep(rest).await;
     }

@@ -121,19 +121,19 @@ impl Checkpoints {
         })?;
         // The names of its parts are on the disk with its own.
         File::open(&self.folder)?.sync_all()?;
-        self.let_go_of_older()
+        self.let_go_of_others(head)
     }
 
-    /// Removes checkpoints that newer ones have made needless, and parts that no checkpoint names: an older one has some of the newest's.
-    fn let_go_of_older(&self) -> io::Result<()> {
-        for (_, path) in self.list()?.iter().skip(NEWEST) {
-            fs::remove_file(path)?;
-        }
+    /// Removes what a checkpoint that was just written has made needless: all but the one before it, those of positions that the log has
+    /// not reached, parts that it does not name (an older one of this log has some of the same), and what was left half written.
+    fn let_go_of_others(&self, head: Head) -> io::Result<()> {
+        let (later, reached): (Vec<_>, Vec<_>) =
+            self.list()?.into_iter().partition(|(position, _)| *position > head.position);
+        let older = reached.into_iter().skip(NEWEST);
         let named: HashSet<PathBuf> = self.parts.keys().map(|id| self.part(*id)).collect();
-        for path in self.files("part")?.filter(|path| !named.contains(path)) {
-            fs::remove_file(path)?;
-        }
-        Ok(())
+        let unnamed = self.files("part")?.filter(|path| !named.contains(path));
+        let checkpoints = later.into_iter().chain(older).map(|(_, path)| path);
+        checkpoints.chain(unnamed).chain(self.files("draft")?).try_for_each(fs::remove_file)
     }
 
     /// Files of this fold with an extension.
@@ -150,26 +150,26 @@ impl Checkpoints {
         self.folder.join(format!("{}-{of}-{number:010}.part", self.name))
     }
 
-    /// The newest checkpoint that is whole, of this version of the fold, and of this log: `is_of_log` tells of a head whether it is. That is
-    /// asked last, so the log may be opened meanwhile.
-    pub(crate) fn newest<S: Parted>(&mut self, is_of_log: impl Fn(Head) -> bool) -> Option<(Head, S)> {
-        self.list().unwrap_or_default().iter().find_map(|(_, path)| match self.read(path, &is_of_log) {
-            Ok((head, state, parts)) => {
-                self.parts = parts;
-                Some((head, state))
-            }
-            Err(why) => {
-                tracing::warn!(fold = self.name, why, "a checkpoint is left aside");
-                None
-            }
-        })
+    /// The newest checkpoint that is whole, of this version of the fold, and of this log: `is_of_log` tells of a head whether it is, and
+    /// nothing when there is no log. That is asked last, so the log may be opened meanwhile.
+    pub(crate) fn newest<S: Parted>(&mut self, is_of_log: impl Fn(Head) -> Option<bool>) -> Option<(Head, S)> {
+        for (_, path) in self.list().unwrap_or_default() {
+            let why = match self.read(&path) {
+                Ok((head, state, parts)) => {
+                    if is_of_log(head)? {
+                        self.parts = parts;
+                        return Some((head, state));
+                    }
+                    "it is of another log"
+                }
+                Err(why) => why,
+            };
+            tracing::warn!(fold = self.name, why, "a checkpoint is left aside");
+        }
+        None
     }
 
-    fn read<S: Parted>(
-        &self,
-        path: &Path,
-        is_of_log: impl Fn(Head) -> bool,
-    ) -> Result<(Head, S, BTreeMap<PartId, Hash>), &'static str> {
+    fn read<S: Parted>(&self, path: &Path) -> Result<(Head, S, BTreeMap<PartId, Hash>), &'static str> {
         let bytes = fs::read(path).map_err(|_| "it cannot be read")?;
         let state_end = bytes.len().checked_sub(HASH).filter(|end| *end >= HEADER).ok_or("it is cut short")?;
         let (content, hash) = bytes.split_at(state_end);
@@ -186,8 +186,7 @@ impl Checkpoints {
         let undecodable = |_| "its state cannot be decoded";
         let (parts, state) = postcard::take_from_bytes(state).map_err(undecodable)?;
         let state = self.with_parts(&parts, || postcard::from_bytes(state).map_err(undecodable))?;
-        let head = Head { position, hash };
-        if is_of_log(head) { Ok((head, state, parts)) } else { Err("it is of another log") }
+        Ok((Head { position, hash }, state, parts))
     }
 
     /// Reads parts beside each other, and meanwhile the state that they belong to.
@@ -229,7 +228,8 @@ impl Checkpoints {
 
     /// Positions by their names and paths, newest first.
     fn list(&self) -> io::Result<Vec<(u64, PathBuf)>> {
-        let position = |path: &PathBuf| path.file_stem()?.to_str()?.rsplit('-').next()?.parse().ok();
+        let position =
+            |path: &PathBuf| path.file_stem()?.to_str()?.strip_prefix(self.name)?.strip_prefix('-')?.parse().ok();
         let mut list: Vec<_> = self.files("checkpoint")?.filter_map(|path| Some((position(&path)?, path))).collect();
         list.sort_unstable_by(|a, b| b.cmp(a));
         Ok(list)
@@ -271,13 +271,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_two_newest_are_kept() {
+    fn the_two_newest_are_kept_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let mut checkpoints = Checkpoints::new(folder.path(), "views", 1).unwrap();
+        // Left by a log that is longer, and by a machine that stopped.
+        for left in
+            ["views-00000000000000000900.checkpoint", "views-00000000000000000900.draft", "views-0-0000000001.part"]
+        {
+            fs::write(folder.path().join(left), b"left").unwrap();
+        }
         for position in [100, 200, 300] {
             checkpoints.write(Head { position, hash: [0; 32] }, &position, [] as [(PartId, ()); 0]).unwrap();
         }
         let kept: Vec<u64> = checkpoints.list().unwrap().into_iter().map(|(position, _)| position).collect();
         assert_eq!(kept, [300, 200]);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing else is left");
     }
 }

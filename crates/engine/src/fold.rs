@@ -11,8 +11,8 @@ use tokio::sync::watch;
 
 use crate::{Folded, checkpoint::Checkpoints, ids, proofs};
 
-/// Bytes of commits, as they are stored, that may wait for the fold: the writer waits when there are more. A checkpoint of millions of
-/// records takes the fold a while, and nobody who submits is to feel it.
+/// Bytes of commits, as they are stored, that may wait for the fold: the writer waits when there are more. In memory they are decoded as
+/// well and take some five times as much. A checkpoint of millions of records takes the fold a second, and who submits is not to feel it.
 const WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// What the fold is told.
@@ -27,7 +27,9 @@ impl Message {
     fn bytes(&self) -> usize {
         match self {
             Self::Commit { stored, .. } => stored.body.len(),
-            Self::WriterState { state, .. } => state.len(),
+            Self::WriterState { state, parts, .. } => {
+                state.len() + parts.iter().map(|(_, part)| part.bytes()).sum::<usize>()
+            }
         }
     }
 }
@@ -101,6 +103,11 @@ impl Told {
             self.0.changed.wait(&mut waiting);
         }
         self.take(&mut waiting)
+    }
+
+    /// Whether so much waits that the writer would.
+    pub(crate) fn is_full(&self) -> bool {
+        self.0.waiting.lock().bytes >= WAITING_BYTES_MAX
     }
 
     /// What waits, if anything does.
@@ -181,7 +188,7 @@ impl Fold {
             }
             Message::WriterState { state, parts, head } => {
                 let Some(kept) = &mut self.checkpoints else { return };
-                kept.writer_parts.extend(parts);
+                kept.writer_parts.extend(parts.into_iter().map(|(id, part)| (id, part.sorted())));
                 let written =
                     kept.writer.write_encoded(head, &state, kept.writer_parts.iter().map(|(id, part)| (*id, part)));
                 if written.is_ok() {

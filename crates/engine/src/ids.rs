@@ -79,15 +79,26 @@ fn shard(mark: u64) -> usize {
     usize::try_from(mark >> 32 & 0xFF).expect("eight bits")
 }
 
-/// Ids that were taken at [`PART_POSITIONS`] positions, shard by shard; written as one string of bytes.
+/// Ids that were taken at [`PART_POSITIONS`] positions, written as one string of bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Part(Vec<[u8; ENTRY]>);
 
 impl Part {
+    /// Shard by shard, as it is written: read in this order, each shard is filled at once.
+    pub(crate) fn sorted(mut self) -> Self {
+        self.0.sort_by_key(|entry| shard(Entry(*entry).mark()));
+        self
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.as_flattened().len()
+    }
+
     fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
         self.0.iter().copied().map(Entry)
     }
 
+    /// What a sorted part has of a shard.
     fn of_shard(&self, number: usize) -> &[[u8; ENTRY]] {
         let shard = |bytes: &[u8; ENTRY]| shard(Entry(*bytes).mark());
         let from = self.0.partition_point(|entry| shard(entry) < number);
@@ -148,17 +159,19 @@ impl Default for Ids {
 }
 
 impl Ids {
-    /// Takes out the parts that are whole when the log goes up to a position.
+    /// Takes out the parts that are whole when the log goes up to a position. What is left keeps no room for them.
     pub(crate) fn take_parts(&mut self, head: u64) -> Vec<(PartId, Part)> {
         let mut taken = Vec::new();
+        let mut rest = self.later.0.as_slice();
         while u64::from(self.parts + 1) * PART_POSITIONS <= head {
             let last = u64::from(self.parts + 1) * PART_POSITIONS;
-            let whole = self.later.0.partition_point(|entry| Entry(*entry).position() <= last);
-            let mut part: Vec<_> = self.later.0.drain(..whole).collect();
-            // Read in this order, each shard is filled at once.
-            part.sort_by_key(|entry| shard(Entry(*entry).mark()));
-            taken.push((PartId { of: 0, number: self.parts }, Part(part)));
+            let (part, behind) = rest.split_at(rest.partition_point(|entry| Entry(*entry).position() <= last));
+            taken.push((PartId { of: 0, number: self.parts }, Part(part.to_vec())));
+            rest = behind;
             self.parts += 1;
+        }
+        if !taken.is_empty() {
+            self.later.0 = rest.to_vec();
         }
         taken
     }
@@ -276,7 +289,7 @@ mod tests {
                 part.0.is_empty() || !again.put(PartId { number: (id.number + 1) % 3, ..id }, part.clone()),
                 "another's place"
             );
-            assert!(again.put(id, part));
+            assert!(again.put(id, part.sorted()));
         }
         assert!(again.is_complete());
         for ids in [ids, again.restored()] {

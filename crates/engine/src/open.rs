@@ -71,10 +71,13 @@ pub(crate) fn prepare<E: From<OpenError> + Send>(
     Ok(on_journal(journal, clock, options, checkpoints, restored)?)
 }
 
+/// Tells of a head whether it is one of the log; nothing when there is no log after all.
+type IsOfLog<'a> = dyn Fn(Head) -> Option<bool> + Sync + 'a;
+
 /// Opens the journal, and meanwhile restores what asks of heads whether they are its.
 fn beside<E: Send, R: Send>(
     open_journal: impl FnOnce() -> Result<Arc<dyn Journal>, E> + Send,
-    restore: impl FnOnce(&(dyn Fn(Head) -> bool + Sync)) -> R,
+    restore: impl FnOnce(&IsOfLog<'_>) -> R,
 ) -> Result<(Arc<dyn Journal>, R), E> {
     type Awaited = OnceLock<Option<Arc<dyn Journal>>>;
     /// Whoever waits for a journal is told that there is none, whatever keeps it from opening.
@@ -86,9 +89,8 @@ fn beside<E: Send, R: Send>(
     }
     let announced = Awaited::new();
     let is_of_log = |head: Head| {
-        let journal = announced.wait().as_ref();
-        journal
-            .is_some_and(|journal| matches!(journal.frame_hash(head.position), Ok(Some(known)) if known == head.hash))
+        let journal = announced.wait().as_ref()?;
+        Some(matches!(journal.frame_hash(head.position), Ok(Some(known)) if known == head.hash))
     };
     std::thread::scope(|scope| {
         let opening = scope.spawn(|| {
@@ -181,7 +183,7 @@ impl Restored {
 }
 
 /// Reads the newest checkpoints. The views' takes longest: the others are read beside it.
-fn restore(is_of_log: &(dyn Fn(Head) -> bool + Sync), kept: Option<&mut Kept>) -> Restored {
+fn restore(is_of_log: &IsOfLog<'_>, kept: Option<&mut Kept>) -> Restored {
     let Some(Kept { views, writer, tree, .. }) = kept else { return Restored::default() };
     std::thread::scope(|scope| {
         let others = scope.spawn(|| {

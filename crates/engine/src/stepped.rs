@@ -33,9 +33,12 @@ impl Stepped {
         &self.engine
     }
 
-    /// The writer's turn: decides and commits all that waits, and answers. False when nothing waits. A writer without a thread must never
-    /// have to wait for the fold, so the log that is played may not be longer than what may wait for it.
+    /// The writer's turn: decides and commits all that waits, and answers. False when nothing waits, and while so much waits for the fold
+    /// that the writer's thread would wait, too.
     pub fn write(&mut self) -> bool {
+        if self.workers.told.is_full() {
+            return false;
+        }
         let Some(lot) = self.workers.queue.try_take() else { return false };
         self.workers.writer.turn(lot, &mut self.workers.queue);
         true

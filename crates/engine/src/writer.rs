@@ -45,7 +45,7 @@ use crate::{
 };
 
 /// Number of the write state's layout and meaning.
-pub(crate) const VERSION: u32 = 10;
+pub(crate) const VERSION: u32 = 11;
 /// Contents that one id may stand for: each is read when another comes, and nobody corrects a record so often by sending it under its old id.
 const CONTENTS_MAX: usize = 64;
 /// Bytes of records after which a commit takes no more jobs.
@@ -221,9 +221,13 @@ impl Decided {
     }
 
     /// Takes back the last events that were pending.
-    fn take_back(&mut self, undo: impl DoubleEndedIterator<Item = Undo>, ids: impl Iterator<Item = TakenId>) {
+    fn take_back(
+        &mut self,
+        undo: impl DoubleEndedIterator<Item = Undo>,
+        ids: impl DoubleEndedIterator<Item = TakenId>,
+    ) {
         undo.rev().for_each(|undo| self.state.undo(undo));
-        ids.for_each(|(position, id, _)| self.ids.remove(id, position));
+        ids.rev().for_each(|(position, id, _)| self.ids.remove(id, position));
     }
 }
 

@@ -51,9 +51,7 @@ impl<T, const BLOCK: usize> Blocks<T, BLOCK> {
         let within = self.0[block].binary_search_by(|thing| key_of(thing).cmp(&key)).ok()?;
         Some(block * BLOCK + within)
     }
-}
 
-impl<T, const BLOCK: usize> Blocks<T, BLOCK> {
     /// Blocks that are full: nothing is added to them.
     pub(super) fn whole(&self) -> impl Iterator<Item = &[T]> {
         self.0.iter().map(Vec::as_slice).take_while(|block| block.len() == BLOCK)

@@ -68,7 +68,7 @@ use crate::{
 };
 
 /// Number of this fold's layout and meaning: a checkpoint of another is not read but rebuilt.
-pub const VERSION: u32 = 10;
+pub const VERSION: u32 = 11;
 
 /// Everything that is known and was known, folded.
 #[derive(Clone, Debug, Serialize, Deserialize)]

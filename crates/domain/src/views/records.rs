@@ -215,7 +215,8 @@ impl Index {
         let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(THREADS_MAX);
         let (share, hasher) = (records.len().div_ceil(threads), &new.hasher);
         let sort = |thread: usize| {
-            let mut sorted: Vec<_> = (0..SHARDS).map(|_| Vec::with_capacity(share / SHARDS)).collect();
+            // Hashes are spread evenly; a shard with some more than its share and an eighth grows once.
+            let mut sorted: Vec<_> = (0..SHARDS).map(|_| Vec::with_capacity(share / SHARDS * 9 / 8 + 16)).collect();
             for index in thread * share..((thread + 1) * share).min(records.len()) {
                 let index = u32::try_from(index).expect("fewer than 2^32 records");
                 let hash = hasher.hash_one(at(records, index).id);
