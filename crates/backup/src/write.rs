@@ -24,7 +24,7 @@ use crate::{
     segment::{Scan, Segment},
 };
 
-/// Bytes that wait to be synced, at most. Whoever writes to the same disk waits behind them: the server does, when it is its own.
+/// Bytes after which what was written is synced. Whoever writes to the same disk waits behind what is not: the server does, when it is its own.
 const UNSYNCED_MAX: usize = 128 * 1024;
 
 /// Why a run did not come to its end. The backup is as it was before.

@@ -38,7 +38,7 @@ pub(crate) struct Args {
     /// Take it from this data folder, which no server has at the time, instead of from a running server
     #[arg(long, value_name = "DIR", conflicts_with = "mib_per_second")]
     data: Option<PathBuf>,
-    /// Take at most so many MiB a second [default: rest six times as long as each write takes]
+    /// Take at most so many MiB a second [default: rest six times as long as each write takes, 0.25 s at most]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     mib_per_second: Option<u32>,
     /// How the result is printed

@@ -9,7 +9,8 @@
 //! - [`sealed`]: what is sealed, held and erased of a case. [`public`]: what is known of the public's reports?
 //! - [`shape`]: what a class of readers gets to see of what is stored.
 //! - [`release`]: what of a period is published, and what is withheld.
-//! - [`views`]: the fold that every query reads, asked as of a moment through [`Known`](views::Known). [`parts`]: how it is written down.
+//! - [`views`]: the fold that every query reads, asked as of a moment through [`Known`](views::Known). [`parts`]: what of it never
+//!   changes again.
 //!
 //! Events are trusted: they were decided before they were written, so folding them cannot fail.
 

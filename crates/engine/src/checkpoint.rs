@@ -34,7 +34,7 @@ use serde::Serialize;
 const MAGIC: [u8; 4] = *b"SGCP";
 const HEADER: usize = 48;
 const HASH: usize = 32;
-/// The newest checkpoints of one fold that are kept: the second is there for when the first is damaged.
+/// The newest checkpoints of one fold that are kept: the second is there for when the first is damaged. Their older parts are the same files.
 const NEWEST: usize = 2;
 /// Threads that read parts, at most: more would wait for memory.
 const READERS_MAX: usize = 4;

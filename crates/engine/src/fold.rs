@@ -34,7 +34,7 @@ impl Message {
     }
 }
 
-/// The fold has ended, or whoever told it.
+/// The fold has ended.
 #[derive(Debug)]
 pub(crate) struct Ended;
 
