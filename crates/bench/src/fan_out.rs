@@ -15,10 +15,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use hdrhistogram::Histogram;
 use pbjson_types::Timestamp;
 use prost::Message;
-use satgas_proto::v1::{
-    EventFilter, ReceiptStatus, StreamNotice, Submission, SubmitRequest, SubscribeRequest,
-    submission_service_client::SubmissionServiceClient, subscribe_request::Start,
-};
+use satgas_proto::v1::{EventFilter, StreamNotice, Submission, SubscribeRequest, subscribe_request::Start};
 use tokio::{task::JoinSet, time::Instant};
 use tonic::Streaming;
 
@@ -235,23 +232,14 @@ async fn read(mut stream: Streaming<Undecoded>, tally: Arc<Tally>, timed: bool) 
 /// Submits the records, each when it is due or as soon after as a writer is free, and returns how many it could before its time was up: the
 /// first ones.
 async fn submit(doors: Vec<Door>, records: Vec<Submission>) -> Result<usize> {
-    let writers = doors.into_iter().map(SubmissionServiceClient::new).collect();
     let (started, began) = (Instant::now(), SystemTime::now());
     let offset = |turn: usize| Duration::from_secs_f64(turn as f64 / f64::from(PER_SECOND));
     let mut due = Vec::with_capacity(records.len());
     for (turn, mut record) in records.into_iter().enumerate() {
         record.occurred_at = Some(timestamp(began + offset(turn))?);
-        due.push((offset(turn), record));
+        due.push(((started + offset(turn)).into_std(), record));
     }
-    let achieved =
-        load::callers(writers, due, move |mut writer: SubmissionServiceClient<Door>, (offset, record)| async move {
-            tokio::time::sleep_until(started + offset).await;
-            let receipt = writer.submit(SubmitRequest { submission: Some(record) }).await?.into_inner().receipt;
-            let receipt = receipt.context("an answer without a receipt")?;
-            ensure!(receipt.status() == ReceiptStatus::Accepted, "a new record was not accepted: {receipt:?}");
-            Ok(())
-        })
-        .await?;
+    let achieved = load::when_due(doors, due).await?;
     Ok(usize::try_from(achieved.count)?)
 }
 

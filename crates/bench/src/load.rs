@@ -251,21 +251,25 @@ fn accepted(receipt: &Receipt) -> Result<()> {
     Ok(())
 }
 
-/// Submits the visits one by one at a fixed rate: each at its own moment, or as soon after as a writer is free. Latencies count from that
-/// moment, so that waiting for a writer that is held up counts, and waiting for the moment does not.
+/// Submits the visits one by one at a fixed rate, as [`when_due`] does.
 pub(crate) async fn paced(channels: Vec<Door>, visits: Vec<Submission>, per_second: f64) -> Result<Achieved> {
     warm_up(&channels).await?;
+    let began = Instant::now();
+    let due = |turn: usize| began + Duration::from_secs_f64(turn as f64 / per_second);
+    when_due(channels, visits.into_iter().enumerate().map(|(turn, visit)| (due(turn), visit)).collect()).await
+}
+
+/// Submits records one by one, each at its own moment, or as soon after as a writer is free. Latencies count from that moment, so that
+/// waiting for a writer that is held up counts, and waiting for the moment does not.
+pub(crate) async fn when_due(channels: Vec<Door>, records: Vec<(Instant, Submission)>) -> Result<Achieved> {
     let writers = channels.into_iter().map(SubmissionServiceClient::new).collect();
-    let offset = |turn: usize| Duration::from_secs_f64(turn as f64 / per_second);
-    let requests = visits.into_iter().enumerate().map(|(turn, visit)| (offset(turn), visit)).collect();
     let from_due = Arc::new(std::sync::Mutex::new(latencies()));
     let recorded = Arc::clone(&from_due);
-    let began = Instant::now();
-    let achieved = callers(writers, requests, move |mut writer: SubmissionServiceClient<Door>, (offset, visit)| {
-        let (due, recorded) = (began + offset, Arc::clone(&recorded));
+    let achieved = callers(writers, records, move |mut writer: SubmissionServiceClient<Door>, (due, record)| {
+        let recorded = Arc::clone(&recorded);
         async move {
             tokio::time::sleep_until(due.into()).await;
-            let receipt = writer.submit(SubmitRequest { submission: Some(visit) }).await?.into_inner().receipt;
+            let receipt = writer.submit(SubmitRequest { submission: Some(record) }).await?.into_inner().receipt;
             let took = micros(due.elapsed());
             recorded.lock().expect("nobody panics with latencies in hand").saturating_record(took);
             accepted(&receipt.context("an answer without a receipt")?)

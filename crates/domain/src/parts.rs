@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// Which part of a state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PartId {
     /// Of which of the things in the state that only grow.
     pub of: u8,
@@ -15,7 +15,7 @@ pub struct PartId {
 }
 
 /// A state that is written down without its whole parts: they are written apart, and put into what was read.
-pub trait Parted: Serialize + DeserializeOwned {
+pub trait Parted: DeserializeOwned {
     /// A part as it is read.
     type Part: DeserializeOwned + Send;
 

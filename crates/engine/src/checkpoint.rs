@@ -102,20 +102,18 @@ impl Checkpoints {
     ) -> io::Result<()> {
         for (id, part) in parts {
             if !self.parts.contains_key(&id) {
-                let hash = write_file(&self.part(id), |out| encode(&part, out), |_| Ok(()))?;
+                let hash = write_file(&self.part(id), |out| encode(&part, out))?;
                 self.parts.insert(id, hash);
             }
         }
         let path = self.folder.join(format!("{}-{:020}.checkpoint", self.name, head.position));
-        let content = |out: &mut Hashed| {
+        write_file(&path, |out| {
             out.write_all(&MAGIC)?;
             out.write_all(&self.version.to_le_bytes())?;
             out.write_all(&head.position.to_le_bytes())?;
             out.write_all(&head.hash)?;
             encode(&self.parts, out)?;
-            write_state(out)
-        };
-        write_file(&path, content, |out| {
+            write_state(out)?;
             let hash = out.hasher.finalize();
             out.file.write_all(hash.as_bytes())
         })?;
@@ -240,16 +238,11 @@ fn encode(state: &impl Serialize, out: &mut Hashed) -> io::Result<()> {
     postcard::to_io(state, out).map(|_| ()).map_err(io::Error::other)
 }
 
-/// Writes a file that is there whole, on the disk, or not at all, once its folder is synced. The BLAKE3 of its content.
-fn write_file(
-    path: &Path,
-    content: impl FnOnce(&mut Hashed) -> io::Result<()>,
-    end: impl FnOnce(&mut Hashed) -> io::Result<()>,
-) -> io::Result<Hash> {
+/// Writes a file that is there whole, on the disk, or not at all, once its folder is synced. The BLAKE3 of what went through the hash.
+fn write_file(path: &Path, content: impl FnOnce(&mut Hashed) -> io::Result<()>) -> io::Result<Hash> {
     let draft = path.with_extension("draft");
     let mut out = Hashed { file: BufWriter::new(File::create(&draft)?), hasher: blake3::Hasher::new() };
     content(&mut out)?;
-    end(&mut out)?;
     let Hashed { file, hasher } = out;
     file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
     fs::rename(&draft, path)?;

@@ -9,10 +9,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use hashbrown::HashTable;
-use satgas_domain::{
-    id::SubmissionId,
-    parts::{PartId, Parted},
-};
+use satgas_domain::{id::SubmissionId, parts::PartId};
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{Error, Visitor},
@@ -223,19 +220,17 @@ impl Ids {
             self.later.0.remove(at);
         }
     }
-}
 
-impl Parted for Ids {
-    type Part = Part;
-
-    fn put(&mut self, PartId { of, number }: PartId, part: Part) -> bool {
+    /// Puts a part in its place, as [`Parted::put`](satgas_domain::parts::Parted::put) does.
+    pub(crate) fn put(&mut self, PartId { of, number }: PartId, part: Part) -> bool {
         let (first, last) = (u64::from(number) * PART_POSITIONS, u64::from(number + 1) * PART_POSITIONS);
         let is_within = |entry: Entry| entry.position() > first && entry.position() <= last;
         let fits = of == 0 && number < self.parts && part.entries().all(is_within);
         fits && self.put.insert(number, part).is_none()
     }
 
-    fn is_complete(&self) -> bool {
+    /// Whether every part is in its place.
+    pub(crate) fn is_complete(&self) -> bool {
         self.put.len() == self.parts as usize
     }
 }

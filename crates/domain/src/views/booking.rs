@@ -98,9 +98,10 @@ impl DueDays {
     /// Those of some days, the last not included.
     pub(super) fn range(&self, days: Range<Day>) -> impl Iterator<Item = Due> + '_ {
         let first = self.0.partition_point(|(span, _)| *span < days.start.0.div_euclid(SPAN));
-        let from_start =
-            move |(_, within): &'_ (i32, Vec<(Day, u32, u32)>)| within.partition_point(|(day, ..)| *day < days.start);
-        let later = self.0[first..].iter().flat_map(move |span| &span.1[from_start(span)..]);
+        let later = self.0[first..].iter().flat_map(move |(_, within)| {
+            let from = within.partition_point(|(day, ..)| *day < days.start);
+            &within[from..]
+        });
         later.copied().take_while(move |(day, ..)| *day < days.end)
     }
 }

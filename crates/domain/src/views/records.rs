@@ -199,8 +199,9 @@ impl Default for Index {
 impl Index {
     fn enter(&mut self, records: &Blocks<Record, BLOCK>, index: u32) {
         let Self { shards, hasher } = self;
-        let hash = |index: &u32| hasher.hash_one(at(records, *index).id);
-        shards[shard(hash(&index))].insert_unique(hash(&index), index, hash);
+        let hash_of = |index: &u32| hasher.hash_one(at(records, *index).id);
+        let hash = hash_of(&index);
+        shards[shard(hash)].insert_unique(hash, index, hash_of);
     }
 
     fn find(&self, records: &Blocks<Record, BLOCK>, id: SubmissionId) -> Option<u32> {
