@@ -5,6 +5,24 @@
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+/// How much makes a part. Whoever reads what was written in parts of another size goes on with that size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Records in a part: a power of two.
+    pub records: u32,
+    /// Links of records to what they are listed under, in a part: a power of two.
+    pub links: u32,
+    /// Positions of the log whose ids make a part.
+    pub positions: u32,
+}
+
+impl Default for Sizes {
+    /// Some megabytes of records, two of links, and less than one of ids.
+    fn default() -> Self {
+        Self { records: 1 << 15, links: 1 << 18, positions: 1 << 16 }
+    }
+}
+
 /// Which part of a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PartId {

@@ -29,7 +29,7 @@ use std::{
 
 use satgas_domain::parts::{PartId, Parted};
 use satgas_journal::{Hash, Head};
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 
 const MAGIC: [u8; 4] = *b"SGCP";
 const HEADER: usize = 48;
@@ -102,7 +102,11 @@ impl Checkpoints {
     ) -> io::Result<()> {
         for (id, part) in parts {
             if !self.parts.contains_key(&id) {
-                let hash = write_file(&self.part(id), |out| encode(&part, out))?;
+                let mut path = self.part(id);
+                if mutated!("a part is not written where one of its name lies") && path.exists() {
+                    path.set_extension("elsewhere");
+                }
+                let hash = write_file(&path, |out| encode(&part, out))?;
                 self.parts.insert(id, hash);
             }
         }
@@ -196,6 +200,7 @@ impl Checkpoints {
         let parts: Vec<_> = parts.iter().collect();
         let readers = thread::available_parallelism().map_or(1, NonZero::get).min(READERS_MAX).min(parts.len());
         let next = AtomicUsize::new(0);
+        let unchecked = mutated!("a part is taken whatever its hash");
         thread::scope(|scope| {
             // They are kept anyway, so as many as there are may wait for the state.
             let (send, read) = channel();
@@ -204,7 +209,7 @@ impl Checkpoints {
                 scope.spawn(move || {
                     let mut bytes = Vec::new();
                     while let Some((id, hash)) = parts.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let part = read_part::<S::Part>(&self.part(**id), hash, &mut bytes);
+                        let part = read_part::<S::Part>(&self.part(**id), hash, unchecked, &mut bytes);
                         // Nobody receives any more when the state or another part is no good.
                         if send.send(part.map(|part| (**id, part))).is_err() {
                             break;
@@ -249,11 +254,16 @@ fn write_file(path: &Path, content: impl FnOnce(&mut Hashed) -> io::Result<()>) 
     Ok(*hasher.finalize().as_bytes())
 }
 
-fn read_part<P: serde::de::DeserializeOwned>(path: &Path, hash: &Hash, bytes: &mut Vec<u8>) -> Result<P, &'static str> {
+fn read_part<P: DeserializeOwned>(
+    path: &Path,
+    hash: &Hash,
+    unchecked: bool,
+    bytes: &mut Vec<u8>,
+) -> Result<P, &'static str> {
     bytes.clear();
     let read = File::open(path).and_then(|mut file| file.read_to_end(bytes));
     read.map_err(|_| "a part of it cannot be read")?;
-    if blake3::hash(bytes).as_bytes() != hash {
+    if blake3::hash(bytes).as_bytes() != hash && !unchecked {
         return Err("a part of it is damaged");
     }
     postcard::from_bytes(bytes).map_err(|_| "a part of it cannot be decoded")

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use parking_lot::{Condvar, Mutex, RwLock};
+use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 use satgas_domain::parts::PartId;
 use satgas_journal::{Chunk, Head};
 use satgas_proof::Tree;
@@ -10,10 +10,6 @@ use satgas_proto::v1;
 use tokio::sync::watch;
 
 use crate::{Folded, checkpoint::Checkpoints, ids, proofs};
-
-/// Bytes of commits, as they are stored, that may wait for the fold: the writer waits when there are more. In memory they are decoded as
-/// well and take some five times as much. A checkpoint of millions of records takes the fold a second, and who submits is not to feel it.
-const WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// What the fold is told.
 pub(crate) enum Message {
@@ -39,8 +35,8 @@ impl Message {
 pub(crate) struct Ended;
 
 /// What waits between the writer and the fold.
-#[derive(Default)]
 struct Between {
+    bytes_max: usize,
     waiting: Mutex<Waiting>,
     changed: Condvar,
 }
@@ -60,38 +56,60 @@ impl Between {
 }
 
 /// The writer's end.
-pub(crate) struct Teller(Arc<Between>);
+pub(crate) struct Teller {
+    between: Arc<Between>,
+    /// A turn of the fold, in an engine that has no thread for it.
+    fold: Option<FoldTurn>,
+}
+
+type FoldTurn = Box<dyn FnMut() -> bool + Send>;
 
 /// The fold's end.
 pub(crate) struct Told(Arc<Between>);
 
-/// The way from the writer to the fold.
-pub(crate) fn way() -> (Teller, Told) {
-    let between = Arc::new(Between::default());
-    (Teller(Arc::clone(&between)), Told(between))
+/// The way from the writer to the fold, on which so many bytes may wait.
+pub(crate) fn way(bytes_max: usize) -> (Teller, Told) {
+    let between = Arc::new(Between { bytes_max: bytes_max.max(1), waiting: Mutex::default(), changed: Condvar::new() });
+    (Teller { between: Arc::clone(&between), fold: None }, Told(between))
 }
 
 impl Teller {
+    /// Has the fold given turns where the writer would wait for its thread. A turn tells whether there was anything to do.
+    pub(crate) fn instead_of_waiting(&mut self, fold: impl FnMut() -> bool + Send + 'static) {
+        self.fold = Some(Box::new(fold));
+    }
+
     /// Tells the fold. Waits while too much waits already.
-    pub(crate) fn tell(&self, message: Message) -> Result<(), Ended> {
-        let mut waiting = self.0.waiting.lock();
-        while waiting.bytes >= WAITING_BYTES_MAX && !waiting.ended {
-            self.0.changed.wait(&mut waiting);
+    pub(crate) fn tell(&mut self, message: Message) -> Result<(), Ended> {
+        let Between { bytes_max, waiting, changed } = &*self.between;
+        let mut waiting = waiting.lock();
+        let waits = waiting.bytes >= *bytes_max;
+        while waiting.bytes >= *bytes_max && !waiting.ended {
+            match &mut self.fold {
+                None => changed.wait(&mut waiting),
+                Some(fold) => {
+                    let worked = MutexGuard::unlocked(&mut waiting, fold);
+                    assert!(worked, "too much waits for the fold, and it finds nothing");
+                }
+            }
         }
         if waiting.ended {
             return Err(Ended);
         }
+        if waits && mutated!("what the writer waited with is lost") {
+            return Ok(());
+        }
         waiting.bytes += message.bytes();
         waiting.messages.push_back(message);
         drop(waiting);
-        self.0.changed.notify_one();
+        changed.notify_one();
         Ok(())
     }
 }
 
 impl Drop for Teller {
     fn drop(&mut self) {
-        self.0.end();
+        self.between.end();
     }
 }
 
@@ -105,11 +123,6 @@ impl Told {
         self.take(&mut waiting)
     }
 
-    /// Whether so much waits that the writer would.
-    pub(crate) fn is_full(&self) -> bool {
-        self.0.waiting.lock().bytes >= WAITING_BYTES_MAX
-    }
-
     /// What waits, if anything does.
     pub(crate) fn try_next(&self) -> Option<Message> {
         self.take(&mut self.0.waiting.lock())
@@ -117,8 +130,10 @@ impl Told {
 
     fn take(&self, waiting: &mut Waiting) -> Option<Message> {
         let message = waiting.messages.pop_front()?;
-        let was_full = waiting.bytes >= WAITING_BYTES_MAX;
-        waiting.bytes -= message.bytes();
+        let was_full = waiting.bytes >= self.0.bytes_max;
+        if !mutated!("what was taken counts as waiting") {
+            waiting.bytes -= message.bytes();
+        }
         if was_full {
             self.0.changed.notify_one();
         }
@@ -191,7 +206,7 @@ impl Fold {
                 kept.writer_parts.extend(parts.into_iter().map(|(id, part)| (id, part.sorted())));
                 let written =
                     kept.writer.write_encoded(head, &state, kept.writer_parts.iter().map(|(id, part)| (*id, part)));
-                if written.is_ok() {
+                if written.is_ok() || mutated!("parts that could not be written are let go") {
                     kept.writer_parts.clear();
                 }
                 report(written);

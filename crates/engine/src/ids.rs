@@ -6,7 +6,7 @@
 //!
 //! An id that is in the log stays for ever, so what was taken at so many positions is a part that is written down once.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, num::NonZero};
 
 use hashbrown::HashTable;
 use satgas_domain::{id::SubmissionId, parts::PartId};
@@ -69,14 +69,12 @@ fn spread(mark: u64) -> u64 {
 }
 
 const SHARDS: usize = 256;
-/// Positions whose ids make a part: less than a megabyte.
-const PART_POSITIONS: u64 = 1 << 16;
 
 fn shard(mark: u64) -> usize {
     usize::try_from(mark >> 32 & 0xFF).expect("eight bits")
 }
 
-/// Ids that were taken at [`PART_POSITIONS`] positions, written as one string of bytes.
+/// Ids that were taken at so many positions, written as one string of bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Part(Vec<[u8; ENTRY]>);
 
@@ -136,6 +134,8 @@ impl<'de> Deserialize<'de> for Part {
 pub(crate) struct Ids {
     #[serde(skip, default = "shards")]
     shards: Vec<HashTable<Entry>>,
+    /// Positions whose ids make a part.
+    positions: NonZero<u32>,
     /// Parts that were handed out to be written down.
     parts: u32,
     /// Of those, the ones that were put back by whoever read them, until they are entered.
@@ -149,26 +149,33 @@ fn shards() -> Vec<HashTable<Entry>> {
     (0..SHARDS).map(|_| HashTable::new()).collect()
 }
 
-impl Default for Ids {
-    fn default() -> Self {
-        Self { shards: shards(), parts: 0, put: BTreeMap::new(), later: Part::default() }
-    }
-}
-
 impl Ids {
+    /// None, to be written in parts of so many positions.
+    pub(crate) fn in_parts_of(positions: u32) -> Self {
+        let positions = NonZero::new(positions).unwrap_or(NonZero::<u32>::MIN);
+        Self { shards: shards(), positions, parts: 0, put: BTreeMap::new(), later: Part::default() }
+    }
+
+    /// The last position of so many parts.
+    fn last_of(&self, parts: u32) -> u64 {
+        u64::from(parts) * u64::from(self.positions.get())
+    }
+
     /// Takes out the parts that are whole when the log goes up to a position. What is left keeps no room for them.
     pub(crate) fn take_parts(&mut self, head: u64) -> Vec<(PartId, Part)> {
         let mut taken = Vec::new();
         let mut rest = self.later.0.as_slice();
-        while u64::from(self.parts + 1) * PART_POSITIONS <= head {
-            let last = u64::from(self.parts + 1) * PART_POSITIONS;
+        while self.last_of(self.parts + 1) <= head {
+            let last = self.last_of(self.parts + 1);
             let (part, behind) = rest.split_at(rest.partition_point(|entry| Entry(*entry).position() <= last));
-            taken.push((PartId { of: 0, number: self.parts }, Part(part.to_vec())));
+            let lost = usize::from(!part.is_empty() && mutated!("the last id of a part is lost"));
+            taken.push((PartId { of: 0, number: self.parts }, Part(part[..part.len() - lost].to_vec())));
             rest = behind;
             self.parts += 1;
         }
         if !taken.is_empty() {
-            self.later.0 = rest.to_vec();
+            let lost = if mutated!("what is taken behind a whole part is lost") { rest.len() } else { 0 };
+            self.later.0 = rest[lost..].to_vec();
         }
         taken
     }
@@ -223,8 +230,8 @@ impl Ids {
 
     /// Puts a part in its place, as [`Parted::put`](satgas_domain::parts::Parted::put) does.
     pub(crate) fn put(&mut self, PartId { of, number }: PartId, part: Part) -> bool {
-        let (first, last) = (u64::from(number) * PART_POSITIONS, u64::from(number + 1) * PART_POSITIONS);
-        let is_within = |entry: Entry| entry.position() > first && entry.position() <= last;
+        let is_within =
+            |entry: Entry| entry.position() > self.last_of(number) && entry.position() <= self.last_of(number + 1);
         let fits = of == 0 && number < self.parts && part.entries().all(is_within);
         fits && self.put.insert(number, part).is_none()
     }
@@ -245,7 +252,7 @@ mod tests {
 
     #[test]
     fn an_id_is_found_at_every_position_at_which_it_was_taken() {
-        let mut ids = Ids::default();
+        let mut ids = Ids::in_parts_of(1_000);
         assert_eq!(ids.positions(id(1)), []);
         let far = (1 << 40) - 1;
         for (id, position) in [(id(1), 9), (id(1), 5), (id(2), far)] {
@@ -262,7 +269,8 @@ mod tests {
 
     #[test]
     fn ids_are_written_in_parts_and_found_again_whatever_the_order_of_the_parts() {
-        let mut ids = Ids::default();
+        const PART_POSITIONS: u64 = 1_000;
+        let mut ids = Ids::in_parts_of(1_000);
         assert_eq!(ids.take_parts(PART_POSITIONS - 1), []);
         let taken = [(1, 1), (2, PART_POSITIONS), (3, PART_POSITIONS + 1), (4, 3 * PART_POSITIONS + 7)];
         for (n, position) in taken {

@@ -8,8 +8,9 @@
 //! - What was acknowledged is durable; what readers and views see was committed before.
 //! - One thread decides and appends. One thread folds. Both are joined by [`Engine::shutdown`]. Each works in turns, and in an engine that
 //!   is [`Stepped`] these are given from outside.
-//! - Everything that waits is bounded: the queue by [`Options::queue_bytes_max`], a commit by its bytes, the tail kept in memory by
-//!   [`Options::tail_bytes_max`], and what was shaped by each [`Lens`]. A subscriber holds a position and nothing else.
+//! - Everything that waits is bounded: the queue by [`Options::queue_bytes_max`], a commit by its bytes, what is not folded yet by
+//!   [`Options::fold_bytes_max`], the tail kept in memory by [`Options::tail_bytes_max`], and what was shaped by each [`Lens`]. A
+//!   subscriber holds a position and nothing else.
 //! - Views and indexes are folds of the log: deleting their checkpoints changes nothing but the time that opening takes.
 
 /// Whether a defect is planted here, see [`mutation`].
@@ -56,7 +57,7 @@ mod writer;
 use std::{path::PathBuf, sync::Arc};
 
 use parking_lot::{Mutex, RwLock};
-use satgas_domain::views::Views;
+use satgas_domain::{parts::Sizes, views::Views};
 use satgas_journal::{Head, Journal};
 use tokio::sync::{Semaphore, watch};
 
@@ -91,8 +92,13 @@ pub struct Options {
     pub queue_bytes_max: usize,
     /// Bytes of the latest commits that are kept in memory for subscribers.
     pub tail_bytes_max: usize,
+    /// Bytes of commits, as they are stored, that may wait to be folded into the views: the writer waits when there are more. In memory they
+    /// are decoded as well and take some five times as much.
+    pub fold_bytes_max: usize,
     /// Events between two checkpoints.
     pub checkpoint_every: u64,
+    /// How much makes a part of a checkpoint.
+    pub parts: Sizes,
     /// The vault of sealed identities; without one they can neither be sealed nor read.
     pub vault: Option<vault::Options>,
 }
@@ -105,7 +111,10 @@ impl Default for Options {
             sample_data: false,
             queue_bytes_max: 32 * 1024 * 1024,
             tail_bytes_max: 16 * 1024 * 1024,
+            // A checkpoint of millions of records takes the fold a second, and who submits is not to feel it.
+            fold_bytes_max: 16 * 1024 * 1024,
             checkpoint_every: 500_000,
+            parts: Sizes::default(),
             vault: None,
         }
     }

@@ -6,6 +6,7 @@ use parking_lot::{Mutex, RwLock};
 use prost::Message as _;
 use satgas_domain::{
     event,
+    parts::Sizes,
     time::{Calendar, Instant},
     views::{self, Views},
 };
@@ -116,7 +117,7 @@ fn on_journal(
         begin_log(journal.as_ref(), clock.as_ref(), options)?;
     }
     let opened = log_opened(journal.as_ref())?;
-    let folds = restored.complete(&opened.time_zone)?;
+    let folds = restored.complete(options.parts, &opened.time_zone)?;
     let calendar = Calendar::new(&opened.time_zone)?;
     let folded = replay(journal.as_ref(), &calendar, folds)?;
     let vault = options.vault.clone().map(Vault::open).transpose()?.map(Arc::new);
@@ -172,12 +173,12 @@ struct Restored {
 
 impl Restored {
     /// Begins anew with what there is no checkpoint of.
-    fn complete(self, time_zone: &str) -> Result<Folds, OpenError> {
+    fn complete(self, sizes: Sizes, time_zone: &str) -> Result<Folds, OpenError> {
         let (views_at, views) = match self.views {
             Some((at, views)) => (at, views?),
-            None => (0, Views::new(time_zone)?),
+            None => (0, Views::in_parts_of(sizes, time_zone)?),
         };
-        let (decided_at, decided) = self.decided.unwrap_or_default();
+        let (decided_at, decided) = self.decided.unwrap_or_else(|| (0, Decided::in_parts_of(sizes)));
         Ok(Folds { views_at, views, decided_at, decided, tree: self.tree.unwrap_or_default() })
     }
 }
@@ -261,7 +262,7 @@ fn assemble(
     let checkpoint_every = if checkpoints.is_some() { options.checkpoint_every.max(1) } else { u64::MAX };
     let queue_bytes_max = u32::try_from(options.queue_bytes_max.min(Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX);
     let (jobs, queue) = queue();
-    let (folds, told) = fold::way();
+    let (folds, told) = fold::way(options.fold_bytes_max);
     let (head_sender, head_receiver) = watch::channel(head);
     let (writable_sender, writable_receiver) = watch::channel(Writable::Yes);
     let (folded_sender, folded_receiver) = watch::channel(head.position);

@@ -16,7 +16,7 @@ use satgas_domain::{
     decide::{Belongs, Origin, Undo, WriteState},
     event,
     id::SubmissionId,
-    parts::{PartId, Parted},
+    parts::{PartId, Parted, Sizes},
     public, quarantine,
     registry::{Change, Scope},
     release,
@@ -45,7 +45,7 @@ use crate::{
 };
 
 /// Number of the write state's layout and meaning.
-pub(crate) const VERSION: u32 = 11;
+pub(crate) const VERSION: u32 = 12;
 /// Contents that one id may stand for: each is read when another comes, and nobody corrects a record so often by sending it under its old id.
 const CONTENTS_MAX: usize = 64;
 /// Bytes of records after which a commit takes no more jobs.
@@ -197,7 +197,7 @@ impl From<Outcome> for Done {
 }
 
 /// What the writer decides against: folded from the log, with checkpoints.
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Decided {
     pub(crate) state: WriteState,
     pub(crate) ids: Ids,
@@ -206,6 +206,11 @@ pub(crate) struct Decided {
 }
 
 impl Decided {
+    /// Of an empty log, to be written in parts of some sizes.
+    pub(crate) fn in_parts_of(sizes: Sizes) -> Self {
+        Self { state: WriteState::default(), ids: Ids::in_parts_of(sizes.positions), recorded: None }
+    }
+
     /// Folds an event of the log.
     pub(crate) fn apply(&mut self, calendar: &Calendar, event: &v1::Event) {
         self.state.apply(calendar, event);
@@ -954,7 +959,7 @@ impl Writer {
         }
     }
 
-    fn hand_to_fold(&self, folded: Option<Message>) {
+    fn hand_to_fold(&mut self, folded: Option<Message>) {
         if let Some(message) = folded
             && self.folds.tell(message).is_err()
         {

@@ -439,6 +439,7 @@ fn open(config: &Config, clock: Arc<dyn Clock>, address: SocketAddr) -> Result<O
         tail_bytes_max: config.tail_mib * MIB,
         checkpoint_every: config.checkpoint_every,
         vault: Some(master::options(config)?),
+        ..Options::default()
     };
     let keys = Keys::open(folder.keys())?;
     let access = Arc::new(AccessLog::open(&folder.access(), keys.id(), Arc::clone(&clock))?);

@@ -10,57 +10,72 @@ use serde::{
     de::{Error as _, SeqAccess, Visitor},
 };
 
+/// Things in a block, at most.
+const LARGEST: usize = 1 << 18;
+
 /// Things by index, from 0, so many in a block: a power of two, so that finding one costs a shift.
 #[derive(Clone, Debug)]
-pub(super) struct Blocks<T, const BLOCK: usize>(Vec<Vec<T>>);
-
-impl<T, const BLOCK: usize> Default for Blocks<T, BLOCK> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
+pub(super) struct Blocks<T> {
+    /// The block's size is two to the power of this.
+    bits: u32,
+    blocks: Vec<Vec<T>>,
 }
 
-impl<T, const BLOCK: usize> Blocks<T, BLOCK> {
+impl<T> Blocks<T> {
+    /// None, in blocks of a size, which is a power of two.
+    pub(super) fn of(size: u32) -> Self {
+        let size = size as usize;
+        assert!(size.is_power_of_two() && size <= LARGEST, "a block of {size}");
+        Self { bits: size.trailing_zeros(), blocks: Vec::new() }
+    }
+
+    fn size(&self) -> usize {
+        1 << self.bits
+    }
+
     pub(super) fn len(&self) -> usize {
-        self.0.last().map_or(0, |last| (self.0.len() - 1) * BLOCK + last.len())
+        self.blocks.last().map_or(0, |last| ((self.blocks.len() - 1) << self.bits) + last.len())
     }
 
     pub(super) fn push(&mut self, thing: T) {
-        match self.0.last_mut() {
-            Some(last) if last.len() < BLOCK => last.push(thing),
+        let size = self.size();
+        match self.blocks.last_mut() {
+            Some(last) if last.len() < size => last.push(thing),
             _ => {
-                let mut block = Vec::with_capacity(BLOCK);
+                let mut block = Vec::with_capacity(size);
                 block.push(thing);
-                self.0.push(block);
+                self.blocks.push(block);
             }
         }
     }
 
     pub(super) fn get(&self, index: usize) -> Option<&T> {
-        self.0.get(index / BLOCK)?.get(index % BLOCK)
+        self.blocks.get(index >> self.bits)?.get(index & (self.size() - 1))
     }
 
     pub(super) fn get_mut(&mut self, index: usize) -> Option<&mut T> {
-        self.0.get_mut(index / BLOCK)?.get_mut(index % BLOCK)
+        let within = index & (self.size() - 1);
+        self.blocks.get_mut(index >> self.bits)?.get_mut(within)
     }
 
     /// Index of the thing with a key, when the keys ascend.
     pub(super) fn find_by_key<K: Ord>(&self, key: K, key_of: impl Fn(&T) -> K) -> Option<usize> {
-        let after = self.0.partition_point(|block| block.first().is_some_and(|first| key_of(first) <= key));
+        let after = self.blocks.partition_point(|block| block.first().is_some_and(|first| key_of(first) <= key));
         let block = after.checked_sub(1)?;
-        let within = self.0[block].binary_search_by(|thing| key_of(thing).cmp(&key)).ok()?;
-        Some(block * BLOCK + within)
+        let within = self.blocks[block].binary_search_by(|thing| key_of(thing).cmp(&key)).ok()?;
+        Some((block << self.bits) + within)
     }
 
     /// Blocks that are full: nothing is added to them.
     pub(super) fn whole(&self) -> impl Iterator<Item = &[T]> {
-        self.0.iter().map(Vec::as_slice).take_while(|block| block.len() == BLOCK)
+        self.blocks.iter().map(Vec::as_slice).take_while(|block| block.len() == self.size())
     }
 
     /// Puts a whole block where one is missing. False when none is.
-    pub(super) fn put(&mut self, number: usize, Block(block): Block<T, BLOCK>) -> bool {
-        match self.0.get_mut(number) {
-            Some(place) if place.is_empty() && block.len() == BLOCK => {
+    pub(super) fn put(&mut self, number: usize, Block(block): Block<T>) -> bool {
+        let size = self.size();
+        match self.blocks.get_mut(number) {
+            Some(place) if place.is_empty() && block.len() == size => {
                 *place = block;
                 true
             }
@@ -70,55 +85,57 @@ impl<T, const BLOCK: usize> Blocks<T, BLOCK> {
 
     /// Whether no block is missing.
     pub(super) fn is_complete(&self) -> bool {
-        self.0.iter().rev().skip(1).all(|block| block.len() == BLOCK)
-            && self.0.last().is_none_or(|block| !block.is_empty())
+        self.blocks.iter().rev().skip(1).all(|block| block.len() == self.size())
+            && self.blocks.last().is_none_or(|block| !block.is_empty())
     }
 }
 
-/// How many whole blocks there are, and the last one when it is not whole.
-impl<T: Serialize, const BLOCK: usize> Serialize for Blocks<T, BLOCK> {
+/// The size, how many whole blocks there are, and the last one when it is not whole.
+impl<T: Serialize> Serialize for Blocks<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let whole = self.whole().count();
-        (whole, self.0.get(whole).map_or(&[][..], Vec::as_slice)).serialize(serializer)
+        (self.bits, whole, self.blocks.get(whole).map_or(&[][..], Vec::as_slice)).serialize(serializer)
     }
 }
 
-impl<'de, T: Deserialize<'de>, const BLOCK: usize> Deserialize<'de> for Blocks<T, BLOCK> {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Blocks<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (whole, Block(rest)) = <(usize, Block<T, BLOCK>)>::deserialize(deserializer)?;
+        let (bits, whole, Block(mut rest)) = <(u32, usize, Block<T>)>::deserialize(deserializer)?;
         // Whatever is found by index has one of 32 bits.
-        if whole > u32::MAX as usize / BLOCK || rest.len() == BLOCK {
+        if bits > LARGEST.trailing_zeros() || whole > u32::MAX as usize >> bits || rest.len() >= 1 << bits {
             return Err(D::Error::custom("so many blocks there never were"));
         }
         let mut blocks: Vec<_> = std::iter::repeat_with(Vec::new).take(whole).collect();
         if !rest.is_empty() {
+            rest.reserve_exact((1 << bits) - rest.len());
             blocks.push(rest);
         }
-        Ok(Self(blocks))
+        Ok(Self { bits, blocks })
     }
 }
 
-/// A block as it is read, with room for as much as a block has.
+/// A block as it is read, with room for what is in it and no more.
 #[derive(Debug)]
-pub(super) struct Block<T, const BLOCK: usize>(Vec<T>);
+pub(super) struct Block<T>(Vec<T>);
 
-impl<'de, T: Deserialize<'de>, const BLOCK: usize> Deserialize<'de> for Block<T, BLOCK> {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Block<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Things<T, const BLOCK: usize>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>, const BLOCK: usize> Visitor<'de> for Things<T, BLOCK> {
-            type Value = Block<T, BLOCK>;
+        struct Things<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Things<T> {
+            type Value = Block<T>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "at most {BLOCK} things")
+                write!(f, "at most {LARGEST} things")
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-                if seq.size_hint().is_some_and(|size| size > BLOCK) {
+                let size = seq.size_hint().unwrap_or_default();
+                if size > LARGEST {
                     return Err(A::Error::custom("a block with more than fits into one"));
                 }
-                let mut things = Vec::with_capacity(BLOCK);
+                let mut things = Vec::with_capacity(size);
                 while let Some(thing) = seq.next_element()? {
-                    if things.len() == BLOCK {
+                    if things.len() == LARGEST {
                         return Err(A::Error::custom("a block with more than fits into one"));
                     }
                     things.push(thing);
@@ -137,7 +154,7 @@ mod tests {
     #[test]
     fn things_are_found_by_index_and_by_key_over_the_edge_of_a_block() {
         const BLOCK: usize = 8;
-        let mut blocks = Blocks::<usize, BLOCK>::default();
+        let mut blocks = Blocks::of(8);
         let things = 2 * BLOCK + 3;
         for n in 0..things {
             blocks.push(n * 10);
@@ -148,16 +165,16 @@ mod tests {
             assert_eq!(blocks.find_by_key(index * 10, |n| *n), Some(index));
             assert_eq!(blocks.find_by_key(index * 10 + 1, |n| *n), None);
         }
-        assert_eq!((blocks.get(things), Blocks::<u8, BLOCK>::default().len()), (None, 0));
+        assert_eq!((blocks.get(things), Blocks::<u8>::of(1).len()), (None, 0));
     }
 
     #[test]
     fn blocks_are_written_once_they_are_whole_and_the_rest_each_time() {
         const BLOCK: usize = 4;
-        type Numbers = Blocks<usize, BLOCK>;
-        let read = |bytes: &[u8]| postcard::from_bytes::<Block<usize, BLOCK>>(bytes);
+        type Numbers = Blocks<usize>;
+        let read = |bytes: &[u8]| postcard::from_bytes::<Block<usize>>(bytes);
         for things in 0..=2 * BLOCK + 1 {
-            let mut blocks = Numbers::default();
+            let mut blocks = Numbers::of(4);
             (0..things).for_each(|n| blocks.push(n));
             let parts: Vec<_> = blocks.whole().map(|part| postcard::to_stdvec(part).unwrap()).collect();
             assert_eq!(parts.len(), things / BLOCK);
@@ -174,8 +191,11 @@ mod tests {
             blocks.push(things);
             assert!((0..=things).all(|n| again.get(n) == Some(&n)) && again.len() == things + 1);
         }
-        let too_many = postcard::to_stdvec(&[0; BLOCK + 1][..]).unwrap();
+        let too_many = postcard::to_stdvec(&vec![0; LARGEST + 1]).unwrap();
         assert!(read(&too_many).is_err());
-        assert!(postcard::from_bytes::<Numbers>(&postcard::to_stdvec(&(usize::MAX, &[0; 0][..])).unwrap()).is_err());
+        for (bits, whole, rest) in [(2_u32, usize::MAX, 0), (2, 0, BLOCK), (40, 0, 0)] {
+            let never = postcard::to_stdvec(&(bits, whole, vec![0; rest])).unwrap();
+            assert!(postcard::from_bytes::<Numbers>(&never).is_err(), "{bits}, {whole}, {rest}");
+        }
     }
 }

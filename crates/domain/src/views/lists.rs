@@ -12,20 +12,22 @@ use crate::time::Month;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct List(u32);
 
-/// Links in a block: two megabytes.
-const BLOCK: usize = 1 << 18;
-
 /// A link: a record, and the number of the link before.
 pub(super) type Link = (u32, u32);
 
 /// The links of all lists.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Links(Blocks<Link, BLOCK>);
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Links(Blocks<Link>);
 
 /// Links as they are read from a part.
-pub(super) type LinkBlock = Block<Link, BLOCK>;
+pub(super) type LinkBlock = Block<Link>;
 
 impl Links {
+    /// None, in blocks of a size.
+    pub(super) fn in_blocks_of(size: u32) -> Self {
+        Self(Blocks::of(size))
+    }
+
     /// Adds a record to a list.
     pub(super) fn push(&mut self, list: &mut List, record: u32) {
         self.0.push((record, list.0));
@@ -40,11 +42,11 @@ impl Links {
     }
 
     /// Links in their blocks, for whoever writes them down.
-    pub(super) fn blocks(&self) -> &Blocks<Link, BLOCK> {
+    pub(super) fn blocks(&self) -> &Blocks<Link> {
         &self.0
     }
 
-    pub(super) fn blocks_mut(&mut self) -> &mut Blocks<Link, BLOCK> {
+    pub(super) fn blocks_mut(&mut self) -> &mut Blocks<Link> {
         &mut self.0
     }
 
@@ -109,7 +111,7 @@ mod tests {
 
     #[test]
     fn lists_share_their_links_and_keep_to_themselves() {
-        let (mut links, mut a, mut b) = (Links::default(), List::default(), List::default());
+        let (mut links, mut a, mut b) = (Links::in_blocks_of(2), List::default(), List::default());
         for (list, record) in [(&mut a, 7), (&mut b, 8)] {
             links.push(list, record);
         }

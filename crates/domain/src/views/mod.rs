@@ -58,6 +58,7 @@ use crate::{
     decide::{reported_case, scope_of},
     event,
     id::{SubmissionId, is_within},
+    parts::Sizes,
     public::{Report, Reports},
     quarantine::Quarantine,
     registry::{Registry, Scope},
@@ -68,7 +69,7 @@ use crate::{
 };
 
 /// Number of this fold's layout and meaning: a checkpoint of another is not read but rebuilt.
-pub const VERSION: u32 = 11;
+pub const VERSION: u32 = 12;
 
 /// Everything that is known and was known, folded.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -121,6 +122,11 @@ pub struct Views {
 impl Views {
     /// Empty views of a log in a time zone of the IANA database.
     pub fn new(time_zone: &str) -> Result<Self, jiff::Error> {
+        Self::in_parts_of(Sizes::default(), time_zone)
+    }
+
+    /// The same, to be written in parts of some sizes.
+    pub fn in_parts_of(sizes: Sizes, time_zone: &str) -> Result<Self, jiff::Error> {
         Ok(Self {
             calendar: Some(Calendar::new(time_zone)?),
             time_zone: time_zone.to_owned(),
@@ -129,12 +135,12 @@ impl Views {
             recorded: Instant(0),
             rule_sets: RuleSets::default(),
             registry: Registry::default(),
-            records: Records::default(),
+            records: Records::in_blocks_of(sizes.records),
             cases: Cases::default(),
             case_files: Vec::new(),
             areas: Vec::new(),
             institutions: Vec::new(),
-            links: Links::default(),
+            links: Links::in_blocks_of(sizes.links),
             reports: Vec::new(),
             done: Map::default(),
             done_early: Map::default(),

@@ -165,8 +165,6 @@ pub(super) struct AsKnown<'a> {
 }
 
 const ADDED: &str = "an index is that of a record that was added";
-/// Records in a block: some megabytes.
-const BLOCK: usize = 1 << 15;
 const SHARDS: usize = 256;
 /// Threads that make an index, at most: more would wait for memory.
 const THREADS_MAX: usize = 4;
@@ -177,9 +175,9 @@ fn shard(hash: u64) -> usize {
 }
 
 /// Records as they are read from a part.
-pub(super) type RecordBlock = Block<Record, BLOCK>;
+pub(super) type RecordBlock = Block<Record>;
 
-fn at(records: &Blocks<Record, BLOCK>, index: u32) -> &Record {
+fn at(records: &Blocks<Record>, index: u32) -> &Record {
     records.get(index as usize).expect(ADDED)
 }
 
@@ -197,21 +195,21 @@ impl Default for Index {
 }
 
 impl Index {
-    fn enter(&mut self, records: &Blocks<Record, BLOCK>, index: u32) {
+    fn enter(&mut self, records: &Blocks<Record>, index: u32) {
         let Self { shards, hasher } = self;
         let hash_of = |index: &u32| hasher.hash_one(at(records, *index).id);
         let hash = hash_of(&index);
         shards[shard(hash)].insert_unique(hash, index, hash_of);
     }
 
-    fn find(&self, records: &Blocks<Record, BLOCK>, id: SubmissionId) -> Option<u32> {
+    fn find(&self, records: &Blocks<Record>, id: SubmissionId) -> Option<u32> {
         let hash = self.hasher.hash_one(id);
         self.shards[shard(hash)].find(hash, |index| at(records, *index).id == id).copied()
     }
 
     /// Of so many records that a table filled in their order would be one miss of the processor's cache after the other: they are sorted
     /// by shard, each thread some of them, and then filled in, each thread some of the shards.
-    fn of(records: &Blocks<Record, BLOCK>) -> Self {
+    fn of(records: &Blocks<Record>) -> Self {
         let mut new = Self::default();
         let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(THREADS_MAX);
         let (share, hasher) = (records.len().div_ceil(threads), &new.hasher);
@@ -249,9 +247,9 @@ impl Index {
 }
 
 /// All records in log order, found by id through tables of indexes: five bytes a record.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Records {
-    records: Blocks<Record, BLOCK>,
+    records: Blocks<Record>,
     /// Of the records that were changed: how, in log order.
     changes: Map<u32, Vec<Change>>,
     #[serde(skip)]
@@ -259,6 +257,11 @@ pub(super) struct Records {
 }
 
 impl Records {
+    /// None, in blocks of a size.
+    pub(super) fn in_blocks_of(size: u32) -> Self {
+        Self { records: Blocks::of(size), changes: Map::default(), index: Index::default() }
+    }
+
     pub(super) fn add(
         &mut self,
         id: SubmissionId,
@@ -274,11 +277,11 @@ impl Records {
     }
 
     /// Records in their blocks, for whoever writes them down.
-    pub(super) fn blocks(&self) -> &Blocks<Record, BLOCK> {
+    pub(super) fn blocks(&self) -> &Blocks<Record> {
         &self.records
     }
 
-    pub(super) fn blocks_mut(&mut self) -> &mut Blocks<Record, BLOCK> {
+    pub(super) fn blocks_mut(&mut self) -> &mut Blocks<Record> {
         &mut self.records
     }
 
