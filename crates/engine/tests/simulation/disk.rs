@@ -24,6 +24,8 @@ pub(crate) struct Platter {
     full: usize,
     /// Whether anything may fail now.
     pub(crate) faulty: bool,
+    /// The earliest position from which the log was read since this was taken.
+    pub(crate) read_from: Option<u64>,
     /// The machine stopped within an append.
     pub(crate) crashed: bool,
 }
@@ -39,6 +41,7 @@ impl Platter {
             poisoned: false,
             full: 0,
             faulty: false,
+            read_from: None,
             crashed: false,
         };
         platter.write(town().clone());
@@ -193,7 +196,14 @@ impl Journal for Disk {
     }
 
     fn read(&self, after: u64, max_bytes: usize) -> Result<Chunk, ReadError> {
-        if self.0.platter.lock().faulty && self.0.chance(self.0.plan.failed_read) {
+        let mut platter = self.0.platter.lock();
+        // A single record is asked for with no room for more.
+        if max_bytes > 0 {
+            platter.read_from = Some(platter.read_from.map_or(after, |from| from.min(after)));
+        }
+        let faulty = platter.faulty;
+        drop(platter);
+        if faulty && self.0.chance(self.0.plan.failed_read) {
             return Err(ReadError::Storage { after, cause: "simulated".into() });
         }
         self.log().read(after, max_bytes)

@@ -9,6 +9,7 @@ mod commands;
 mod concerns;
 mod disk;
 mod history;
+mod kept;
 mod ledger;
 #[path = "../engine/support/make.rs"]
 #[expect(dead_code, reason = "the town of the stories, of which a simulation needs less")]
@@ -97,6 +98,10 @@ fn whatever_fails_and_whoever_comes_first_every_promise_holds() {
     failed.sort_unstable();
     let sum = |of: fn(&Played) -> usize| played.iter().map(of).sum::<usize>();
     println!("{} seeds, {} turns, {} restarts", played.len(), sum(|p| p.turns), sum(|p| p.restarts));
+    let (parts, waits) = (sum(|p| p.parts), sum(|p| p.waits));
+    println!(
+        "{parts} parts of checkpoints were there when an engine opened, {waits} times the writer waited for the fold"
+    );
     let mut kinds = BTreeMap::<&str, usize>::new();
     played.iter().flat_map(|p| &p.kinds).for_each(|(kind, count)| *kinds.entry(kind).or_default() += count);
     kinds.iter().for_each(|(kind, count)| println!("{count:>8} {kind}"));
@@ -112,6 +117,7 @@ fn whatever_fails_and_whoever_comes_first_every_promise_holds() {
         failed[0]
     );
     if seeds == SEEDS {
+        assert!(parts > 0 && waits > 0, "no checkpoint had a part, or the writer never waited");
         MET.iter().for_each(|kind| assert!(kinds.contains_key(kind.as_str_name()), "no {kind:?} was ever met"));
     }
 }

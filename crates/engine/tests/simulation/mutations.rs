@@ -15,7 +15,7 @@ use crate::play::play;
 const SEEDS: u64 = 400;
 
 /// What is planted: in the engine, and in the disk under it. Each is a sentence that stands where the defect is.
-const DEFECTS: [&str; 30] = [
+const DEFECTS: [&str; 37] = [
     // Of the writer.
     "what could not be written is acknowledged",
     "what could not be written is not taken back",
@@ -39,6 +39,14 @@ const DEFECTS: [&str; 30] = [
     "the last event of a commit is folded twice",
     "the tree misses a record",
     "behind a checkpoint an event is left out",
+    "what the writer waited with is lost",
+    "what was taken counts as waiting",
+    // Of checkpoints in parts.
+    "a part is taken whatever its hash",
+    "a part is not written where one of its name lies",
+    "parts that could not be written are let go",
+    "what is taken behind a whole part is lost",
+    "the last id of a part is lost",
     // Of subscribers and deadlines.
     "a subscriber comes back one too early",
     "a page that is cut short loses an event",

@@ -1,6 +1,6 @@
 //! One seed, from an empty town to a log that is checked.
 
-use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use prost::Message as _;
 use satgas_domain::{
@@ -36,6 +36,10 @@ pub(crate) struct Played {
     pub(crate) kinds: BTreeMap<&'static str, usize>,
     pub(crate) turns: usize,
     pub(crate) restarts: usize,
+    /// Parts of checkpoints that lay there at the openings.
+    pub(crate) parts: usize,
+    /// How often the writer waited for the fold.
+    pub(crate) waits: usize,
 }
 
 /// Why an engine's life ended.
@@ -51,9 +55,8 @@ enum End {
 pub(crate) fn play(seed: u64, printed: bool) -> Played {
     let world = World::new(seed, printed);
     let before = world.durable();
-    let folder = world.plan.checkpoint_every.map(|_| vault::scratch());
-    let options = options(&world, folder.as_ref().map(tempfile::TempDir::path));
-    let (mut turns, mut restarts) = (0, 0);
+    let options = options(&world);
+    let (mut turns, mut restarts, mut parts) = (0, 0, 0);
     let mut stepped = open(&world, &options);
     loop {
         let end = live(&world, &mut stepped, &mut turns, restarts);
@@ -65,10 +68,12 @@ pub(crate) fn play(seed: u64, printed: bool) -> Played {
                 drop(stepped);
                 let reached = world.chance(0.5);
                 world.platter.lock().crash(reached);
-                options.checkpoints.iter().for_each(|folder| damage(&world, folder));
+                world.kept.lock().crashed(&world);
             }
             End::Shutdown => {
                 stepped.shutdown();
+                let head = world.platter.lock().log().head();
+                world.kept.lock().shut_down(&world, head.position);
                 // Those who wait are answered before the machine stops.
                 while !world.tasks.runnable().is_empty() {
                     world.poll_one();
@@ -79,6 +84,7 @@ pub(crate) fn play(seed: u64, printed: bool) -> Played {
             }
         }
         restarts += 1;
+        parts += world.kept.lock().parts();
         world.keys.lock().restart(&world);
         stepped = open(&world, &options);
         world.keys.lock().holds_no_key_of_the_erased(&log(&world));
@@ -88,14 +94,16 @@ pub(crate) fn play(seed: u64, printed: bool) -> Played {
     let log = wind_up(&world, stepped, &options, before);
     let mut kinds = BTreeMap::new();
     log.iter().for_each(|event| *kinds.entry(event.kind().as_str_name()).or_default() += 1);
-    Played { trace: world.trace(), kinds, turns, restarts }
+    Played { trace: world.trace(), kinds, turns, restarts, parts, waits: world.waits() }
 }
 
-fn options(world: &World, checkpoints: Option<&Path>) -> Options {
+fn options(world: &World) -> Options {
     Options {
         vault: Some(world.keys.lock().options()),
-        checkpoints: checkpoints.map(Path::to_owned),
+        checkpoints: world.plan.checkpoint_every.map(|_| world.kept.lock().folder()),
         checkpoint_every: world.plan.checkpoint_every.unwrap_or(1),
+        parts: world.plan.parts,
+        fold_bytes_max: world.plan.fold_bytes_max,
         queue_bytes_max: world.plan.queue_bytes_max,
         tail_bytes_max: world.plan.tail_bytes_max,
         ..Options::default()
@@ -104,10 +112,16 @@ fn options(world: &World, checkpoints: Option<&Path>) -> Options {
 
 /// Opens an engine on the world's disk, and has its clients and subscribers come back.
 fn open(world: &Arc<World>, options: &Options) -> Stepped {
-    world.platter.lock().faulty = false;
+    let reach = world.kept.lock().reach();
+    let mut platter = world.platter.lock();
+    (platter.faulty, platter.read_from) = (false, None);
+    drop(platter);
     let stepped = Stepped::open(Disk::of(world), Arc::clone(&world.time) as _, options).expect("the log opens");
+    let read_from = world.platter.lock().read_from;
+    assert!(read_from.is_none_or(|from| from >= reach), "of {reach} folded before, all behind {read_from:?} is again");
     let head = stepped.engine().head();
-    world.note(format_args!("opened at {}", head.position));
+    world.kept.lock().opened(head.position);
+    world.note(format_args!("opened at {}, with what was folded up to {reach}", head.position));
     let clients = world.clients.lock().count();
     for me in 0..clients {
         world.tasks.spawn(client::name(me), client::live(Arc::clone(world), stepped.engine().clone(), me));
@@ -132,6 +146,9 @@ fn live(world: &Arc<World>, stepped: &mut Stepped, turns: &mut usize, restarts: 
         }
         if !calm && world.chance(world.plan.stop) {
             return End::Shutdown;
+        }
+        if !calm && world.plan.checkpoint_every.is_some() {
+            world.kept.lock().pass(world);
         }
         if world.chance(0.1) {
             world.pass_time();
@@ -170,8 +187,12 @@ fn turn(world: &World, stepped: &mut Stepped) -> bool {
         [("fold", fold), ("writer", write)]
     };
     for (name, step) in order {
+        let folded = *stepped.engine().folded().borrow();
         if step(stepped) {
             world.note(format_args!("{name}: head {}", stepped.engine().head().position));
+            if name == "writer" && *stepped.engine().folded().borrow() > folded {
+                world.waited();
+            }
             return true;
         }
     }
@@ -188,30 +209,16 @@ async fn judge(world: Arc<World>, engine: Engine) {
     }
 }
 
-/// What a crash may do to checkpoints: the newest is cut short, or one that was being written is left.
-fn damage(world: &World, folder: &Path) {
-    let mut paths: Vec<_> =
-        fs::read_dir(folder).expect("the folder").map(|entry| entry.expect("an entry").path()).collect();
-    paths.sort();
-    if paths.is_empty() || !world.chance(0.3) {
-        return;
-    }
-    let path = world.pick(&paths);
-    let bytes = fs::read(&path).expect("a checkpoint");
-    let cut = bytes.len() * world.below(8) / 8;
-    let path = if world.chance(0.5) { path } else { path.with_extension("draft") };
-    world.note("a checkpoint is cut");
-    fs::write(path, &bytes[..cut]).expect("it is written");
-}
-
 /// Nothing fails any more: what an approval began is finished, deadlines are judged, the engine is shut down and opened again, all is checked,
 /// and everything is sent once more.
 fn wind_up(world: &Arc<World>, mut stepped: Stepped, options: &Options, before: u64) -> Vec<v1::Event> {
     world.platter.lock().faulty = false;
+    world.kept.lock().come_back(world);
     if Ledger::of(&log(world), before).unfinished() > 0 {
         // An opening carries out what was approved and not finished.
         world.tasks.clear();
         stepped.shutdown();
+        world.kept.lock().shut_down(world, log(world).len() as u64);
         stepped = open(world, options);
         while turn(world, &mut stepped) {}
     }
@@ -230,6 +237,7 @@ fn wind_up(world: &Arc<World>, mut stepped: Stepped, options: &Options, before: 
     world.tasks.clear();
     drop(engine);
     stepped.shutdown();
+    world.kept.lock().shut_down(world, head.position);
 
     let mut stepped = open(world, options);
     world.tasks.clear();

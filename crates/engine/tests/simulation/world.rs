@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -12,9 +12,12 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
+use satgas_domain::parts::Sizes;
 use satgas_engine::Clock;
 
-use crate::{client::Clients, disk::Platter, history::History, make, reader::Readers, tasks::Tasks, vault::Keys};
+use crate::{
+    client::Clients, disk::Platter, history::History, kept::Kept, make, reader::Readers, tasks::Tasks, vault::Keys,
+};
 
 /// How likely what is in a seed, and how large.
 #[derive(Debug)]
@@ -26,8 +29,11 @@ pub(crate) struct Plan {
     pub(crate) concerns: f64,
     pub(crate) readers: usize,
     pub(crate) checkpoint_every: Option<u64>,
+    /// How much makes a part of a checkpoint.
+    pub(crate) parts: Sizes,
     pub(crate) queue_bytes_max: usize,
     pub(crate) tail_bytes_max: usize,
+    pub(crate) fold_bytes_max: usize,
     /// Chances by turn or by call.
     pub(crate) disk_full: f64,
     pub(crate) failed_sync: f64,
@@ -35,6 +41,8 @@ pub(crate) struct Plan {
     pub(crate) crash: f64,
     pub(crate) crash_in_append: f64,
     pub(crate) stop: f64,
+    /// That checkpoints cannot be written from now on, or can be again.
+    pub(crate) come_and_go: f64,
     /// Turns of others within an append.
     pub(crate) interrupt: f64,
     /// How often the writer and the fold are chosen, where a task that can go on counts one.
@@ -45,12 +53,14 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    fn draw(random: &mut ChaCha8Rng) -> Self {
+    fn draw(random: &mut ChaCha8Rng, apart: &mut ChaCha8Rng) -> Self {
         let mut pick = |among: &[f64]| among[random.random_range(0..among.len())];
         let (disk_full, failed_sync) = (pick(&[0.0, 0.1, 0.3]), pick(&[0.0, 0.0, 0.05, 0.15]));
         let (failed_read, interrupt) = (pick(&[0.0, 0.0, 0.05]), pick(&[0.0, 0.5, 0.8]));
         let (crash, crash_in_append, stop) = (pick(&[0.0, 0.01, 0.03]), pick(&[0.0, 0.05]), pick(&[0.0, 0.005]));
         let concerns = pick(&[0.0, 0.4, 0.8]);
+        let mut size = |among: &[u32]| among[apart.random_range(0..among.len())];
+        let parts = Sizes { records: size(&[1, 2, 4]), links: size(&[2, 4, 8]), positions: size(&[3, 8, 20]) };
         let mut pick = |among: &[usize]| among[random.random_range(0..among.len())];
         Self {
             clients: pick(&[1, 2, 3, 4]),
@@ -58,14 +68,17 @@ impl Plan {
             concerns,
             readers: pick(&[1, 2, 3]),
             checkpoint_every: [None, None, Some(3), Some(12)][pick(&[0, 1, 2, 3])],
+            parts,
             queue_bytes_max: pick(&[3_000, 1 << 20, 1 << 20]),
             tail_bytes_max: pick(&[0, 1_500, 1 << 20]),
+            fold_bytes_max: [1, 700, 16 << 20][apart.random_range(0..3)],
             disk_full,
             failed_sync,
             failed_read,
             crash,
             crash_in_append,
             stop,
+            come_and_go: [0.0, 0.0, 0.02][apart.random_range(0..3)],
             interrupt,
             writer: pick(&[1, 1, 3]),
             fold: pick(&[1, 1, 3]),
@@ -81,12 +94,14 @@ pub(crate) struct World {
     pub(crate) platter: Mutex<Platter>,
     pub(crate) tasks: Tasks,
     pub(crate) keys: Mutex<Keys>,
+    pub(crate) kept: Mutex<Kept>,
     pub(crate) clients: Mutex<Clients>,
     pub(crate) readers: Mutex<Readers>,
     pub(crate) history: Mutex<History>,
     random: Mutex<ChaCha8Rng>,
     trace: Mutex<Trace>,
     moments: AtomicU64,
+    waits: AtomicUsize,
 }
 
 /// Everything that was done, in a line each.
@@ -98,7 +113,10 @@ struct Trace {
 impl World {
     pub(crate) fn new(seed: u64, printed: bool) -> Arc<Self> {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
-        let plan = Plan::draw(&mut random);
+        // Of its own, so that what befalls checkpoints changes nothing about who comes first.
+        let mut apart = random.clone();
+        apart.set_stream(1);
+        let plan = Plan::draw(&mut random, &mut apart);
         let world = Self {
             clients: Mutex::new(Clients::new(plan.clients, plan.acts)),
             readers: Mutex::new(Readers::new(plan.readers)),
@@ -107,10 +125,12 @@ impl World {
             platter: Mutex::new(Platter::of_the_town()),
             tasks: Tasks::default(),
             keys: Mutex::new(Keys::new()),
+            kept: Mutex::new(Kept::new(apart)),
             history: Mutex::default(),
             random: Mutex::new(random),
             trace: Mutex::new(Trace { hasher: blake3::Hasher::new(), printed }),
             moments: AtomicU64::new(0),
+            waits: AtomicUsize::new(0),
         };
         world.note(format_args!("{:?}", world.plan));
         Arc::new(world)
@@ -147,6 +167,16 @@ impl World {
     /// A moment that comes after all those that were asked for before.
     pub(crate) fn moment(&self) -> u64 {
         self.moments.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The writer waited for the fold.
+    pub(crate) fn waited(&self) {
+        self.note("the writer waited for the fold");
+        self.waits.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn waits(&self) -> usize {
+        self.waits.load(Ordering::Relaxed)
     }
 
     /// Position of the last record that a crash cannot take.
