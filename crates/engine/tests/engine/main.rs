@@ -9,6 +9,7 @@ mod deadlines;
 mod failures;
 mod idempotency;
 mod lenses;
+mod power_loss;
 mod quarantine;
 mod queue;
 mod sealing;

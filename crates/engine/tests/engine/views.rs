@@ -21,7 +21,7 @@ use crate::support::*;
 
 /// All that a client can see.
 #[derive(Debug, PartialEq)]
-struct Picture {
+pub(crate) struct Picture {
     head: Head,
     seen: Seen,
     records: usize,
@@ -63,26 +63,29 @@ fn seen(views: &Views, position: u64) -> Seen {
     }
 }
 
-async fn picture(engine: &Engine) -> Picture {
-    let head = engine.head().position;
-    let looked = engine.query(head, |folded| {
-        let views = &folded.views;
-        let mut changed: Vec<_> = views.changed_after(0, "").map(|(code, at)| (code.to_owned(), at)).collect();
-        changed.sort_unstable();
-        Picture { head: folded.head, seen: seen(views, head), records: views.record_count(), changed }
-    });
+pub(crate) async fn picture(engine: &Engine) -> Picture {
+    let looked = engine.query(engine.head().position, |folded| Picture::of(&folded.views, folded.head));
     looked.await.expect("the head is reached")
 }
 
+impl Picture {
+    /// What views show that stand at a head.
+    pub(crate) fn of(views: &Views, head: Head) -> Self {
+        let mut changed: Vec<_> = views.changed_after(0, "").map(|(code, at)| (code.to_owned(), at)).collect();
+        changed.sort_unstable();
+        Self { head, seen: seen(views, head.position), records: views.record_count(), changed }
+    }
+}
+
 /// Random submissions about few things, so that they meet: repeats, conflicts, corrections, signals of few groups, cases.
-struct History {
+pub(crate) struct History {
     rng: ChaCha8Rng,
     next: u32,
     sent: Vec<v1::Submission>,
 }
 
 impl History {
-    fn of(seed: u64) -> Self {
+    pub(crate) fn of(seed: u64) -> Self {
         Self { rng: ChaCha8Rng::seed_from_u64(seed), next: 1, sent: Vec::new() }
     }
 
@@ -201,7 +204,7 @@ impl History {
 }
 
 /// Plays on with a history and returns what was sent, with the receipts.
-async fn play(engine: &Engine, history: &mut History, waves: usize) -> Vec<(v1::Submission, v1::Receipt)> {
+pub(crate) async fn play(engine: &Engine, history: &mut History, waves: usize) -> Vec<(v1::Submission, v1::Receipt)> {
     let mut answered = Vec::new();
     for wave in 0..waves {
         let batch: Vec<_> = (0..12).map(|_| history.submission()).collect();

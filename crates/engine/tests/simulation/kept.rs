@@ -13,7 +13,7 @@ use std::{
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 
-use crate::{vault::scratch, world::World};
+use crate::{scratch::scratch, world::World};
 
 const SECTOR_BYTES: usize = 512;
 

@@ -18,6 +18,8 @@ mod mutations;
 mod play;
 mod reader;
 mod readings;
+#[path = "../engine/support/scratch.rs"]
+mod scratch;
 mod tasks;
 mod vault;
 mod world;

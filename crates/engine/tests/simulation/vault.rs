@@ -6,14 +6,14 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use satgas_domain::id::SubmissionId;
 use satgas_engine::vault::{self, CaseKey, Clear, MasterKey, Masters, Of};
 use satgas_proto::v1::{self, event::Body};
 
-use crate::world::World;
+use crate::{scratch::scratch, world::World};
 
 /// What messages of reporters and of the agency are sealed as.
 const OF_REPORTER: i32 = 101;
@@ -24,13 +24,6 @@ pub(crate) struct Keys {
     masters: Masters,
     /// Every key that ever lay in the vault when somebody copied it.
     copies: BTreeMap<PathBuf, Vec<u8>>,
-}
-
-/// A folder where syncing costs nothing: thousands of histories write keys and checkpoints, and no disk is to be tested here.
-pub(crate) fn scratch() -> tempfile::TempDir {
-    let memory = Path::new("/dev/shm");
-    let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
-    made.expect("a folder")
 }
 
 impl Keys {

@@ -2,6 +2,7 @@
 
 mod journal;
 mod make;
+mod scratch;
 
 use std::{path::Path, sync::Arc};
 
@@ -12,6 +13,7 @@ use satgas_proto::v1::{self, ReceiptStatus};
 
 pub(crate) use journal::{Gate, Watched};
 pub(crate) use make::*;
+pub(crate) use scratch::scratch;
 
 /// A clock that stands at noon of the first of May 2028.
 pub(crate) fn noon() -> Arc<ManualClock> {
