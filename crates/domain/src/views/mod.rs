@@ -68,7 +68,8 @@ use crate::{
     time::{Calendar, Day, Instant},
 };
 
-/// Number of this fold's layout and meaning: a checkpoint of another is not read but rebuilt.
+/// Number of this fold's layout and meaning: a checkpoint of another is not read but rebuilt. The engine's test `layout` knows which layout has
+/// which number.
 pub const VERSION: u32 = 12;
 
 /// Everything that is known and was known, folded.

@@ -8,6 +8,7 @@ mod cursors;
 mod deadlines;
 mod failures;
 mod idempotency;
+mod layout;
 mod lenses;
 mod power_loss;
 mod quarantine;
