@@ -1,10 +1,11 @@
 //! Everything that waits is bounded, and everything that waits is answered.
 
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 use satgas_engine::{Engine, Options, WriteError};
 use satgas_journal::{Journal, MemoryJournal};
-use satgas_proto::v1::ReceiptStatus;
+use satgas_proto::v1::{self, ReceiptStatus};
+use tokio::runtime::Handle;
 
 use crate::support::*;
 
@@ -122,4 +123,38 @@ async fn after_a_shutdown_nothing_is_taken_reads_go_on_and_a_second_one_returns(
     assert_eq!(submitted(&log(&engine).await), [id(1)]);
     assert!(!cursor.wait().await, "a subscriber is told that nothing more comes");
     stop(engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_writer_that_ran_ahead_of_the_fold_as_far_as_it_may_waits_and_goes_on() {
+    let options = Options { fold_bytes_max: 1, ..Options::default() };
+    let engine = open_town(Arc::new(MemoryJournal::new()), &options).await;
+    let (looks, is_looked_at) = mpsc::channel();
+    let (seen, is_seen) = mpsc::channel();
+    let (own, runtime) = (engine.clone(), Handle::current());
+    let look = tokio::task::spawn_blocking(move || {
+        // While somebody looks, nothing is folded.
+        runtime.block_on(own.query(0, |_| {
+            looks.send(()).expect("the story listens");
+            is_seen.recv().expect("it lasts")
+        }))
+    });
+    is_looked_at.recv().expect("somebody looks");
+    // One commit is with the fold, one waits for it, and one is durable and answered before the writer waits with it.
+    for n in 1..=3 {
+        accepted(&engine, visit(n, 10)).await;
+    }
+    let later: Vec<_> = (4..=20).map(|n| tokio::spawn(answered(engine.clone(), visit(n, 10)))).collect();
+    seen.send(()).expect("somebody looks still");
+    look.await.unwrap().unwrap();
+    for receipt in later {
+        assert_eq!(receipt.await.unwrap().status(), ReceiptStatus::Accepted);
+    }
+    let records = engine.query(engine.head().position, |folded| folded.views.record_count()).await;
+    assert_eq!(records.unwrap(), 20, "what waited was folded, once");
+    stop(engine).await;
+}
+
+async fn answered(engine: Engine, submission: v1::Submission) -> v1::Receipt {
+    submit(&engine, submission).await
 }
