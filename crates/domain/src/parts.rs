@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 /// How much makes a part. Whoever reads what was written in parts of another size goes on with that size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
-    /// Records in a part: a power of two.
+    /// Records in a part: a power of two, at most 2^18.
     pub records: u32,
-    /// Links of records to what they are listed under, in a part: a power of two.
+    /// Links of records to what they are listed under, in a part: a power of two, at most 2^18.
     pub links: u32,
     /// Positions of the log whose ids make a part.
     pub positions: u32,
