@@ -40,6 +40,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         .compile_well_known_types(true)
         .extern_path(".google.protobuf", "::pbjson_types")
         .bytes(".")
+        // The largest by far: inline they would make every event so large, and the writer and the fold hand events on.
+        .boxed(".satgas.v1.Event.body.submitted")
+        .boxed(".satgas.v1.Event.body.conflicting")
+        .boxed(".satgas.v1.Event.body.quarantined")
         // A derived Debug would put a name into the first log line or panic that mentions the message.
         .skip_debug(CLEAR)
         .generate_default_stubs(false)

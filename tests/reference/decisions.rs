@@ -53,7 +53,7 @@ impl Ledger {
         use v1::event::Body;
         let Some(admitted) = self.admitted.take() else { return };
         let follows = match &event.body {
-            Some(Body::Submitted(submission)) => *submission == admitted,
+            Some(Body::Submitted(submission)) => **submission == admitted,
             Some(Body::Conflicting(conflicting)) => conflicting.submission.as_ref() == Some(&admitted),
             _ => false,
         };

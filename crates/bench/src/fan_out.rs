@@ -274,7 +274,7 @@ mod tests {
     fn the_moment_that_a_record_was_due_is_read_from_the_event_it_became() {
         let due = SystemTime::UNIX_EPOCH + Duration::new(1_700_000_000, 123_456_789);
         let record = Submission { occurred_at: Some(timestamp(due).unwrap()), ..City::new().visits(1).remove(0) };
-        let event = Event { position: 7, body: Some(Body::Submitted(record)), ..Event::default() };
+        let event = Event { position: 7, body: Some(Body::Submitted(record.into())), ..Event::default() };
         let timed = Timed::decode(event.encode_to_vec().as_slice()).unwrap();
         assert_eq!(moment(timed.submitted.unwrap().occurred_at.unwrap()).unwrap(), due);
     }

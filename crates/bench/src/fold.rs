@@ -88,7 +88,7 @@ fn log(city: &mut City, count: usize) -> (Vec<Event>, Vec<Event>) {
     let opened = LogOpened { log_id: String::new(), sample_data: true, time_zone: TIME_ZONE.to_owned() };
     let registered = city.registry().into_iter().map(Body::Registered);
     let bodies: Vec<Body> = std::iter::once(Body::LogOpened(opened)).chain(registered).collect();
-    let visits: Vec<Body> = city.visits(count).into_iter().map(Body::Submitted).collect();
+    let visits: Vec<Body> = city.visits(count).into_iter().map(|visit| Body::Submitted(visit.into())).collect();
     let first_visit = bodies.len();
     let mut events: Vec<Event> =
         bodies.into_iter().chain(visits).zip(1..).map(|(body, position)| event_of(body, position)).collect();

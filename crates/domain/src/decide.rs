@@ -275,13 +275,20 @@ impl WriteState {
                 _ => {}
             },
             // Another content of a report or of its correction may be taken by a supervisor: what it says bars mediation, too.
-            Some(Body::Conflicting(v1::ConflictingSubmission { submission: Some(s), .. })) => match &s.content {
-                Some(Content::CaseReport(r)) => return self.report_corrected(&s.submission_id, s, r),
-                Some(Content::Amendment(v1::Amendment { replacement: Some(Replacement::CaseReport(r)), .. })) => {
-                    return self.report_corrected(&s.submission_id, s, r);
+            Some(Body::Conflicting(conflicting)) => {
+                if let Some(s) = &conflicting.submission {
+                    match &s.content {
+                        Some(Content::CaseReport(r)) => return self.report_corrected(&s.submission_id, s, r),
+                        Some(Content::Amendment(v1::Amendment {
+                            replacement: Some(Replacement::CaseReport(r)),
+                            ..
+                        })) => {
+                            return self.report_corrected(&s.submission_id, s, r);
+                        }
+                        _ => {}
+                    }
                 }
-                _ => {}
-            },
+            }
             Some(Body::CaseAdvanced(step)) => {
                 if let Some(command) = &step.command
                     && let Some(index) = SubmissionId::parse(&command.case_id).ok().and_then(|id| self.cases.find(id))
@@ -326,7 +333,7 @@ impl WriteState {
             Some(Body::PublicReportTriaged(_) | Body::PublicReportMessage(_) | Body::IdentityRead(_)) => {
                 return self.reports.apply(event).map_or(Undo::Nothing, Undo::Report);
             }
-            Some(Body::LogOpened(_) | Body::Conflicting(_) | Body::DeadlineMissed(_)) | None => {}
+            Some(Body::LogOpened(_) | Body::DeadlineMissed(_)) | None => {}
         }
         Undo::Nothing
     }

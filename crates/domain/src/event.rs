@@ -226,7 +226,7 @@ mod tests {
                 area_code: area.to_owned(),
                 institution_id: institution.to_owned(),
                 shaping: None,
-                body: Some(Body::Submitted(submission.clone())),
+                body: Some(Body::Submitted(Box::new(submission.clone()))),
                 salt: salt.clone(),
             };
             let head = Head { position: 70_000, recorded_at, kind: 7, area_code: area, institution_id: institution };

@@ -162,8 +162,8 @@ impl Quarantine {
 
     /// The very same record where it was kept apart; another content under its id is another record.
     #[must_use]
-    pub fn find(&self, submission: &v1::Submission) -> Option<(u64, &Kept)> {
-        let positions = self.by_id.get(&SubmissionId::parse(&submission.submission_id).ok()?)?;
+    pub fn find(&self, id: SubmissionId, submission: &v1::Submission) -> Option<(u64, &Kept)> {
+        let positions = self.by_id.get(&id)?;
         let mut kept = positions.iter().filter_map(|position| Some((*position, self.kept.get(position)?)));
         kept.find(|(_, kept)| kept.kept.submission.as_ref() == Some(submission))
     }
@@ -215,7 +215,8 @@ impl Quarantine {
         match event.body.as_ref()? {
             Body::Quarantined(kept) => {
                 let origin = (event.area_code.clone(), event.institution_id.clone());
-                let kept = Kept { arrived: event::recorded(event), origin, kept: kept.clone(), decided: None };
+                let kept =
+                    Kept { arrived: event::recorded(event), origin, kept: v1::Quarantined::clone(kept), decided: None };
                 self.wait(&kept, Load::plus);
                 if let Some(id) = kept.id() {
                     self.by_id.entry(id).or_default().push(event.position);

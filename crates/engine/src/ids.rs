@@ -57,10 +57,19 @@ impl Entry {
     }
 }
 
-fn mark(id: SubmissionId) -> u64 {
-    let hash = blake3::hash(&id.bits().to_be_bytes());
-    let (first, _) = hash.as_bytes().split_first_chunk::<8>().expect("32 bytes");
-    u64::from_le_bytes(*first) & ((1 << (8 * MARK)) - 1)
+/// An id with its mark, which takes a hash to make: once where the id comes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Marked {
+    pub(crate) id: SubmissionId,
+    mark: u64,
+}
+
+impl From<SubmissionId> for Marked {
+    fn from(id: SubmissionId) -> Self {
+        let hash = blake3::hash(&id.bits().to_be_bytes());
+        let (first, _) = hash.as_bytes().split_first_chunk::<8>().expect("32 bytes");
+        Self { id, mark: u64::from_le_bytes(*first) & ((1 << (8 * MARK)) - 1) }
+    }
 }
 
 /// The table takes its seven control bits from the top and the rest from below, so the mark stands in both.
@@ -197,16 +206,15 @@ impl Ids {
     }
 
     /// Positions at which an id was taken, ascending: none of one that is new, and seldom one of another id.
-    pub(crate) fn positions(&self, id: SubmissionId) -> Vec<u64> {
-        let mark = mark(id);
+    pub(crate) fn positions(&self, Marked { mark, .. }: Marked) -> Vec<u64> {
         let entries = self.shards[shard(mark)].iter_hash(spread(mark)).filter(|entry| entry.mark() == mark);
         let mut positions: Vec<u64> = entries.map(|entry| entry.position()).collect();
         positions.sort_unstable();
         positions
     }
 
-    pub(crate) fn insert(&mut self, id: SubmissionId, position: u64) {
-        let entry = Entry::new(mark(id), position);
+    pub(crate) fn insert(&mut self, Marked { mark, .. }: Marked, position: u64) {
+        let entry = Entry::new(mark, position);
         self.enter(entry);
         self.later.0.push(entry.0);
     }
@@ -217,8 +225,7 @@ impl Ids {
     }
 
     /// Takes out an entry whose write was refused: one of the latest.
-    pub(crate) fn remove(&mut self, id: SubmissionId, position: u64) {
-        let mark = mark(id);
+    pub(crate) fn remove(&mut self, Marked { mark, .. }: Marked, position: u64) {
         let taken = Entry::new(mark, position);
         if let Ok(entry) = self.shards[shard(mark)].find_entry(spread(mark), |entry| *entry == taken) {
             entry.remove();
@@ -246,8 +253,8 @@ impl Ids {
 mod tests {
     use super::*;
 
-    fn id(n: u8) -> SubmissionId {
-        SubmissionId::parse(&format!("01970f3e-8b1c-7000-8000-0000000000{n:02x}")).unwrap()
+    fn id(n: u8) -> Marked {
+        SubmissionId::parse(&format!("01970f3e-8b1c-7000-8000-0000000000{n:02x}")).unwrap().into()
     }
 
     #[test]

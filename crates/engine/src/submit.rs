@@ -13,13 +13,15 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::{
     Engine, QueryError, WriteError,
-    ids::ContentHash,
+    ids::{ContentHash, Marked},
     writer::{Done, Job, Outcome, Reply},
 };
 
 /// A submission, encoded and checked by itself.
 pub(crate) struct Prepared {
-    pub(crate) submission: v1::Submission,
+    pub(crate) submission: Box<v1::Submission>,
+    /// Its id, where that is one.
+    pub(crate) id: Option<Marked>,
     pub(crate) encoded: Vec<u8>,
     pub(crate) content: ContentHash,
     pub(crate) violations: Violations,
@@ -53,7 +55,8 @@ impl Prepared {
         if let Some(right) = &ended {
             quarantine::within_right(&mut violations, &submission, right);
         }
-        Self { content: ContentHash::of(&encoded), submission, encoded, violations, ended }
+        let id = SubmissionId::parse(&submission.submission_id).ok().map(Marked::from);
+        Self { content: ContentHash::of(&encoded), submission: Box::new(submission), id, encoded, violations, ended }
     }
 }
 

@@ -34,7 +34,7 @@ use self::taken::{Known, taken};
 use crate::{
     CaseError, Clock, Registered, WriteError,
     fold::{Message, Teller},
-    ids::{self, ContentHash, Ids},
+    ids::{self, ContentHash, Ids, Marked},
     meter::Meter,
     public::Asked,
     publish,
@@ -215,7 +215,7 @@ impl Decided {
     pub(crate) fn apply(&mut self, calendar: &Calendar, event: &v1::Event) {
         self.state.apply(calendar, event);
         if let Some(id) = event.body.as_ref().and_then(taken) {
-            self.ids.insert(id, event.position);
+            self.ids.insert(id.into(), event.position);
         }
         self.recorded = event.recorded_at.as_ref().and_then(Instant::from_proto).max(self.recorded);
     }
@@ -249,12 +249,12 @@ impl Parted for Decided {
 }
 
 /// An id that a pending event takes: the event's position, and what the id stands for.
-type TakenId = (u64, SubmissionId, ContentHash);
+type TakenId = (u64, Marked, ContentHash);
 
 /// A record that was kept apart and fits what is known now.
 struct Admissible {
     origin: Origin,
-    id: SubmissionId,
+    id: Marked,
     known: Known,
     record: Prepared,
 }
@@ -452,8 +452,7 @@ impl Writer {
     }
 
     fn submit(&mut self, prepared: Prepared) -> Reply<Outcome> {
-        let Prepared { submission, encoded, content, violations, ended } = prepared;
-        let id = SubmissionId::parse(&submission.submission_id).ok();
+        let Prepared { submission, id, encoded, content, violations, ended } = prepared;
         // What is not well-formed was never accepted, so it cannot be known.
         let id_of_well_formed = id.filter(|_| violations.is_empty());
         let known = id_of_well_formed.map_or(Ok(Known::New), |id| self.look_up(id, content))?;
@@ -465,7 +464,7 @@ impl Writer {
         {
             return Ok(Outcome::Rejected(vec![used_up()]));
         }
-        let waits = match id_of_well_formed.and_then(|_| self.kept_apart(&submission)) {
+        let waits = match id_of_well_formed.and_then(|id| self.kept_apart(id.id, &submission)) {
             Some(Outcome::Quarantined(position)) if ended.is_none() => Some(position),
             Some(outcome) => return Ok(outcome),
             None => None,
@@ -492,18 +491,18 @@ impl Writer {
     fn accept(
         &mut self,
         origin: Origin,
-        id: SubmissionId,
+        id: Marked,
         known: &Known,
-        submission: v1::Submission,
+        submission: Box<v1::Submission>,
         encoded: &[u8],
         content: ContentHash,
     ) -> Outcome {
         let outcome = match *known {
             Known::Other(stands) => {
                 let cause = v1::ConflictCause::SameIdOtherContent.into();
-                let submission = Some(submission);
+                let submission = Some(*submission);
                 let conflicting = v1::ConflictingSubmission { submission, cause, stands_position: stands };
-                Outcome::Conflict { position: self.push_body(origin, Body::Conflicting(conflicting)), stands }
+                Outcome::Conflict { position: self.push_body(origin, Body::Conflicting(conflicting.into())), stands }
             }
             Known::New | Known::Same(_) => {
                 let kind = event::submission_kind(&submission);
@@ -516,8 +515,8 @@ impl Writer {
     }
 
     /// What became of the very same record when it was kept apart, unless it counts by now.
-    fn kept_apart(&self, submission: &v1::Submission) -> Option<Outcome> {
-        let (position, kept) = self.decided.state.quarantine().find(submission)?;
+    fn kept_apart(&self, id: SubmissionId, submission: &v1::Submission) -> Option<Outcome> {
+        let (position, kept) = self.decided.state.quarantine().find(id, submission)?;
         match kept.refused_because() {
             Some(_) if mutated!("a refused record counts when it comes again") => None,
             Some(reason) => Some(Outcome::QuarantineRefused(position, reason.to_owned())),
@@ -526,7 +525,7 @@ impl Writer {
     }
 
     /// Keeps a record apart whose reporter's right had ended.
-    fn keep_apart(&mut self, origin: Origin, submission: v1::Submission, right: v1::EndedRight) -> Outcome {
+    fn keep_apart(&mut self, origin: Origin, submission: Box<v1::Submission>, right: v1::EndedRight) -> Outcome {
         let by = right.by.as_ref().map_or("", |by| &by.id);
         if self.decided.state.quarantine().contents(&submission.submission_id) >= CONTENTS_MAX {
             return Outcome::Rejected(vec![used_up()]);
@@ -534,15 +533,15 @@ impl Writer {
         if !self.decided.state.quarantine().has_room(by, &submission) {
             return Outcome::QuarantineFull;
         }
-        let kept = v1::Quarantined { submission: Some(submission), right: Some(right) };
-        Outcome::Quarantined(self.push_body(origin, Body::Quarantined(kept)))
+        let kept = v1::Quarantined { submission: Some(*submission), right: Some(right) };
+        Outcome::Quarantined(self.push_body(origin, Body::Quarantined(kept.into())))
     }
 
     /// Records a supervisor's decision and, when it admits the record, the record behind it, in the same commit.
     fn decide_quarantined(&mut self, decided: v1::QuarantineDecided) -> Reply<Outcome> {
         let content = ContentHash::of(&decided.encode_to_vec());
         let decision = decided.decision.clone().unwrap_or_default();
-        let Ok(id) = SubmissionId::parse(&decision.command_id) else {
+        let Ok(id) = SubmissionId::parse(&decision.command_id).map(Marked::from) else {
             let refused = self.decided.state.quarantine().decide(&decided).err();
             return Ok(refused.map_or(Outcome::Rejected(Vec::new()), Outcome::from));
         };
@@ -583,14 +582,14 @@ impl Writer {
             Ok(origin) => origin,
             Err(violations) => return Ok(Err(violations)),
         };
-        let Ok(id) = SubmissionId::parse(&record.submission.submission_id) else { return Ok(Err(Vec::new())) };
+        let Some(id) = record.id else { return Ok(Err(Vec::new())) };
         let known = self.look_up(id, record.content)?;
         Ok(Ok(Admissible { origin, id, known, record }))
     }
 
     fn advance(&mut self, command: v1::CaseCommand) -> Result<Outcome, CaseError> {
         let content = ContentHash::of(&command.encode_to_vec());
-        let id = SubmissionId::parse(&command.command_id).ok();
+        let id = SubmissionId::parse(&command.command_id).ok().map(Marked::from);
         match id.map(|id| self.look_up(id, content)).transpose()? {
             Some(Known::Same(position)) => return Ok(Outcome::Known(position)),
             Some(Known::Other(position)) => return Err(CaseError::IdTaken { position }),
@@ -605,7 +604,7 @@ impl Writer {
     }
 
     fn seal(&mut self, mut body: Body, expected_version: u64) -> Result<Outcome, SealError> {
-        let command = taken(&body).map(|id| (id, sealed::content_of(&body)));
+        let command = taken(&body).map(|id| (Marked::from(id), sealed::content_of(&body)));
         match command.map(|(id, content)| self.look_up(id, content)).transpose()? {
             Some(Known::Same(position)) => return Ok(Outcome::Known(position)),
             Some(Known::Other(position)) => return Err(SealError::IdTaken { position }),
@@ -629,7 +628,7 @@ impl Writer {
     /// Records something about a public report and, in the same commit, the case that it becomes and what is left for its reporter.
     fn public(&mut self, asked: Asked) -> Result<Outcome, SealError> {
         let Asked { mut body, area_code, expected_version, case, answer } = asked;
-        let command = taken(&body).map(|id| (id, sealed::content_of(&body)));
+        let command = taken(&body).map(|id| (Marked::from(id), sealed::content_of(&body)));
         match command.map(|(id, content)| self.look_up(id, content)).transpose()? {
             Some(Known::Same(position)) => return Ok(Outcome::Known(position)),
             Some(Known::Other(position)) => return Err(SealError::IdTaken { position }),
@@ -679,7 +678,7 @@ impl Writer {
     /// Publishes a release. Asked for again it is the one that was published, whatever was counted meanwhile.
     fn publish_release(&mut self, release: v1::ReleasePublished) -> Reply<Outcome> {
         let content = publish::content_of(&release);
-        let Ok(id) = SubmissionId::parse(&release.release_id) else {
+        let Ok(id) = SubmissionId::parse(&release.release_id).map(Marked::from) else {
             return Ok(Outcome::Rejected(release::well_formed(&release).err().unwrap_or_default()));
         };
         match self.look_up(id, content)? {
@@ -703,7 +702,9 @@ impl Writer {
 
     fn resolve_conflict(&mut self, resolution: v1::ConflictResolution, origin: &(String, String)) -> Reply<Outcome> {
         let content = ContentHash::of(&resolution.encode_to_vec());
-        let Ok(id) = SubmissionId::parse(&resolution.command_id) else { return Ok(Outcome::Rejected(Vec::new())) };
+        let Ok(id) = SubmissionId::parse(&resolution.command_id).map(Marked::from) else {
+            return Ok(Outcome::Rejected(Vec::new()));
+        };
         match self.look_up(id, content)? {
             Known::Same(position) => return Ok(Outcome::Known(position)),
             Known::Other(stands) => return Ok(Outcome::Conflict { position: stands, stands }),
@@ -776,7 +777,7 @@ impl Writer {
         let mut encoded = Vec::new();
         body.encode(&mut encoded);
         let (field, bytes) = split_body(&encoded);
-        self.push_with_head(area_code, institution_id, event::kind(&body), field, bytes, body)
+        self.push_with_head(area_code.to_owned(), institution_id.to_owned(), event::kind(&body), field, bytes, body)
     }
 
     fn push_body(&mut self, origin: Origin, body: Body) -> u64 {
@@ -794,14 +795,14 @@ impl Writer {
             Scope::Area(_) => String::new(),
             Scope::Institution(index) => registry.institution(index).id.clone(),
         };
-        self.push_with_head(&area_code, &institution_id, kind, field, encoded, body)
+        self.push_with_head(area_code, institution_id, kind, field, encoded, body)
     }
 
     /// Adds an event to the commit and to the state. Returns its position.
     fn push_with_head(
         &mut self,
-        area_code: &str,
-        institution_id: &str,
+        area_code: String,
+        institution_id: String,
         kind: EventKind,
         field: u32,
         encoded: &[u8],
@@ -809,7 +810,9 @@ impl Writer {
     ) -> u64 {
         let position = self.next_position();
         let recorded_at = self.now.to_proto();
-        let head = event::Head { position, recorded_at, kind: kind.into(), area_code, institution_id };
+        let (area, institution) = (area_code.as_str(), institution_id.as_str());
+        let head =
+            event::Head { position, recorded_at, kind: kind.into(), area_code: area, institution_id: institution };
         let salt = match event::wants_salt(&body) {
             true => Bytes::copy_from_slice(&rand::random::<[u8; event::SALT_BYTES]>()),
             false => Bytes::new(),
@@ -823,8 +826,8 @@ impl Writer {
             position,
             recorded_at: Some(recorded_at),
             kind: kind.into(),
-            area_code: area_code.to_owned(),
-            institution_id: institution_id.to_owned(),
+            area_code,
+            institution_id,
             shaping: None,
             body: Some(body),
             salt,
@@ -837,7 +840,7 @@ impl Writer {
         position
     }
 
-    fn take_id(&mut self, id: SubmissionId, content: ContentHash, position: u64) {
+    fn take_id(&mut self, id: Marked, content: ContentHash, position: u64) {
         self.decided.ids.insert(id, position);
         self.pending.ids.push((position, id, content));
     }

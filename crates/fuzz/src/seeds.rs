@@ -235,7 +235,7 @@ fn requests() -> Seeds {
             kind: satgas_domain::event::submission_kind(&submission).into(),
             area_code: town::AREA.into(),
             institution_id: String::new(),
-            body: Some(Body::Submitted(submission.clone())),
+            body: Some(Body::Submitted(submission.clone().into())),
             ..Default::default()
         };
         add(&mut seeds, &format!("Event-{n}"), number("Event"), &[&event.encode_to_vec()]);

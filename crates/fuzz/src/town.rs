@@ -129,7 +129,7 @@ impl Town {
             shapes: CLASSES.map(|class| Shape::new(class, SMALL_BELOW, calendar())),
             head: 0,
         };
-        let report = Body::Submitted(submitted(CASE, Content::CaseReport(case_report())));
+        let report = Body::Submitted(submitted(CASE, Content::CaseReport(case_report())).into());
         for body in entries().into_iter().map(Body::Registered).chain([report]) {
             let event = town.event(body, Instant(REGISTERED_S * 1_000_000_000));
             town.state.apply(&town.calendar, &event);
@@ -182,7 +182,7 @@ pub(crate) fn submission(s: &v1::Submission) {
         Err(violations) => refused(&violations),
         Ok(_) => {
             assert!(well_formed, "what is not well-formed is not taken");
-            TOWN.fold(Body::Submitted(s.clone()));
+            TOWN.fold(Body::Submitted(s.clone().into()));
         }
     }
 }

@@ -156,7 +156,7 @@ impl Audit {
         let kinds = kinds.map(i32::from).to_vec();
         self.each(Filter { kinds, ..Filter::default() }, 0, 0, |event| {
             let submission = match &event.body {
-                Some(event::Body::Submitted(submission)) => Some(submission),
+                Some(event::Body::Submitted(submission)) => Some(submission.as_ref()),
                 Some(event::Body::Conflicting(conflicting)) => conflicting.submission.as_ref(),
                 Some(event::Body::Quarantined(kept)) => kept.submission.as_ref(),
                 _ => None,

@@ -265,7 +265,7 @@ mod tests {
     }
 
     fn submitted(position: u64, id: &str) -> Event {
-        event(position, Body::Submitted(submission(id, 1)))
+        event(position, Body::Submitted(Box::new(submission(id, 1))))
     }
 
     fn receipt(id: &str, status: ReceiptStatus, position: u64) -> Receipt {
@@ -310,7 +310,7 @@ mod tests {
         breach(&history(), &[submitted(1, "a"), submitted(2, "b"), submitted(3, "d")], "d was refused");
         breach(&history(), &[submitted(1, "a"), submitted(2, "b"), submitted(3, "e")], "e was never sent");
         breach(&history(), &[submitted(1, "a"), submitted(3, "b")], "position 3 stands where 2 should");
-        let halved = event(3, Body::Submitted(submission("c", 0)));
+        let halved = event(3, Body::Submitted(Box::new(submission("c", 0))));
         breach(&history(), &[submitted(1, "a"), submitted(2, "b"), halved], "c was never sent with these bytes");
         breach(&history(), &[event(1, Body::HoldPlaced(Default::default()))], "nobody asked for");
     }
@@ -328,12 +328,15 @@ mod tests {
         history.receipt(fact, &receipt("a", ReceiptStatus::Conflict, 3));
         let aside = |position| {
             let other = Some(submission("a", 2));
-            event(position, Body::Conflicting(ConflictingSubmission { submission: other, ..Default::default() }))
+            event(
+                position,
+                Body::Conflicting(Box::new(ConflictingSubmission { submission: other, ..Default::default() })),
+            )
         };
         let none: Vec<String> = Vec::new();
         assert_eq!(check(&history, &[submitted(1, "a"), submitted(2, "b"), aside(3)]), none);
         breach(&history, &[submitted(1, "a"), submitted(2, "b")], "a was acknowledged at 3 and is lost");
-        let standing = event(3, Body::Submitted(submission("a", 2)));
+        let standing = event(3, Body::Submitted(Box::new(submission("a", 2))));
         breach(&history, &[submitted(1, "a"), submitted(2, "b"), standing], "a stands twice with different bytes");
     }
 

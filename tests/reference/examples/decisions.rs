@@ -40,7 +40,7 @@ fn a_record_that_was_kept_apart_counts_from_its_admission_on_and_a_refused_one_n
     let kept = |log: &mut Log, id: &str, month: &str| {
         let submission = super::submission(AREA, id, "2028-02-01T08:00:00", report_content(month));
         let kept = v1::Quarantined { submission: Some(submission), right: None };
-        log.push("2028-05-01T08:00:00", v1::event::Body::Quarantined(kept))
+        log.push("2028-05-01T08:00:00", v1::event::Body::Quarantined(Box::new(kept)))
     };
     let decided = |log: &mut Log, quarantined_position: u64, verdict: v1::QuarantineVerdict| {
         let decision = v1::QuarantineDecision { quarantined_position, verdict: verdict.into(), ..Default::default() };

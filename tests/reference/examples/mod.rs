@@ -81,7 +81,7 @@ impl Log {
 
     /// A submission of a kelurahan or, by its id, of an institution.
     fn submitted_by(&mut self, area: &str, id: &str, occurred: &str, recorded: &str, content: Content) -> u64 {
-        self.push(recorded, v1::event::Body::Submitted(submission(area, id, occurred, content)))
+        self.push(recorded, v1::event::Body::Submitted(Box::new(submission(area, id, occurred, content))))
     }
 
     /// Other content under an id that is known; returns the position of the conflict.
@@ -91,7 +91,7 @@ impl Log {
             cause: ConflictCause::SameIdOtherContent.into(),
             stands_position: 0,
         };
-        self.push(at, v1::event::Body::Conflicting(conflicting))
+        self.push(at, v1::event::Body::Conflicting(Box::new(conflicting)))
     }
 
     /// A decision on the conflict at a position; returns its own.

@@ -85,12 +85,12 @@ impl Naive {
                     cause: v1::ConflictCause::SameIdOtherContent.into(),
                     stands_position: 0,
                 };
-                self.push(at, Body::Conflicting(conflicting));
+                self.push(at, Body::Conflicting(Box::new(conflicting)));
             }
             None if submission.submission_id.contains("uuid") => {}
             None => {
                 let before = self.events.len();
-                self.push(at, Body::Submitted(submission.clone()));
+                self.push(at, Body::Submitted(Box::new(submission.clone())));
                 if self.events.len() > before {
                     self.known.insert(submission.submission_id.clone(), submission.clone());
                 }

@@ -200,7 +200,7 @@ mod tests {
             position: 12,
             kind: v1::EventKind::SchoolVisit.into(),
             area_code: "53.71.04.1001".into(),
-            body: Some(Body::Submitted(submission)),
+            body: Some(Body::Submitted(Box::new(submission))),
             ..Default::default()
         };
         let expected = "#12  -  school visit       53.71.04.1001  v-1 of -: tindak lanjut at 99900001, 27 pupils";
@@ -221,7 +221,7 @@ mod tests {
             kind: v1::EventKind::SchoolVisit.into(),
             area_code: "53.71.04.1001".into(),
             shaping: Some(v1::Shaping { few, ..Default::default() }),
-            body: Some(Body::Submitted(submission)),
+            body: Some(Body::Submitted(Box::new(submission))),
             ..Default::default()
         };
         let expected = "#12  -  school visit       53.71.04.1001  of -: visit at 99900001, 15 and few pupils";

@@ -105,7 +105,7 @@ fn a_correction_taken_back_with_its_failed_write_bars_nothing() {
     let event = v1::Event {
         position: 99,
         recorded_at: Some(at(NOW).to_proto()),
-        body: Some(v1::event::Body::Submitted(correction)),
+        body: Some(v1::event::Body::Submitted(Box::new(correction))),
         ..v1::Event::default()
     };
     let undo = log.state.apply(&log.calendar, &event);
@@ -125,7 +125,7 @@ fn a_report_and_a_step_taken_back_leave_the_cases_as_they_were() {
         ..v1::Event::default()
     };
     let report = submission(2, TAKEN, Content::CaseReport(case_report()));
-    let first = log.state.apply(&log.calendar, &event(v1::event::Body::Submitted(report)));
+    let first = log.state.apply(&log.calendar, &event(v1::event::Body::Submitted(Box::new(report))));
     let step = command(300, 2, 1, TAKEN, assess(v1::Risk::Tinggi));
     let second = log.state.apply(
         &log.calendar,

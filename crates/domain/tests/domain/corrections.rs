@@ -188,7 +188,7 @@ fn rule_5_other_content_under_a_known_id_never_counts() {
     let cause = ConflictCause::SameIdOtherContent;
     let conflicting =
         v1::ConflictingSubmission { submission: Some(visits(1, 99)), cause: cause.into(), stands_position };
-    let aside = log.tell(Body::Conflicting(conflicting), NOW);
+    let aside = log.tell(Body::Conflicting(Box::new(conflicting)), NOW);
     assert_eq!((log.conflicts(), reached(&log)), (vec![(aside, cause)], (1, 10)));
     assert_eq!(log.views.fate(aside), Fate::Conflict(stands_position));
     let listed = log.known(NOW).conflicts("", 0).next().unwrap();
@@ -305,6 +305,6 @@ fn rule_6_what_has_another_kind_or_reporter_cannot_be_taken() {
         cause: ConflictCause::SameIdOtherContent.into(),
         stands_position: 13,
     };
-    log.tell(Body::Conflicting(same_id), NOW);
+    log.tell(Body::Conflicting(Box::new(same_id)), NOW);
     assert_eq!(can_be_taken(&log), [false, false, true]);
 }

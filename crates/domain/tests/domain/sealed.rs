@@ -13,7 +13,7 @@ const NOW: &str = "2028-05-01T12:00:00";
 const REASON: &str = "Perkara nomor 12/Pid.Sus/2028";
 
 fn reported() -> Log {
-    given([Body::Submitted(submission(CASE, "2028-04-20T09:00:00", Content::CaseReport(case_report())))])
+    given([Body::Submitted(Box::new(submission(CASE, "2028-04-20T09:00:00", Content::CaseReport(case_report()))))])
 }
 
 fn by(who: &str) -> Option<v1::Actor> {
@@ -433,7 +433,8 @@ fn of_case(case: u32, body: Body) -> Body {
 
 #[test]
 fn a_hold_holds_every_case_that_its_case_is_merged_with_before_or_after() {
-    let report = |n| Body::Submitted(submission(n, "2028-04-20T09:00:00", Content::CaseReport(case_report())));
+    let report =
+        |n| Body::Submitted(Box::new(submission(n, "2028-04-20T09:00:00", Content::CaseReport(case_report()))));
     let merged = |n, case, into| command(n, case, 2, "2028-04-21T09:00:00", merge_into(into));
     // 1 into 2, then 2 into 3; 4 and 5 are another pair.
     let mut log = given((1..=5).map(report))

@@ -214,14 +214,14 @@ fn event(kind: EventKind, reporter: Reporter, content: Content) -> v1::Event {
         institution_id,
         shaping: None,
         salt: Default::default(),
-        body: Some(Body::Submitted(v1::Submission {
+        body: Some(Body::Submitted(Box::new(v1::Submission {
             submission_id: "01970f3e-8b1c-7000-8000-000000000001".to_owned(),
             device_id: "hp-1".to_owned(),
             device_sequence: 3,
             occurred_at: at(AFTERNOON),
             reporter: Some(reporter),
             content: Some(content),
-        })),
+        }))),
     }
 }
 

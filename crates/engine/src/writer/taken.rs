@@ -5,7 +5,11 @@ use satgas_domain::{event, id::SubmissionId, sealed::command_of};
 use satgas_proto::v1::{self, event::Body};
 
 use super::{Reply, Writer};
-use crate::{WriteError, ids::ContentHash, publish, sealed};
+use crate::{
+    WriteError,
+    ids::{ContentHash, Marked},
+    publish, sealed,
+};
 
 /// What is known of an id.
 pub(super) enum Known {
@@ -45,7 +49,7 @@ fn content(body: &Body, encoded: &[u8]) -> Option<ContentHash> {
 
 impl Writer {
     /// What is known of an id: its marks are kept in memory, the rest is read where they point.
-    pub(super) fn look_up(&self, id: SubmissionId, content: ContentHash) -> Reply<Known> {
+    pub(super) fn look_up(&self, id: Marked, content: ContentHash) -> Reply<Known> {
         let mut other = None;
         for position in self.decided.ids.positions(id) {
             let is_pending = position > self.head.position;
@@ -53,8 +57,8 @@ impl Writer {
                 continue;
             }
             match self.taken_at(position)? {
-                (taken, stood) if taken == id && stood == content => return Ok(Known::Same(position)),
-                (taken, _) if taken == id => other = other.or(Some(position)),
+                (taken, stood) if taken == id.id && stood == content => return Ok(Known::Same(position)),
+                (taken, _) if taken == id.id => other = other.or(Some(position)),
                 // Another id with the same mark.
                 _ => {}
             }
@@ -75,7 +79,7 @@ impl Writer {
         if position > self.head.position {
             let pending = self.pending.ids.binary_search_by_key(&position, |(at, ..)| *at);
             let (_, id, content) = self.pending.ids[pending.map_err(|_| unreadable("it is not pending"))?];
-            return Ok((id, content));
+            return Ok((id.id, content));
         }
         let kept = self.tail.chunk(position - 1);
         let record = match kept.and_then(|chunk| chunk.records().find(|(at, _)| *at == position)) {

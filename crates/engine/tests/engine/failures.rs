@@ -258,7 +258,7 @@ async fn what_was_acknowledged_is_there(inner: impl Fn() -> Arc<dyn Journal>, pl
         assert_eq!(*status, ReceiptStatus::Accepted);
         let event = &log_before[usize::try_from(*position).expect("a short log") - 1];
         let Some(v1::event::Body::Submitted(s)) = &event.body else { panic!("{event:?}") };
-        assert_eq!(s, &visit(*n, 10), "what was acknowledged stands where its receipt says");
+        assert_eq!(**s, visit(*n, 10), "what was acknowledged stands where its receipt says");
     }
     let found = submitted(&log_before);
     assert_eq!(found.len() > acknowledged.len(), is_written, "the lost commit is there whole, or not at all");

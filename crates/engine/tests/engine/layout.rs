@@ -62,8 +62,9 @@ fn written() -> Arc<MemoryJournal> {
         amends_visit(8, 99, 13),
     ];
     let bodies = [Body::LogOpened(opened)].into_iter().chain(town().into_iter().map(Body::Registered));
-    let bodies =
-        bodies.chain(submitted.map(Body::Submitted)).chain([Body::Conflicting(conflict), Body::CaseAdvanced(step)]);
+    let bodies = bodies
+        .chain(submitted.map(|record| Body::Submitted(record.into())))
+        .chain([Body::Conflicting(conflict.into()), Body::CaseAdvanced(step)]);
     let mut records = Records::new();
     for (position, body) in (1..).zip(bodies) {
         let event = v1::Event {

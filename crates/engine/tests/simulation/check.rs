@@ -83,7 +83,7 @@ fn key(sent: &Sent) -> Key {
 /// What an event holds that somebody sent; `text` is what is sealed in it, where that can be known.
 fn held(event: &v1::Event, text: Option<&str>, commands: &BTreeMap<&str, Vec<&Attempt>>) -> Option<Sent> {
     let id: &str = match event.body.as_ref().expect("an event has a body") {
-        Body::Submitted(record) => return Some(Sent::Record(record.clone())),
+        Body::Submitted(record) => return Some(Sent::Record(v1::Submission::clone(record))),
         Body::Conflicting(conflict) => return Some(Sent::Record(conflict.submission.clone().expect("what conflicts"))),
         Body::Quarantined(kept) => return Some(Sent::Late(kept.submission.clone().expect("what is kept apart"))),
         Body::CaseAdvanced(step) => return Some(Sent::Step(step.command.clone().expect("a step"))),
@@ -157,10 +157,8 @@ impl<'a> Known<'a> {
                 taken.entry(record.submission_id.clone()).or_insert(position);
             }
             match event.body.as_ref() {
-                Some(Body::Submitted(v1::Submission {
-                    submission_id, content: Some(Content::CaseReport(_)), ..
-                })) => {
-                    versions.entry(submission_id.clone()).or_default().push(position);
+                Some(Body::Submitted(record)) if matches!(record.content, Some(Content::CaseReport(_))) => {
+                    versions.entry(record.submission_id.clone()).or_default().push(position);
                 }
                 Some(Body::CaseAdvanced(step)) => {
                     let case_id = step.command.as_ref().expect("a step").case_id.clone();

@@ -93,7 +93,7 @@ mod tests {
             position: 9,
             kind: v1::EventKind::SchoolVisit.into(),
             area_code: "53.71.04.1001".into(),
-            body: Some(Body::Submitted(submission)),
+            body: Some(Body::Submitted(Box::new(submission))),
             ..Default::default()
         };
         let row = row(event).unwrap();

@@ -170,7 +170,7 @@ impl Log {
     pub(crate) fn then_goes_on(&mut self, ask: impl Into<Ask>, now: &str) -> u64 {
         let ask = ask.into();
         let body = match &ask {
-            Ask::Submit(s) => Body::Submitted(v1::Submission::clone(s)),
+            Ask::Submit(s) => Body::Submitted(Box::new(v1::Submission::clone(s))),
             Ask::Register(entry) => Body::Registered(entry.clone()),
             Ask::Advance(c) => {
                 Body::CaseAdvanced(v1::CaseAdvanced { command: Some(c.clone()), version: c.expected_version + 1 })
