@@ -360,5 +360,6 @@ impl Engine {
 
 fn size(prepared: &[Prepared]) -> usize {
     // What a waiting submission takes besides its bytes is a few times them at most; the queue is bounded by encoded bytes.
-    prepared.iter().map(|p| p.encoded.len() + std::mem::size_of::<Prepared>()).sum()
+    let each = std::mem::size_of::<Prepared>() + std::mem::size_of::<v1::Submission>();
+    prepared.iter().map(|p| p.encoded.len() + each).sum()
 }
