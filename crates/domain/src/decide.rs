@@ -276,17 +276,10 @@ impl WriteState {
             },
             // Another content of a report or of its correction may be taken by a supervisor: what it says bars mediation, too.
             Some(Body::Conflicting(conflicting)) => {
-                if let Some(s) = &conflicting.submission {
-                    match &s.content {
-                        Some(Content::CaseReport(r)) => return self.report_corrected(&s.submission_id, s, r),
-                        Some(Content::Amendment(v1::Amendment {
-                            replacement: Some(Replacement::CaseReport(r)),
-                            ..
-                        })) => {
-                            return self.report_corrected(&s.submission_id, s, r);
-                        }
-                        _ => {}
-                    }
+                if let Some(s) = &conflicting.submission
+                    && let Some(report) = event::case_report(s)
+                {
+                    return self.report_corrected(&s.submission_id, s, report);
                 }
             }
             Some(Body::CaseAdvanced(step)) => {

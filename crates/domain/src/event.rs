@@ -6,7 +6,9 @@ use prost::{
     DecodeError,
     encoding::{self, DecodeContext, WireType},
 };
-use satgas_proto::v1::{self, EventKind, event::Body, registry_entry::Entry, submission::Content};
+use satgas_proto::v1::{
+    self, EventKind, amendment::Replacement, event::Body, registry_entry::Entry, submission::Content,
+};
 
 use crate::time::Instant;
 
@@ -24,6 +26,19 @@ pub fn submission_kind(s: &v1::Submission) -> EventKind {
         Some(Content::Amendment(_)) => EventKind::Amendment,
         Some(Content::Retraction(_)) => EventKind::Retraction,
         None => EventKind::Unspecified,
+    }
+}
+
+/// The case report that a submission is, or that it puts in the place of one.
+#[must_use]
+pub fn case_report(s: &v1::Submission) -> Option<&v1::CaseReport> {
+    match s.content.as_ref()? {
+        Content::CaseReport(report) => Some(report),
+        Content::Amendment(amendment) => match amendment.replacement.as_ref()? {
+            Replacement::CaseReport(report) => Some(report),
+            _ => None,
+        },
+        _ => None,
     }
 }
 

@@ -21,9 +21,14 @@ pub(crate) struct ContentHash(u64);
 
 impl ContentHash {
     pub(crate) fn of(encoded: &[u8]) -> Self {
-        let (first, _) = blake3::hash(encoded).as_bytes().split_first_chunk().map(|(a, b)| (*a, b)).expect("32 bytes");
-        Self(u64::from_le_bytes(first))
+        Self(first_bits(encoded))
     }
+}
+
+/// The first 64 bits of the BLAKE3 of some bytes.
+fn first_bits(bytes: &[u8]) -> u64 {
+    let hash = blake3::hash(bytes);
+    u64::from_le_bytes(*hash.as_bytes().first_chunk().expect("32 bytes"))
 }
 
 /// Bytes of a mark: 56 bits of the id's BLAKE3. Nobody can make many ids of one mark, and two by chance cost a look into the log.
@@ -66,9 +71,7 @@ pub(crate) struct Marked {
 
 impl From<SubmissionId> for Marked {
     fn from(id: SubmissionId) -> Self {
-        let hash = blake3::hash(&id.bits().to_be_bytes());
-        let (first, _) = hash.as_bytes().split_first_chunk::<8>().expect("32 bytes");
-        Self { id, mark: u64::from_le_bytes(*first) & ((1 << (8 * MARK)) - 1) }
+        Self { id, mark: first_bits(&id.bits().to_be_bytes()) & ((1 << (8 * MARK)) - 1) }
     }
 }
 

@@ -26,7 +26,7 @@ use satgas_domain::{
     views::Missed,
 };
 use satgas_journal::{AppendError, Head, Journal, Records};
-use satgas_proto::v1::{self, EventKind, ReceiptStatus, Violation, event::Body};
+use satgas_proto::v1::{self, ReceiptStatus, Violation, event::Body};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
@@ -505,9 +505,8 @@ impl Writer {
                 Outcome::Conflict { position: self.push_body(origin, Body::Conflicting(conflicting.into())), stands }
             }
             Known::New | Known::Same(_) => {
-                let kind = event::submission_kind(&submission);
-                let body = Body::Submitted(submission);
-                Outcome::Accepted(self.push(origin, kind, event::SUBMITTED, encoded, body))
+                let names = self.names_of(origin);
+                Outcome::Accepted(self.push(names, event::SUBMITTED, encoded, Body::Submitted(submission)))
             }
         };
         self.take_id(id, content, outcome.position());
@@ -772,47 +771,35 @@ impl Writer {
         self.push_encoding(&area_code, &institution_id, Body::Registered(entry))
     }
 
+    /// Area and institution of an origin, as an event bears them.
+    fn names_of(&self, origin: Origin) -> (String, String) {
+        let registry = self.decided.state.registry();
+        let institution_id = match origin.scope {
+            Scope::Area(_) => String::new(),
+            Scope::Institution(index) => registry.institution(index).id.clone(),
+        };
+        (registry.area(origin.area).code.clone(), institution_id)
+    }
+
+    fn push_body(&mut self, origin: Origin, body: Body) -> u64 {
+        let (area_code, institution_id) = self.names_of(origin);
+        self.push_encoding(&area_code, &institution_id, body)
+    }
+
     /// Adds an event whose body is not encoded yet.
     fn push_encoding(&mut self, area_code: &str, institution_id: &str, body: Body) -> u64 {
         let mut encoded = Vec::new();
         body.encode(&mut encoded);
         let (field, bytes) = split_body(&encoded);
-        self.push_with_head(area_code.to_owned(), institution_id.to_owned(), event::kind(&body), field, bytes, body)
-    }
-
-    fn push_body(&mut self, origin: Origin, body: Body) -> u64 {
-        let kind = event::kind(&body);
-        let mut encoded = Vec::new();
-        body.encode(&mut encoded);
-        let (field, bytes) = split_body(&encoded);
-        self.push(origin, kind, field, bytes, body)
-    }
-
-    fn push(&mut self, origin: Origin, kind: EventKind, field: u32, encoded: &[u8], body: Body) -> u64 {
-        let registry = self.decided.state.registry();
-        let area_code = registry.area(origin.area).code.clone();
-        let institution_id = match origin.scope {
-            Scope::Area(_) => String::new(),
-            Scope::Institution(index) => registry.institution(index).id.clone(),
-        };
-        self.push_with_head(area_code, institution_id, kind, field, encoded, body)
+        self.push((area_code.to_owned(), institution_id.to_owned()), field, bytes, body)
     }
 
     /// Adds an event to the commit and to the state. Returns its position.
-    fn push_with_head(
-        &mut self,
-        area_code: String,
-        institution_id: String,
-        kind: EventKind,
-        field: u32,
-        encoded: &[u8],
-        body: Body,
-    ) -> u64 {
+    fn push(&mut self, (area_code, institution_id): (String, String), field: u32, encoded: &[u8], body: Body) -> u64 {
+        let kind = event::kind(&body).into();
         let position = self.next_position();
         let recorded_at = self.now.to_proto();
-        let (area, institution) = (area_code.as_str(), institution_id.as_str());
-        let head =
-            event::Head { position, recorded_at, kind: kind.into(), area_code: area, institution_id: institution };
+        let head = event::Head { position, recorded_at, kind, area_code: &area_code, institution_id: &institution_id };
         let salt = match event::wants_salt(&body) {
             true => Bytes::copy_from_slice(&rand::random::<[u8; event::SALT_BYTES]>()),
             false => Bytes::new(),
@@ -825,7 +812,7 @@ impl Writer {
         let event = v1::Event {
             position,
             recorded_at: Some(recorded_at),
-            kind: kind.into(),
+            kind,
             area_code,
             institution_id,
             shaping: None,

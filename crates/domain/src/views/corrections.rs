@@ -1,13 +1,13 @@
 //! Amendments, withdrawals, and what only a person can decide.
 
-use satgas_proto::v1::{self, ConflictCause, ConflictDecision, amendment::Replacement, submission};
+use satgas_proto::v1::{self, ConflictCause, ConflictDecision, submission};
 use serde::{Deserialize, Serialize};
 
 use super::{
     Views,
     records::{Change, Content, Version},
 };
-use crate::{decide::scope_of, id::SubmissionId, registry::Scope, time::Instant};
+use crate::{decide::scope_of, event, id::SubmissionId, registry::Scope, time::Instant};
 
 /// A version that was kept aside.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -149,27 +149,16 @@ impl Views {
     fn successor<'s>(&self, s: &'s v1::Submission, of: SubmissionId, until: u64) -> Option<Successor<'s>> {
         let record = self.find_record(of, until)?;
         let time = |time: &Option<pbjson_types::Timestamp>| time.as_ref().and_then(Instant::from_proto);
-        let (content, occurred, report) = match s.content.as_ref()? {
+        let (content, occurred) = match s.content.as_ref()? {
             submission::Content::Amendment(a) => {
-                let replacement = a.replacement.as_ref()?;
-                let report = match replacement {
-                    Replacement::CaseReport(report) => Some(report),
-                    _ => None,
-                };
-                (Content::replacement(&self.registry, replacement)?, time(&a.occurred_at), report)
+                (Content::replacement(&self.registry, a.replacement.as_ref()?)?, time(&a.occurred_at))
             }
-            content => {
-                let report = match content {
-                    submission::Content::CaseReport(report) => Some(report),
-                    _ => None,
-                };
-                (Content::submitted(&self.registry, content)?, time(&s.occurred_at), report)
-            }
+            content => (Content::submitted(&self.registry, content)?, time(&s.occurred_at)),
         };
         let known = self.records.get(record);
         let fits = scope_of(&self.registry, s) == Some(known.scope) && content.is_kind_of(&known.original.content);
         let id = SubmissionId::parse(&s.submission_id).ok()?;
-        fits.then_some(Successor { record, id, content, occurred, report })
+        fits.then_some(Successor { record, id, content, occurred, report: event::case_report(s) })
     }
 
     /// Puts a successor in the place of its record's current version. Returns its id.
